@@ -1,0 +1,43 @@
+"""JPEG."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from PIL import features
+from pydantic import Field
+
+from qbench import Codec, Parameters, Pixels
+from qbench_classical import pillow
+
+
+class JpegParameters(Parameters):
+    """Settings of libjpeg's encoder."""
+
+    quality: int = Field(75, ge=1, le=100, description="scale of the quantisation tables, libjpeg's 1 to 100")
+    subsampling: Literal["4:4:4", "4:2:2", "4:2:0"] = Field("4:2:0", description="chroma subsampling")
+    progressive: bool = Field(False, description="progressive instead of baseline scans; usually smaller")
+    optimize: bool = Field(False, description="Huffman tables made for this image; same pixels, smaller")
+
+
+class Jpeg(Codec):
+    """Baseline or progressive JPEG by libjpeg-turbo, with the standard's quantisation tables."""
+
+    name = "jpeg"
+    summary = "JPEG by libjpeg-turbo"
+    reference = "ISO/IEC 10918-1 | ITU-T T.81 (1992)"
+    file_extension = "jpg"
+    Parameters: ClassVar = JpegParameters
+
+    def encode(self, image: Pixels) -> bytes:
+        """Encode as a JFIF file."""
+        return pillow.encode(image, "JPEG", 65_535, **self.parameters.model_dump())
+
+    def decode(self, bitstream: bytes) -> Pixels:
+        """Decode a JFIF file."""
+        return pillow.decode(bitstream, "JPEG")
+
+    @classmethod
+    def libraries(cls) -> dict[str, str]:
+        """libjpeg-turbo's version."""
+        return {"libjpeg-turbo": str(features.version_feature("libjpeg_turbo"))}

@@ -1,0 +1,66 @@
+"""The Kodak Lossless True Color Image Suite."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from pathlib import Path
+
+from qbench import Dataset, DatasetError, FetchProgress, ImageError, ImageFile, ImageSource, read_image
+
+COUNT = 24
+SIZES = {(768, 512), (512, 768)}
+TIMEOUT_SECONDS = 60
+
+
+class Kodak(Dataset):
+    """24 photographs of 768×512 (or 512×768), scanned from film; the field's most used test set."""
+
+    name = "kodak"
+    summary = "Kodak's 24 photographs, 768×512; fetched on request"
+    count = COUNT
+    licence = "released by Eastman Kodak for unrestricted use"
+    source = "https://r0k.us/graphics/kodak/kodak/"
+
+    def images(self, home: Path) -> Sequence[ImageSource]:
+        """List the photographs that were fetched."""
+        paths = [home / _file(number) for number in range(1, COUNT + 1)]
+        missing = [path for path in paths if not path.is_file()]
+        if missing:
+            raise DatasetError(
+                f"dataset `kodak`: {len(missing)} of its {COUNT} images are not in {home}; "
+                "fetch them with: qbench datasets pull kodak"
+            )
+        return [ImageFile(path) for path in paths]
+
+    def fetch(self, home: Path, progress: FetchProgress) -> None:
+        """Fetch what is missing, and check that each is a photograph of Kodak's size."""
+        home.mkdir(parents=True, exist_ok=True)
+        address = os.environ.get("QBENCH_KODAK_URL", self.source)
+        for number in range(1, COUNT + 1):
+            path = home / _file(number)
+            progress(number - 1, COUNT, path.name)
+            if not path.is_file():
+                _fetch(address + path.name, path)
+        progress(COUNT, COUNT, "")
+
+
+def _file(number: int) -> str:
+    return f"kodim{number:02d}.png"
+
+
+def _fetch(address: str, path: Path) -> None:
+    partial = path.with_suffix(".part")
+    try:
+        with urllib.request.urlopen(address, timeout=TIMEOUT_SECONDS) as response:
+            partial.write_bytes(response.read())
+        picture = read_image(partial)
+        if (picture.width, picture.height) not in SIZES:
+            raise ImageError(f"is {picture.width}×{picture.height}, not 768×512 or 512×768")
+        partial.replace(path)
+    except (urllib.error.URLError, http.client.HTTPException, OSError, ImageError) as error:
+        partial.unlink(missing_ok=True)
+        raise DatasetError(f"can't fetch {address}: {error}") from error

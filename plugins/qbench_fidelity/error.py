@@ -1,0 +1,54 @@
+"""Mean squared error, and the PSNR made of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from qbench import Candidates, Column, Direction, Metric, Scores
+
+
+def squared_errors(candidates: Candidates) -> list[float]:
+    """Return the mean squared error of each candidate over rows, columns and channels, in squared 8-bit steps.
+
+    The sum is of whole numbers and exact, on every device and for every batch size.
+    """
+    import torch
+
+    difference = (candidates.tensor - candidates.reference.tensor).to(torch.int32)
+    total = (difference * difference).sum(dim=(1, 2, 3), dtype=torch.int64)
+    return [int(value) / candidates.reference.pixels.size for value in total.tolist()]
+
+
+class Mse(Metric):
+    """Mean squared error over all pixels and channels of 8-bit RGB."""
+
+    name = "mse"
+    summary = "mean squared error, 8-bit RGB"
+    columns: ClassVar = (Column("mse", Direction.LOWER, 0.0, 255.0**2, digits=2),)
+
+    def score(self, candidates: Candidates, prepared: Any) -> Sequence[Scores]:
+        """Score a batch."""
+        return [{"mse": error} for error in squared_errors(candidates)]
+
+
+class Psnr(Metric):
+    """Peak signal-to-noise ratio of 8-bit RGB: 10·log10(255² / MSE), the MSE taken over all channels together.
+
+    Identical images give infinity, not a cap. A mean over images is the mean of their PSNRs, which is not the PSNR
+    of the pooled error.
+    """
+
+    name = "psnr"
+    summary = "peak signal-to-noise ratio, RGB"
+    columns: ClassVar = (Column("psnr", Direction.HIGHER, 0.0, None, "dB", 2),)
+
+    def score(self, candidates: Candidates, prepared: Any) -> Sequence[Scores]:
+        """Score a batch."""
+        return [{"psnr": psnr(error)} for error in squared_errors(candidates)]
+
+
+def psnr(mean_squared_error: float) -> float:
+    """Return the PSNR in dB of 8-bit values."""
+    return math.inf if mean_squared_error == 0 else 10 * math.log10(255.0**2 / mean_squared_error)

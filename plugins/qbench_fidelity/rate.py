@@ -1,0 +1,73 @@
+"""What the pixels cost."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from PIL import Image, features
+
+from qbench import Candidates, Column, Direction, Metric, Pixels, Reference, Scope, Scores
+
+
+class BitsPerPixel(Metric):
+    """Size of the whole bitstream in bits, divided by width × height."""
+
+    name = "bpp"
+    summary = "bits per pixel of the whole bitstream"
+    scope = Scope.RATE
+    columns: ClassVar = (Column("bpp", Direction.LOWER, 0.0, None, "bit/pixel", 3),)
+
+    def score(self, candidates: Candidates, prepared: Any) -> Sequence[Scores]:
+        """Score a batch."""
+        height, width = candidates.reference.pixels.shape[:2]
+        return [{"bpp": 8 * size / (height * width)} for size in candidates.bitstream_sizes]
+
+
+class CompressionRatio(Metric):
+    """Size of the raw 8-bit RGB pixels, divided by the size of the bitstream. 24 / bpp."""
+
+    name = "compression-ratio"
+    summary = "raw RGB bytes / bitstream bytes"
+    scope = Scope.RATE
+    columns: ClassVar = (Column("compression-ratio", Direction.HIGHER, 0.0, None, "", 1),)
+
+    def score(self, candidates: Candidates, prepared: Any) -> Sequence[Scores]:
+        """Score a batch."""
+        raw = candidates.reference.pixels.size
+        return [{"compression-ratio": raw / size} for size in candidates.bitstream_sizes]
+
+
+class PngSizeRatio(Metric):
+    """The “CR” of Minchev 2022: size of the reconstruction as PNG / size of the original as PNG.
+
+    It says how much simpler the reconstruction has become, nothing about the bitstream. Both are written by the
+    same encoder here (Pillow, level 6), so that a well-packed original file makes no difference; below 1 is smaller.
+    """
+
+    name = "png-size-ratio"
+    summary = "PNG bytes of the reconstruction / of the original (the thesis's CR)"
+    scope = Scope.RATE
+    reference = "Minchev 2022, Table 3.5, column CR"
+    columns: ClassVar = (Column("png-size-ratio", Direction.LOWER, 0.0, None, "", 2),)
+
+    def prepare(self, reference: Reference) -> int:
+        """Return the size of the original as PNG."""
+        return png_size(reference.pixels)
+
+    def score(self, candidates: Candidates, prepared: Any) -> Sequence[Scores]:
+        """Score a batch."""
+        return [{"png-size-ratio": png_size(pixels) / prepared} for pixels in candidates.pixels]
+
+    @classmethod
+    def libraries(cls) -> dict[str, str]:
+        """The library that decides a PNG's size."""
+        return {"zlib": str(features.version_feature("zlib_ng") or features.version_codec("zlib"))}
+
+
+def png_size(pixels: Pixels) -> int:
+    """Return how many bytes Pillow's PNG of these pixels has."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, format="PNG")
+    return buffer.tell()

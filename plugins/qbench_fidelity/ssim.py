@@ -1,0 +1,152 @@
+"""SSIM with a Gaussian window, and its multi-scale form.
+
+Both per RGB channel and averaged over channels, on the device, with everything that depends on the original alone
+computed once an image.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from qbench import Candidates, Column, Direction, Metric, NotApplicable, Reference, Scores
+
+if TYPE_CHECKING:
+    import torch
+
+WINDOW = 11
+SIGMA = 1.5
+C1 = (0.01 * 255) ** 2
+C2 = (0.03 * 255) ** 2
+CENTRE = 127.5
+"""Subtracted before variances are taken: they don't change, and float32 keeps more of them."""
+SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
+
+
+@dataclass(frozen=True)
+class Moments:
+    """A centred image x (1×3×H×W, [-127.5, 127.5]) with its local means and variances (1×3×H-10×W-10)."""
+
+    image: torch.Tensor
+    mean: torch.Tensor
+    variance: torch.Tensor
+
+
+def gaussian_filter(images: torch.Tensor) -> torch.Tensor:
+    """Filter N×C×H×W with the 11×11 Gaussian of σ 1.5, only where the whole window fits: N×C×(H-10)×(W-10)."""
+    import torch
+    import torch.nn.functional as functional
+
+    channels = images.shape[1]
+    offsets = torch.arange(WINDOW, dtype=torch.float64) - WINDOW // 2
+    window = torch.exp(-(offsets**2) / (2 * SIGMA**2))
+    window = (window / window.sum()).to(images)
+    rows = functional.conv2d(images, window.view(1, 1, 1, -1).expand(channels, 1, 1, WINDOW), groups=channels)
+    return functional.conv2d(rows, window.view(1, 1, -1, 1).expand(channels, 1, WINDOW, 1), groups=channels)
+
+
+def moments(image: torch.Tensor) -> Moments:
+    """Return an image's local moments."""
+    mean = gaussian_filter(image)
+    return Moments(image, mean, gaussian_filter(image * image) - mean * mean)
+
+
+def ssim_maps(reference: Moments, candidates: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the SSIM map and its contrast-structure factor, both N×3×(H-10)×(W-10), for centred candidates."""
+    own = moments(candidates)
+    covariance = gaussian_filter(candidates * reference.image) - own.mean * reference.mean
+    structure = (2 * covariance + C2) / (own.variance + reference.variance + C2)
+    here, there = own.mean + CENTRE, reference.mean + CENTRE
+    luminance = (2 * here * there + C1) / (here * here + there * there + C1)
+    return luminance * structure, structure
+
+
+class Ssim(Metric):
+    """Structural similarity: 11×11 Gaussian window (σ 1.5), K1 0.01, K2 0.03, range 255, no downsampling.
+
+    Taken per RGB channel where the whole window fits, and averaged over positions and channels. scikit-image with
+    ``gaussian_weights=True, sigma=1.5, use_sample_covariance=False`` and piq with ``downsample=False`` agree. Piq's
+    default, and Wang's published script, first shrink large images and give higher values.
+    """
+
+    name = "ssim"
+    summary = "structural similarity, Gaussian 11×11 window, RGB mean"
+    reference = "Wang, Bovik, Sheikh & Simoncelli 2004, IEEE TIP 13(4), 600-612"
+    columns: ClassVar = (Column("ssim", Direction.HIGHER, -1.0, 1.0),)
+
+    def prepare(self, reference: Reference) -> Moments:
+        """Compute the original's local moments."""
+        require_side(reference, WINDOW, "SSIM's window")
+        return moments(reference.tensor - CENTRE)
+
+    def score(self, candidates: Candidates, prepared: Any) -> Sequence[Scores]:
+        """Score a batch."""
+        maps, _ = ssim_maps(prepared, candidates.tensor - CENTRE)
+        return [{"ssim": value} for value in maps.double().mean(dim=(1, 2, 3)).tolist()]
+
+
+class MsSsim(Metric):
+    """Multi-scale SSIM: five scales, halved by 2×2 averaging, weights 0.0448, 0.2856, 0.3001, 0.2363, 0.1333.
+
+    Per RGB channel, then averaged over channels. A scale whose mean contrast-structure is negative counts as 0, as its
+    fractional power is not defined; pytorch-msssim and torchmetrics do the same. Defined for shorter sides of at
+    least 161 pixels.
+    """
+
+    name = "ms-ssim"
+    summary = "multi-scale structural similarity, five scales, RGB mean"
+    reference = "Wang, Simoncelli & Bovik 2003, Asilomar Conference on Signals, Systems & Computers"
+    columns: ClassVar = (
+        Column("ms-ssim", Direction.HIGHER, 0.0, 1.0),
+        Column("db", Direction.HIGHER, 0.0, None, "dB", 2, "-10·log10(1 - MS-SSIM), as rate-distortion plots show it"),
+    )
+
+    def prepare(self, reference: Reference) -> list[Moments]:
+        """Compute the original's local moments at every scale."""
+        require_side(reference, (WINDOW - 1) * 2 ** (len(SCALE_WEIGHTS) - 1) + 1, "MS-SSIM")
+        image = reference.tensor - CENTRE
+        scales = []
+        for _ in SCALE_WEIGHTS:
+            scales.append(moments(image))
+            image = halve(image)
+        return scales
+
+    def score(self, candidates: Candidates, prepared: Any) -> Sequence[Scores]:
+        """Score a batch."""
+        import torch
+
+        images = candidates.tensor - CENTRE
+        factors = []
+        for scale, reference in enumerate(prepared):
+            maps, structure = ssim_maps(reference, images)
+            last = scale == len(prepared) - 1
+            factors.append((maps if last else structure).double().mean(dim=(2, 3)).clamp(min=0))
+            if not last:
+                images = halve(images)
+        weights = torch.tensor(SCALE_WEIGHTS, dtype=torch.float64, device=images.device).view(-1, 1, 1)
+        values = torch.prod(torch.stack(factors) ** weights, dim=0).mean(dim=1).tolist()
+        return [{"ms-ssim": value, "db": decibel(value)} for value in values]
+
+
+def halve(images: torch.Tensor) -> torch.Tensor:
+    """Average 2×2 blocks; an odd last row or column is padded with zero on both sides, as pytorch-msssim does."""
+    import torch.nn.functional as functional
+
+    padding = [side % 2 for side in images.shape[2:]]
+    # Zero means black in the pictures' own range, which is what the reference implementations pad with.
+    padded = functional.pad(images, (padding[1], padding[1], padding[0], padding[0]), value=-CENTRE)
+    return functional.avg_pool2d(padded, kernel_size=2)
+
+
+def decibel(value: float) -> float:
+    """Return -10·log10(1 - value); infinite for identical images."""
+    return math.inf if value >= 1 else -10 * math.log10(1 - value)
+
+
+def require_side(reference: Reference, least: int, what: str) -> None:
+    """Raise NotApplicable if the image's shorter side is less than ``least`` pixels."""
+    shorter = min(reference.pixels.shape[:2])
+    if shorter < least:
+        raise NotApplicable(f"shorter side is {shorter} pixels; {what} needs {least}")

@@ -1,0 +1,11 @@
+"""qbench: benchmarks neural and classical image compression.
+
+Everything that plugins and programs may use is here; ``__init__.pyi`` lists it. Names are loaded when first
+used, so that ``import qbench`` and ``qbench --help`` cost next to nothing.
+"""
+
+import lazy_loader
+
+__version__ = "0.1.0"
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

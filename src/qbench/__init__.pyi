@@ -1,0 +1,63 @@
+from .api import load_run, plan_suite, run, score
+from .codec import Codec, Context, NoParameters, Parameters, Pixels
+from .dataset import Dataset, FetchProgress
+from .errors import (
+    BitstreamError,
+    DatasetError,
+    DeviceError,
+    ImageError,
+    NotApplicable,
+    PluginError,
+    QbenchError,
+    RunLockedError,
+    StoreError,
+    SuiteError,
+)
+from .hookspecs import hookimpl
+from .image import ImageFile, ImageSource, Picture, read_image
+from .metric import Candidates, Column, Direction, Metric, Reference, Scope, Scores
+from .plan import Plan
+from .records import CellRecord, ScoreRecord
+from .results import Run
+
+__version__: str
+
+__all__ = [
+    "BitstreamError",
+    "Candidates",
+    "CellRecord",
+    "Codec",
+    "Column",
+    "Context",
+    "Dataset",
+    "DatasetError",
+    "DeviceError",
+    "Direction",
+    "FetchProgress",
+    "ImageError",
+    "ImageFile",
+    "ImageSource",
+    "Metric",
+    "NoParameters",
+    "NotApplicable",
+    "Parameters",
+    "Picture",
+    "Pixels",
+    "Plan",
+    "PluginError",
+    "QbenchError",
+    "Reference",
+    "Run",
+    "RunLockedError",
+    "Scope",
+    "ScoreRecord",
+    "Scores",
+    "StoreError",
+    "SuiteError",
+    "hookimpl",
+    "load_run",
+    "plan_suite",
+    "read_image",
+    "run",
+    "score",
+]

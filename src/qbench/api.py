@@ -1,0 +1,211 @@
+"""What Python programs call: make a plan, run it, load a run, score it anew."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from qbench.errors import DatasetError, StoreError
+from qbench.execute import Event, Notice, Options, Recorded, Session, Stop
+from qbench.home import cache_home, dataset_home
+from qbench.image import ImageFile, ImageSource
+from qbench.plan import Plan, PlannedImage, make_plan, plan_metric
+from qbench.records import CellRecord
+from qbench.registry import Registry, default_registry
+from qbench.results import Run
+from qbench.store import Cache, RunFolder
+from qbench.suite import load_metrics, load_suite
+from qbench.suite.images import resolve_images
+
+RUNS = Path("runs")
+"""Where runs go unless told otherwise, below the working directory."""
+
+OnEvent = Callable[[Event], None]
+
+
+def plan_suite(
+    suite: str | Path | Mapping[str, Any],
+    *,
+    overrides: Sequence[str] = (),
+    profile: str | None = None,
+    seed: int | None = None,
+    registry: Registry | None = None,
+) -> Plan:
+    """Read a suite and its images, and say what a run of it would do.
+
+    Args:
+        suite: path of a YAML file, or the same structure as a mapping.
+        overrides: ``"codecs.jpeg.quality=[10,50]"`` and the like.
+        profile, seed: instead of the suite's own.
+        registry: instead of what is installed.
+
+    Raises:
+        QbenchError: the suite or an image can't be used; the text lists everything found.
+    """
+    registry = registry or default_registry()
+    loaded = load_suite(suite, registry, overrides=overrides, profile=profile, seed=seed)
+    return make_plan(loaded, resolve_images(loaded, registry), registry)
+
+
+def run(
+    suite: str | Path | Mapping[str, Any] | Plan,
+    *,
+    output: str | Path | None = None,
+    overrides: Sequence[str] = (),
+    profile: str | None = None,
+    seed: int | None = None,
+    jobs: int = 1,
+    device: str = "auto",
+    cache: bool = True,
+    fail_fast: bool = False,
+    retry_failed: bool = False,
+    registry: Registry | None = None,
+    on_event: OnEvent | None = None,
+    stop: Stop | None = None,
+) -> Run:
+    """Run a suite, or go on with a run of it that was interrupted.
+
+    Args:
+        suite: path, mapping, or a plan that :func:`plan_suite` made.
+        output: the run folder; by default one below ``runs/`` named after the suite and the plan's key, so that
+            the same suite goes on where it stopped and a changed one never touches an older run.
+        jobs: worker processes; 1 works in this process, 0 means one per core.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:n``.
+        cache: use and fill the cache across runs.
+        fail_fast: stop at the first failure.
+        retry_failed: try again what failed before.
+        on_event: told what happens, as it happens.
+        stop: lets another thread ask the run to end soon.
+
+    Returns:
+        The run; ``run.failures`` and ``run.complete`` say how it went. Failures inside plugins do not raise.
+
+    Raises:
+        QbenchError: bad input, or a run folder that can't be used.
+    """
+    registry = registry or default_registry()
+    planned = (
+        suite
+        if isinstance(suite, Plan)
+        else plan_suite(suite, overrides=overrides, profile=profile, seed=seed, registry=registry)
+    )
+    folder = RunFolder(Path(output) if output is not None else default_folder(planned))
+    options = Options(jobs, device, fail_fast, retry_failed)
+    return _execute(planned, folder, registry, options, cache, on_event, stop, extend=False)
+
+
+def score(
+    path: str | Path,
+    metrics: Sequence[str],
+    *,
+    jobs: int = 1,
+    device: str = "auto",
+    cache: bool = True,
+    fail_fast: bool = False,
+    retry_failed: bool = False,
+    registry: Registry | None = None,
+    on_event: OnEvent | None = None,
+    stop: Stop | None = None,
+) -> Run:
+    """Score a run with further metrics; nothing is encoded anew.
+
+    Args:
+        path: the run folder.
+        metrics: names of metrics, with their default settings.
+
+    Raises:
+        QbenchError: unknown metric, originals that are gone or changed, nothing kept to score.
+    """
+    registry = registry or default_registry()
+    folder = RunFolder(Path(path))
+    old = folder.load().plan
+    known = {metric.label for metric in old.metrics}
+    further = [metric for metric in load_metrics(metrics, registry) if metric.label not in known]
+    planned = replace(
+        old,
+        metrics=(*old.metrics, *(plan_metric(metric, registry) for metric in further)),
+        sources={image.name: _source_again(image, registry) for image in old.images},
+    )
+    options = Options(jobs, device, fail_fast, retry_failed)
+    return _execute(planned, folder, registry, options, cache, on_event, stop, extend=True)
+
+
+def load_run(path: str | Path) -> Run:
+    """Load a run from its folder, from its name below ``runs/``, or the latest run of a suite by the suite's name.
+
+    Raises:
+        StoreError: there is none.
+    """
+    folder = RunFolder(find_run(path))
+    return Run(folder, folder.load())
+
+
+def find_run(name: str | Path) -> Path:
+    """Return the folder that a run's path or name means."""
+    path = Path(name)
+    if RunFolder(path).exists():
+        return path
+    if RunFolder(RUNS / path).exists():
+        return RUNS / path
+    named = [folder for folder in RUNS.glob(f"{path.name}-*") if RunFolder(folder).exists()]
+    named = [folder for folder in named if folder.name.rpartition("-")[0] == path.name]
+    if named and path.name == str(name):
+        return max(named, key=lambda folder: RunFolder(folder).journal_path.stat().st_mtime)
+    there = ", ".join(sorted(folder.name for folder in RUNS.glob("*") if RunFolder(folder).exists())) or "none"
+    raise StoreError(f"{name}: no run here, nor a run of that name in {RUNS}/ (there: {there})")
+
+
+def default_folder(plan: Plan) -> Path:
+    """Return the run folder that belongs to a plan."""
+    safe = "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in plan.suite).strip(".")
+    return RUNS / f"{safe or 'run'}-{plan.key()[:6]}"
+
+
+def _execute(
+    planned: Plan,
+    folder: RunFolder,
+    registry: Registry,
+    options: Options,
+    cache: bool,
+    on_event: OnEvent | None,
+    stop: Stop | None,
+    *,
+    extend: bool,
+) -> Run:
+    listener = on_event or (lambda event: None)
+    stop = stop or Stop()
+    kept = Cache(cache_home()) if cache else None
+
+    def observe(hook: str, **arguments: Any) -> None:
+        for info, trace in registry.observe(hook, **arguments):
+            listener(Notice(f"plugin {info} failed in {trace}"))
+
+    def on_work(event: Event) -> None:
+        listener(event)
+        if isinstance(event, Recorded):
+            for record in event.records:
+                if isinstance(record, CellRecord):
+                    observe("qbench_cell_coded", record=record)
+
+    try:
+        session = Session(planned, folder, registry, options, kept, stop)
+        observe("qbench_run_started", plan=planned)
+        (session.extend if extend else session.run)(on_work)
+    finally:
+        if kept is not None:
+            kept.close()
+    finished = Run(folder, folder.load())
+    if finished.complete:
+        observe("qbench_run_finished", run=finished)
+    return finished
+
+
+def _source_again(image: PlannedImage, registry: Registry) -> ImageSource:
+    if not image.dataset:
+        return ImageFile(Path(image.location))
+    for source in registry.datasets[image.dataset]().images(dataset_home(image.dataset)):
+        if source.location == image.location:
+            return source
+    raise DatasetError(f"dataset `{image.dataset}` no longer has {image.location}")

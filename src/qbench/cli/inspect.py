@@ -1,0 +1,194 @@
+"""Commands that look: show, plugins, datasets, schema, cache."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+plugins_app = typer.Typer(help="List the installed plugins, or describe what they bring.", invoke_without_command=True)
+datasets_app = typer.Typer(help="List named datasets, or fetch one.", invoke_without_command=True)
+cache_app = typer.Typer(help="Look at the cache across runs, or empty it.", no_args_is_help=True)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands."""
+    app.command("show")(show_command)
+    app.add_typer(plugins_app, name="plugins")
+    app.add_typer(datasets_app, name="datasets")
+    app.command("schema")(schema_command)
+    app.add_typer(cache_app, name="cache")
+    app.command("version")(version_command)
+
+
+def show_command(
+    run: Annotated[str, typer.Argument(help="A run: its folder, or its name below runs/.", show_default=False)],
+    form: Annotated[
+        str, typer.Option("--format", "-f", help="table, markdown, latex, csv, json or parquet.")
+    ] = "table",
+    group_by: Annotated[
+        str | None,
+        typer.Option("--group-by", "-g", help="Summarise by point, codec or image instead of listing cells."),
+    ] = None,
+    sort: Annotated[
+        str | None, typer.Option("--sort", "-s", help="A column, best first; or image, codec, point.")
+    ] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write to a file.")] = None,
+    timings: Annotated[bool, typer.Option("--timings", help="Show coding times.")] = False,
+    failures: Annotated[bool, typer.Option("--failures", help="Show every failure with its traceback.")] = False,
+) -> None:
+    """Show a run, finished or not."""
+    from rich.console import Console
+
+    from qbench import api
+    from qbench.errors import QbenchError, did_you_mean
+    from qbench.report import formats, tables
+
+    if form not in formats.FORMATS:
+        raise QbenchError(
+            f"unknown format `{form}`{did_you_mean(form, formats.FORMATS)} (accepted: {', '.join(formats.FORMATS)})"
+        )
+    found = api.load_run(run)
+    if form == "parquet":
+        if output is None:
+            raise QbenchError("the parquet format is binary: name a file with --output")
+        formats.write_parquet(found, output, group_by, sort)
+        return
+    if form != "table":
+        text = formats.write_text(found, form, group_by, sort)
+        if output is None:
+            typer.echo(text, nl=False)
+        else:
+            _write(output, text)
+        return
+    with output.open("w", encoding="utf-8") if output is not None else contextlib.nullcontext() as file:
+        console = Console(file=file)
+        if failures:
+            for note in found.failures:
+                console.rule(f"{note.image} · {note.point}", align="left")
+                console.print(f"{note.what}\n{note.traceback or note.message}", markup=False, highlight=False)
+        elif timings:
+            console.print(tables.timings_table(found, console.width))
+        elif group_by is not None:
+            console.print(tables.groups_table(found, group_by, sort, console.width))
+        else:
+            tables.print_run(console, found, sort=sort)
+        if not found.complete:
+            console.print("this run is not complete; run its suite again to go on", style="yellow")
+
+
+@plugins_app.callback()
+def plugins_command(context: typer.Context) -> None:
+    """List the installed plugins."""
+    if context.invoked_subcommand is None:
+        from rich.console import Console
+
+        from qbench.registry import default_registry
+        from qbench.report.plugins import print_plugins
+
+        if not print_plugins(Console(), default_registry()):
+            raise typer.Exit(1)
+
+
+@plugins_app.command("show")
+def plugins_show_command(
+    name: Annotated[str, typer.Argument(help="Name of a codec, metric, dataset or plugin.", show_default=False)],
+) -> None:
+    """Describe a codec, metric or dataset: parameters with bounds and defaults, columns, source."""
+    from rich.console import Console
+
+    from qbench.registry import default_registry
+    from qbench.report.plugins import print_offer
+
+    print_offer(Console(), default_registry(), name)
+
+
+@datasets_app.callback()
+def datasets_command(context: typer.Context) -> None:
+    """List named datasets."""
+    if context.invoked_subcommand is None:
+        from rich.console import Console
+
+        from qbench.registry import default_registry
+        from qbench.report.plugins import print_datasets
+
+        print_datasets(Console(), default_registry())
+
+
+@datasets_app.command("pull")
+def datasets_pull_command(
+    name: Annotated[str, typer.Argument(help="Name of the dataset.", show_default=False)],
+) -> None:
+    """Fetch a dataset from its public home."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from qbench.home import dataset_home
+    from qbench.registry import default_registry
+
+    dataset = default_registry().datasets[name]()
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True) as progress:
+        task = progress.add_task(name, total=None)
+        dataset.fetch(
+            dataset_home(name),
+            lambda done, total, file: progress.update(task, completed=done, total=total, description=f"{name} {file}"),
+        )
+    count = len(dataset.images(dataset_home(name)))
+    console.print(f"{name}: {count} images in {dataset_home(name)}", highlight=False, soft_wrap=True)
+
+
+def schema_command(
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write to a file.")] = None,
+) -> None:
+    """Print the JSON schema of suites, for editors; it knows every installed codec and metric."""
+    import json
+
+    from qbench.registry import default_registry
+    from qbench.suite.schema import suite_schema
+
+    text = json.dumps(suite_schema(default_registry()), indent=2, ensure_ascii=False) + "\n"
+    if output is None:
+        typer.echo(text, nl=False)
+    else:
+        _write(output, text)
+
+
+@cache_app.command("info")
+def cache_info_command() -> None:
+    """Say where the cache is and what it holds."""
+    from qbench.home import cache_home
+    from qbench.store import Cache
+
+    cache = Cache(cache_home())
+    cells, scores, size = cache.size()
+    typer.echo(cache.trouble or f"{cache.path}: {cells} cells, {scores} scores, {size / 1e6:.1f} MB")
+
+
+@cache_app.command("clear")
+def cache_clear_command() -> None:
+    """Remove everything from the cache."""
+    from qbench.home import cache_home
+    from qbench.store import Cache
+
+    path = cache_home() / Cache.FILE
+    path.unlink(missing_ok=True)
+    typer.echo(f"{path}: removed")
+
+
+def version_command() -> None:
+    """Print qbench's version."""
+    import qbench
+
+    typer.echo(f"qbench {qbench.__version__}")
+
+
+def _write(path: Path, text: str) -> None:
+    from qbench.errors import QbenchError
+
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise QbenchError(f"{path}: can't write: {error.strerror or error}") from error

@@ -1,0 +1,173 @@
+"""Commands that execute: run, plan, score."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from qbench.execute import Event, Stop
+    from qbench.results import Run
+
+SuitePath = Annotated[Path, typer.Argument(help="The suite, a YAML file.", show_default=False)]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="PATH=VALUE", help="Override a value: codecs.jpeg.quality=[10,50]. Repeatable."),
+]
+Profile = Annotated[str | None, typer.Option(help="Profile instead of the suite's own: bundled, hub, …")]
+Seed = Annotated[int | None, typer.Option(help="Seed instead of the suite's own.")]
+Jobs = Annotated[str, typer.Option("--jobs", "-j", metavar="N|auto", help="Worker processes; 1 works in this one.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+NoCache = Annotated[bool, typer.Option("--no-cache", help="Neither use nor fill the cache across runs.")]
+FailFast = Annotated[bool, typer.Option("--fail-fast", help="Stop at the first failure.")]
+RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Try again what failed before.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no tables at the end.")]
+
+OK, SOME_FAILED, INTERRUPTED = 0, 1, 130
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands."""
+    app.command("run")(run_command)
+    app.command("plan")(plan_command)
+    app.command("score")(score_command)
+
+
+def run_command(
+    suite: SuitePath,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The run folder. Default: runs/<suite>-<key of its plan>.")
+    ] = None,
+    overrides: Overrides = None,
+    profile: Profile = None,
+    seed: Seed = None,
+    jobs: Jobs = "1",
+    device: Device = "auto",
+    no_cache: NoCache = False,
+    fail_fast: FailFast = False,
+    retry_failed: RetryFailed = False,
+    quiet: Quiet = False,
+) -> None:
+    """Run a suite, or go on with a run of it that was interrupted.
+
+    Exit code 0: all well; 1: some cells or scores failed; 2: bad input; 130: interrupted.
+    """
+    from qbench import api
+
+    workers = _jobs(jobs)
+    plan = api.plan_suite(suite, overrides=overrides or (), profile=profile, seed=seed)
+    folder = output or api.default_folder(plan)
+    with _watched() as (stop, on_event):
+        run = api.run(
+            plan,
+            output=folder,
+            jobs=workers,
+            device=device,
+            cache=not no_cache,
+            fail_fast=fail_fast,
+            retry_failed=retry_failed,
+            on_event=on_event,
+            stop=stop,
+        )
+    _finish(run, quiet)
+
+
+def score_command(
+    run: Annotated[str, typer.Argument(help="A run: its folder, or its name below runs/.", show_default=False)],
+    metrics: Annotated[str, typer.Option("--metrics", "-m", help="Names of metrics, separated by commas.")],
+    jobs: Jobs = "1",
+    device: Device = "auto",
+    no_cache: NoCache = False,
+    fail_fast: FailFast = False,
+    retry_failed: RetryFailed = False,
+    quiet: Quiet = False,
+) -> None:
+    """Score a run with further metrics, without coding anything anew."""
+    from qbench import api
+
+    workers = _jobs(jobs)
+    path = api.find_run(run)
+    names = [name.strip() for name in metrics.split(",") if name.strip()]
+    with _watched() as (stop, on_event):
+        scored = api.score(
+            path,
+            names,
+            jobs=workers,
+            device=device,
+            cache=not no_cache,
+            fail_fast=fail_fast,
+            retry_failed=retry_failed,
+            on_event=on_event,
+            stop=stop,
+        )
+    _finish(scored, quiet)
+
+
+def plan_command(suite: SuitePath, overrides: Overrides = None, profile: Profile = None, seed: Seed = None) -> None:
+    """Print the images, cells and scoring jobs of a suite without running them."""
+    from rich.console import Console
+
+    from qbench import api
+    from qbench.report.plans import print_plan
+
+    plan = api.plan_suite(suite, overrides=overrides or (), profile=profile, seed=seed)
+    print_plan(Console(), plan, api.default_folder(plan))
+
+
+@contextlib.contextmanager
+def _watched() -> Iterator[tuple[Stop, Callable[[Event], None]]]:
+    """Show progress, and let the first Ctrl-C end the work in good order."""
+    from rich.console import Console
+
+    from qbench.execute import Notice, Stop
+    from qbench.report.progress import RunDisplay
+
+    stop = Stop()
+    with RunDisplay(Console(stderr=True)) as display:
+
+        def interrupt(number: int, frame: object) -> None:
+            if stop.is_set():
+                os._exit(INTERRUPTED)  # a second time: at once; the journal is whole at every instant
+            stop.set()
+            display.on_event(Notice("stopping after what is in flight; press Ctrl-C again to stop at once"))
+
+        previous = [(number, signal.signal(number, interrupt)) for number in (signal.SIGINT, signal.SIGTERM)]
+        try:
+            yield stop, display.on_event
+        finally:
+            for number, handler in previous:
+                signal.signal(number, handler)
+
+
+def _finish(run: Run, quiet: bool) -> None:
+    from rich.console import Console
+
+    from qbench.report.tables import print_run
+
+    console = Console()
+    if not quiet:
+        print_run(console, run)
+    console.print(f"run folder: {run.path}", markup=False, highlight=False, soft_wrap=True)
+    if run.failures:
+        raise typer.Exit(SOME_FAILED)
+    if not run.complete:
+        command = " ".join(["qbench", *sys.argv[1:]])
+        console.print(f"interrupted; to go on: {command}", markup=False, highlight=False, soft_wrap=True)
+        raise typer.Exit(INTERRUPTED)
+
+
+def _jobs(text: str) -> int:
+    if text == "auto":
+        return 0
+    if text.isascii() and text.isdigit() and 1 <= int(text) <= 1024:
+        return int(text)
+    raise typer.BadParameter(
+        f"{text!r} is not accepted; write a whole number from 1 to 1024, or auto", param_hint="--jobs"
+    )

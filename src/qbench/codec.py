@@ -1,0 +1,118 @@
+"""The codec contract: pixels into a bitstream, a bitstream into pixels."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict
+
+Pixels = npt.NDArray[np.uint8]
+"""An 8-bit sRGB image, shape H×W×3, C-contiguous."""
+
+
+class Parameters(BaseModel):
+    """Base of every codec's and metric's parameter model.
+
+    Give each field a description, a default and bounds: this model is the suite's validation, the command line's
+    help, the JSON schema and the documentation. Unknown keys are refused, and a number written as text is not
+    quietly converted.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class NoParameters(Parameters):
+    """For codecs and metrics without settings."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a run tells a codec or a metric about the place it works in.
+
+    Attributes:
+        device: a torch device string, ``"cpu"`` or ``"cuda:0"``.
+        seed: the run's seed.
+        profile: the suite's profile, ``"bundled"`` or ``"hub"``: which weights to load.
+    """
+
+    device: str = "cpu"
+    seed: int = 0
+    profile: str = "bundled"
+
+    def rng(self, pixels: Pixels) -> np.random.Generator:
+        """Return a generator seeded from the run's seed and this image.
+
+        Codecs that draw random numbers take them from here, so that a cell's result does not depend on which
+        cells were coded before it, or in which process.
+        """
+        digest = hashlib.sha256(repr((self.seed, pixels.shape)).encode())
+        digest.update(np.ascontiguousarray(pixels).data)
+        return np.random.default_rng(int.from_bytes(digest.digest(), "big"))
+
+
+class Codec(ABC):
+    """A codec at one operating point.
+
+    An instance is made per operating point. The run decodes with an instance that did not encode, and another
+    process or machine must be able to: size, settings and side information travel in the bitstream.
+
+    Class attributes:
+        name: how suites name it, lower case with hyphens.
+        summary: one line for ``qbench plugins``.
+        version: raise it when the bytes or pixels for the same input change; it is part of the cache key.
+        file_extension: of stored bitstreams (``"jpg"`` lets an image viewer open them).
+        reference: the standard or paper.
+        deterministic: the same image, parameters and seed give the same bytes.
+        lossless: decoding always gives the pixels back exactly, at every setting.
+        runs_on: ``"cpu"``, or ``"accelerator"`` when it computes on ``context.device``.
+        Parameters: the model of its settings.
+    """
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    version: ClassVar[int] = 1
+    file_extension: ClassVar[str] = "bin"
+    reference: ClassVar[str] = ""
+    deterministic: ClassVar[bool] = True
+    lossless: ClassVar[bool] = False
+    runs_on: ClassVar[Literal["cpu", "accelerator"]] = "cpu"
+    Parameters: ClassVar[type[Parameters]] = NoParameters
+
+    def __init__(self, parameters: Any, context: Context) -> None:
+        self.parameters = parameters
+        self.context = context
+
+    @abstractmethod
+    def encode(self, image: Pixels) -> bytes:
+        """Code an image.
+
+        Args:
+            image: uint8, shape H×W×3, sRGB. Not to be written to.
+
+        Returns:
+            The whole bitstream; the rate is its length.
+
+        Raises:
+            NotApplicable: this codec can't code such an image at all (sides too long for the format).
+        """
+
+    @abstractmethod
+    def decode(self, bitstream: bytes) -> Pixels:
+        """Decode a bitstream into uint8, shape H×W×3, sRGB, of the size that was encoded.
+
+        Raises:
+            BitstreamError: the bytes are truncated, damaged or foreign. Check sizes before allocating.
+        """
+
+    @classmethod
+    def libraries(cls) -> dict[str, str]:
+        """Name and version of the libraries that decide the bytes: ``{"libjpeg-turbo": "3.1.3"}``.
+
+        Recorded as provenance and part of the cache key.
+        """
+        return {}

@@ -1,0 +1,248 @@
+"""The work bench: codes and scores one image after another, in whatever process it was set up in."""
+
+from __future__ import annotations
+
+import hashlib
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from qbench.codec import Context, Pixels
+from qbench.errors import ImageError, NotApplicable, StoreError
+from qbench.execute.coding import ContractError, PointCoder, TimingPlan
+from qbench.execute.events import CellStarted, Recorded, ScoringStarted, WorkEvent
+from qbench.execute.scoring import Outcome, batches, score_batches
+from qbench.image import ImageSource, Picture, pixels_digest
+from qbench.metric import Metric, Reference
+from qbench.plan import OperatingPoint, Plan, PlannedImage, PlannedMetric
+from qbench.records import CellRecord, Failure, ScoreRecord
+from qbench.registry import Registry
+from qbench.store import RunFolder, now, score_key
+
+
+@dataclass(frozen=True)
+class CellWork:
+    """What is left to do at one operating point of one image.
+
+    Attributes:
+        coded: the cell's record if it is coded already and only scores are missing.
+        metrics: labels of the metrics to score it with.
+    """
+
+    point: OperatingPoint
+    key: str
+    coded: CellRecord | None
+    metrics: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ImageWork:
+    """What is left to do for one image: the unit that is handed to a worker."""
+
+    image: PlannedImage
+    source: ImageSource
+    cells: tuple[CellWork, ...]
+
+
+@dataclass
+class CodedImage:
+    """An image with the reconstructions that wait to be scored."""
+
+    work: ImageWork
+    picture: Picture | None = None
+    waiting: list[tuple[CellWork, CellRecord, Pixels]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a bench needs to know, all of it picklable."""
+
+    plan: Plan
+    folder: RunFolder
+    session: str
+    context: Context
+    timing: TimingPlan
+
+
+class Bench:
+    """Codes and scores. Coding and scoring may be called from two different threads."""
+
+    def __init__(
+        self, setup: Setup, registry: Registry, stopping: Callable[[], bool] = lambda: False, worker: int = 0
+    ) -> None:
+        self._plan = setup.plan
+        self._folder = setup.folder
+        self._session = setup.session
+        self._context = setup.context
+        self._timing = setup.timing
+        self._registry = registry
+        self._stopping = stopping
+        self._worker = worker
+        self._coders: dict[str, PointCoder] = {}
+        self._metrics: dict[str, Metric] = {}
+
+    # -- coding ---------------------------------------------------------------------------------------------------
+
+    def code(self, work: ImageWork, coded: CodedImage) -> Iterator[WorkEvent]:
+        """Code an image's cells, filling ``coded`` with what is to be scored. Stops between cells when asked to."""
+        try:
+            picture = work.source.read()
+            if picture.digest != work.image.sha256:
+                raise ImageError(f"{work.image.location}: the image changed since the run was planned")
+        except ImageError as error:
+            failure = Failure(plugin=f"image {work.image.name}", error="ImageError", message=str(error))
+            # Cells that were coded before stay so; it is only their scores that can't be made now.
+            yield Recorded(tuple(self._failed(work, cell, failure) for cell in work.cells if cell.coded is None))
+            return
+        coded.picture = picture
+        for cell in work.cells:
+            if self._stopping():
+                return
+            yield CellStarted(work.image.name, cell.point.id, self._worker)
+            try:
+                record, reconstruction = self._cell(work, cell, picture.pixels)
+            except NotApplicable as reason:
+                record, reconstruction = self._cell_record(work, cell, "not-applicable", reason=reason.reason), None
+            except StoreError:
+                raise
+            except Exception as error:
+                failure = failure_of(f"codec {cell.point.codec}, plugin {cell.point.plugin}", error)
+                record, reconstruction = self._failed(work, cell, failure), None
+            if cell.coded is None or record.outcome != "coded":
+                yield Recorded((record,))
+            if reconstruction is not None and cell.metrics:
+                coded.waiting.append((cell, record, reconstruction))
+
+    def _cell(self, work: ImageWork, cell: CellWork, pixels: Pixels) -> tuple[CellRecord, Pixels]:
+        name = work.image.name
+        if cell.coded is not None:
+            return cell.coded, self._reconstruct(name, cell, cell.coded, pixels)
+        made = self._coder(cell.point).code(pixels)
+        self._folder.write_file(self._folder.bitstream_path(cell.point, name), made.bitstream)
+        if self._plan.keep["reconstructions"]:
+            self._folder.write_reconstruction(cell.point, name, made.reconstruction)
+        record = self._cell_record(
+            work,
+            cell,
+            "coded",
+            bitstream_size=len(made.bitstream),
+            bitstream_sha256=made.bitstream_sha256,
+            reconstruction_sha256=made.reconstruction_sha256,
+            timing=made.timing,
+        )
+        return record, made.reconstruction
+
+    def _reconstruct(self, name: str, cell: CellWork, record: CellRecord, pixels: Pixels) -> Pixels:
+        """Get back a reconstruction that an earlier session or run made: from its PNG, else from its bitstream."""
+        kept = self._folder.read_reconstruction(cell.point, name)
+        if kept is not None and pixels_digest(kept) == record.reconstruction_sha256:
+            return kept
+        path = self._folder.bitstream_path(cell.point, name)
+        try:
+            bitstream = path.read_bytes()
+        except OSError as error:
+            raise StoreError(
+                f"{path}: the bitstream is gone ({error.strerror}); it was kept when the cell was coded"
+            ) from error
+        if hashlib.sha256(bitstream).hexdigest() != record.bitstream_sha256:
+            raise StoreError(f"{path}: the bitstream is not the one that was recorded")
+        reconstruction = self._coder(cell.point).decode(bitstream, pixels)
+        if pixels_digest(reconstruction) != record.reconstruction_sha256:
+            raise ContractError("decoding the stored bitstream gave other pixels than when it was coded")
+        if self._plan.keep["reconstructions"]:
+            self._folder.write_reconstruction(cell.point, name, reconstruction)
+        return reconstruction
+
+    def _coder(self, point: OperatingPoint) -> PointCoder:
+        if point.id not in self._coders:
+            codec = self._registry.codecs[point.codec]
+            parameters = codec.Parameters.model_validate(dict(point.parameters), strict=False)
+            self._coders[point.id] = PointCoder(lambda: codec(parameters, self._context), self._timing)
+        return self._coders[point.id]
+
+    # -- scoring --------------------------------------------------------------------------------------------------
+
+    def score(self, coded: CodedImage) -> Iterator[WorkEvent]:
+        """Score what :meth:`code` left waiting, one metric after another. Stops between metrics when asked to."""
+        if coded.picture is None or not coded.waiting:
+            return
+        image = coded.work.image
+        reference = Reference(image.name, coded.picture.pixels, self._context.device)
+        shared: dict[tuple[int, ...], list] = {}  # type: ignore[type-arg]
+        for metric in self._plan.metrics:
+            chosen = [index for index, (cell, _, _) in enumerate(coded.waiting) if metric.label in cell.metrics]
+            if not chosen:
+                continue
+            if self._stopping():
+                return
+            yield ScoringStarted(image.name, metric.label, self._worker)
+            if tuple(chosen) not in shared:  # metrics that score the same cells share batches and their tensors
+                pixels = [coded.waiting[index][2] for index in chosen]
+                sizes = [coded.waiting[index][1].bitstream_size or 0 for index in chosen]
+                shared[tuple(chosen)] = list(batches(reference, pixels, sizes))
+            outcomes = self._outcomes(metric, reference, shared[tuple(chosen)])
+            yield Recorded(
+                tuple(
+                    self._score_record(metric, image, *coded.waiting[index][:2], outcome)
+                    for index, outcome in zip(chosen, outcomes, strict=True)
+                )
+            )
+
+    def _outcomes(self, metric: PlannedMetric, reference: Reference, groups: Sequence) -> list[Outcome]:  # type: ignore[type-arg]
+        try:
+            if metric.label not in self._metrics:
+                cls = self._registry.metrics[metric.metric]
+                parameters = cls.Parameters.model_validate(dict(metric.parameters), strict=False)
+                self._metrics[metric.label] = cls(parameters, self._context)
+        except Exception as error:
+            return [error] * sum(len(group) for group in groups)
+        return score_batches(self._metrics[metric.label], reference, groups)
+
+    # -- records --------------------------------------------------------------------------------------------------
+
+    def _cell_record(self, work: ImageWork, cell: CellWork, outcome: str, **fields: object) -> CellRecord:
+        return CellRecord.model_validate(
+            {
+                "key": cell.key,
+                "image": work.image.name,
+                "point": cell.point.id,
+                "outcome": outcome,
+                "session": self._session,
+                "at": now(),
+                **fields,
+            }
+        )
+
+    def _failed(self, work: ImageWork, cell: CellWork, failure: Failure) -> CellRecord:
+        return self._cell_record(work, cell, "failed", failure=failure, reason=failure.message)
+
+    def _score_record(
+        self, metric: PlannedMetric, image: PlannedImage, cell: CellWork, record: CellRecord, outcome: Outcome
+    ) -> ScoreRecord:
+        fields: dict[str, object] = {"outcome": "scored", "values": outcome}
+        if isinstance(outcome, NotApplicable):
+            fields = {"outcome": "not-applicable", "reason": outcome.reason}
+        elif isinstance(outcome, Exception):
+            failure = failure_of(f"metric {metric.metric}, plugin {metric.plugin}", outcome)
+            fields = {"outcome": "failed", "failure": failure, "reason": failure.message}
+        return ScoreRecord.model_validate(
+            {
+                "key": score_key(self._plan, metric, image, record),
+                "image": image.name,
+                "point": cell.point.id,
+                "metric": metric.label,
+                "session": self._session,
+                "at": now(),
+                **fields,
+            }
+        )
+
+
+def failure_of(plugin: str, error: BaseException) -> Failure:
+    """Describe an exception that came out of a plugin."""
+    return Failure(
+        plugin=plugin,
+        error=type(error).__name__,
+        message=str(error) or type(error).__name__,
+        traceback="".join(traceback.format_exception(error)),
+    )

@@ -1,0 +1,76 @@
+"""Choosing the device, and sharing the processor's cores between workers."""
+
+from __future__ import annotations
+
+import ctypes.util
+import os
+import re
+import sys
+from pathlib import Path
+
+from qbench.errors import DeviceError
+
+
+def resolve_device(wanted: str) -> str:
+    """Return a torch device for ``auto``, ``cpu``, ``cuda`` or ``cuda:n``.
+
+    Raises:
+        DeviceError: not one of these, or not there.
+    """
+    if wanted == "cpu":
+        return "cpu"
+    if wanted == "auto" and not _has_nvidia_driver():
+        return "cpu"  # known without importing torch, which takes seconds
+    match = re.fullmatch(r"auto|cuda(?::(\d+))?", wanted)
+    if match is None:
+        raise DeviceError(f"unknown device `{wanted}`; accepted: auto, cpu, cuda, cuda:0, cuda:1, …")
+    import torch
+
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    index = int(match[1] or 0)
+    if wanted == "auto" and count == 0:
+        return "cpu"
+    if index >= count:
+        found = f"there are {count}, numbered from 0" if count else f"torch {torch.__version__} finds no CUDA device"
+        raise DeviceError(f"device `{wanted}` is not there: {found}")
+    return f"cuda:{index}"
+
+
+def device_name(device: str) -> str:
+    """Return the device's model name."""
+    if device == "cpu":
+        return "cpu"
+    import torch
+
+    return str(torch.cuda.get_device_name(device))
+
+
+def available_cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def limit_threads(threads: int) -> None:
+    """Let the calling thread's numerical work use so many threads.
+
+    OpenMP keeps this number per calling thread, so every thread that computes must call this itself. The
+    environment covers libraries that are loaded later.
+    """
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ[name] = str(threads)
+    if "torch" in sys.modules:
+        import torch
+
+        torch.set_num_threads(threads)
+
+
+def synchronise(device: str) -> None:
+    """Wait until the device has done all work given to it, so that a clock read afterwards is true."""
+    if device != "cpu" and "torch" in sys.modules:
+        import torch
+
+        torch.cuda.synchronize(device)
+
+
+def _has_nvidia_driver() -> bool:
+    return ctypes.util.find_library("cuda") is not None or Path("/dev/nvidiactl").exists() or os.name == "nt"

@@ -1,0 +1,72 @@
+"""Provenance: everything a reader needs to judge, and repeat, what a session measured."""
+
+from __future__ import annotations
+
+import os
+import platform
+import socket
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qbench.execute.device import available_cores, device_name
+from qbench.plan import Plan
+from qbench.registry import Registry
+
+if TYPE_CHECKING:
+    from qbench.execute.session import Options
+
+LIBRARIES = ("torch", "torchvision", "timm", "open_clip_torch", "numpy", "Pillow", "imagecodecs", "scikit-image", "piq")
+
+
+def provenance_of(plan: Plan, registry: Registry, options: Options, device: str, jobs: int) -> dict[str, Any]:
+    """Describe this session: software, machine, settings, originals."""
+    used = {point.plugin for point in plan.points} | {metric.plugin for metric in plan.metrics}
+    return {
+        "qbench": version("qbench"),
+        "command": sys.argv,
+        "plugins": [str(info) for info in registry.plugins if str(info) in used],
+        "libraries": {
+            **{name: found for name in LIBRARIES if (found := _version(name))},
+            **{
+                f"{point.codec}: {name}": text
+                for point in plan.points
+                for name, text in point.identity["libraries"].items()
+            },
+        },
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "host": socket.gethostname(),
+        "processor": _processor(),
+        "cores": available_cores(),
+        "device": device,
+        "device_name": _processor() if device == "cpu" else device_name(device),
+        "jobs": jobs,
+        "fail_fast": options.fail_fast,
+        "seed": plan.seed,
+        "profile": plan.profile,
+        "suite": plan.suite,
+        "overrides": list(plan.overrides),
+        "images": {image.name: {"sha256": image.sha256, "notes": list(image.notes)} for image in plan.images},
+        "user_environment": {
+            name: os.environ[name] for name in ("OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES") if name in os.environ
+        },
+    }
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return ""
+
+
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()

@@ -1,0 +1,240 @@
+"""One session: bring a run folder as far as the plan goes, whatever is done already."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from qbench.codec import Context
+from qbench.errors import StoreError
+from qbench.execute.bench import CellWork, ImageWork, Setup
+from qbench.execute.coding import TimingPlan
+from qbench.execute.device import available_cores, resolve_device
+from qbench.execute.events import Event, Notice, Progress, Recorded
+from qbench.execute.executors import Stop, WorkerPool, run_here
+from qbench.execute.provenance import provenance_of
+from qbench.plan import OperatingPoint, Plan, PlannedImage
+from qbench.records import CellRecord, PlanRecord, ScoreRecord, SessionRecord
+from qbench.registry import Registry
+from qbench.store import Cache, JournalWriter, RunFolder, RunState, now, score_key
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to execute; nothing here changes the values that are measured.
+
+    Attributes:
+        jobs: worker processes; 1 works in this process, 0 means as many as there are cores (or images).
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:n``.
+        fail_fast: stop at the first failure.
+        retry_failed: try again what failed in an earlier session.
+    """
+
+    jobs: int = 1
+    device: str = "auto"
+    fail_fast: bool = False
+    retry_failed: bool = False
+
+
+class Session:
+    """Executes a plan in a run folder."""
+
+    def __init__(
+        self, plan: Plan, folder: RunFolder, registry: Registry, options: Options, cache: Cache | None, stop: Stop
+    ) -> None:
+        self._plan = plan
+        self._folder = folder
+        self._registry = registry
+        self._options = options
+        self._cache = cache
+        self._stop = stop
+        self._device = resolve_device(options.device)
+        self._cores = available_cores()
+        jobs = options.jobs or self._cores
+        self._jobs = 1 if plan.timing["exclusive"] else max(1, min(jobs, len(plan.images)))
+        self._points = {point.id: point for point in plan.points}
+        self._id = uuid.uuid4().hex[:12]
+        self._told_trouble = False
+
+    def run(self, on_event: Callable[[Event], None]) -> None:
+        """Execute, passing events on as they come. Returns when all is done, or soon after a stop.
+
+        Raises:
+            RunLockedError: another process is at it.
+            StoreError: the folder can't be used, or holds a run of something else.
+        """
+        with self._folder.locked(), self._folder.writing() as journal:
+            state = self._folder.begin(self._plan, journal)
+            self._execute(state, journal, on_event)
+
+    def extend(self, on_event: Callable[[Event], None]) -> None:
+        """Execute a plan that is the folder's own with more metrics; records the plan when it differs."""
+        with self._folder.locked(), self._folder.writing() as journal:
+            state = self._folder.load()
+            if state.plan.to_json() != self._plan.to_json():
+                assert state.plan_record is not None
+                record = PlanRecord(at=now(), base=state.plan_record.base, plan=self._plan.to_json())
+                journal.append([record])
+                state.add(record)
+            self._execute(state, journal, on_event)
+
+    def _execute(self, state: RunState, journal: JournalWriter, on_event: Callable[[Event], None]) -> None:
+        for line in state.damaged:
+            on_event(Notice(f"{self._folder.journal_path}: line {line} is damaged; what it held is measured again"))
+        works = list(self._works(state, journal))
+        on_event(self._progress(state))
+        self._tell_trouble(on_event)
+        if works:
+            provenance = provenance_of(self._plan, self._registry, self._options, self._device, self._jobs)
+            session = SessionRecord(id=self._id, at=now(), provenance=provenance)
+            journal.append([session])
+            state.add(session)
+            self._folder.write_provenance(provenance)
+            if self._cache is not None:
+                self._cache.put(sessions=[session])
+            for event in self._events(works):
+                if isinstance(event, Recorded):
+                    journal.append(event.records)
+                    self._keep(event.records, state)
+                    if self._options.fail_fast and any(record.outcome == "failed" for record in event.records):
+                        self._stop.set()
+                on_event(event)
+                self._tell_trouble(on_event)
+        if not self._stop.is_set():
+            self._prune(state)
+
+    def _events(self, works: Sequence[ImageWork]) -> Iterator[Event]:
+        exclusive = self._plan.timing["exclusive"]
+        # With one core there is nothing to overlap with.
+        overlap = not exclusive and self._jobs == 1 and self._cores > 1
+        beside = "exclusive" if not overlap else "scoring in the same process"
+        if self._jobs > 1:
+            beside = f"{self._jobs - 1} other workers"
+        threads = max(1, self._cores // self._jobs)
+        timing = TimingPlan(self._plan.timing["repeats"], self._plan.timing["budget"], threads, beside)
+        context = Context(self._device, self._plan.seed, self._plan.profile)
+        setup = Setup(self._plan, self._folder, self._id, context, timing)
+        if self._jobs > 1:
+            return WorkerPool(works, setup, self._jobs, self._stop).run()
+        return run_here(works, setup, self._registry, self._stop, overlap=overlap)
+
+    # -- what is left to do ---------------------------------------------------------------------------------------
+
+    def _works(self, state: RunState, journal: JournalWriter) -> Iterator[ImageWork]:
+        for image in self._plan.images:
+            source = self._plan.sources[image.name]
+            cells = []
+            for point in self._plan.points:
+                cell = self._cell_work(image, point, state, journal)
+                if cell.coded is None or cell.metrics:
+                    cells.append(cell)
+            cells = [cell for cell in cells if cell.coded is None or cell.coded.outcome == "coded"]
+            if cells:
+                yield ImageWork(image, source, tuple(cells))
+
+    def _cell_work(
+        self, image: PlannedImage, point: OperatingPoint, state: RunState, journal: JournalWriter
+    ) -> CellWork:
+        key = self._plan.cell_key(image, point)
+        record = state.cell(image, point)
+        retry = self._options.retry_failed
+        if record is not None and (record.key != key or (retry and record.outcome == "failed")):
+            record = None
+        if record is None:
+            record = self._cached_cell(key, image, point, state, journal)
+        elif record.outcome == "coded" and not self._bitstream_kept(image, point, record, state):
+            record = None
+        missing = []
+        if record is None or record.outcome == "coded":
+            for metric in self._plan.metrics:
+                score = state.score(self._plan, metric, image, point) if record is not None else None
+                if record is not None and score is None:
+                    score = self._cached_score(
+                        score_key(self._plan, metric, image, record), record, metric.label, state, journal
+                    )
+                if score is None or (retry and score.outcome == "failed"):
+                    missing.append(metric.label)
+        return CellWork(point, key, record, tuple(missing))
+
+    def _bitstream_kept(self, image: PlannedImage, point: OperatingPoint, record: CellRecord, state: RunState) -> bool:
+        """Whether a coded cell can still be decoded, or need not be because all its scores are there."""
+        if self._folder.bitstream_path(point, image.name).is_file():
+            return True
+        if all(state.score(self._plan, metric, image, point) for metric in self._plan.metrics):
+            return True
+        if not self._plan.keep["bitstreams"] and not self._folder.reconstruction_path(point, image.name).is_file():
+            raise StoreError(
+                f"{self._folder.path}: kept neither bitstreams nor reconstructions (keep: in its suite), "
+                "so it can't be scored anew; run the suite again with the metrics in it"
+            )
+        return self._folder.reconstruction_path(point, image.name).is_file()
+
+    def _cached_cell(
+        self, key: str, image: PlannedImage, point: OperatingPoint, state: RunState, journal: JournalWriter
+    ) -> CellRecord | None:
+        found = self._cache.cell(key) if self._cache is not None and not self._options.retry_failed else None
+        if found is None:
+            return None
+        record, bitstream = found
+        record = record.model_copy(update={"image": image.name, "point": point.id, "cached": True})
+        self._folder.write_file(self._folder.bitstream_path(point, image.name), bitstream)
+        self._append_cached(record, state, journal)
+        return record
+
+    def _cached_score(
+        self, key: str, cell: CellRecord, metric: str, state: RunState, journal: JournalWriter
+    ) -> ScoreRecord | None:
+        record = self._cache.score(key) if self._cache is not None else None
+        if record is None:
+            return None
+        update = {"image": cell.image, "point": cell.point, "metric": metric, "cached": True}
+        record = record.model_copy(update=update)
+        self._append_cached(record, state, journal)
+        return record
+
+    def _append_cached(self, record: CellRecord | ScoreRecord, state: RunState, journal: JournalWriter) -> None:
+        assert self._cache is not None
+        if record.session not in state.sessions:
+            session = self._cache.session(record.session)
+            if session is not None:
+                journal.append([session])
+                state.add(session)
+        journal.append([record])
+        state.add(record)
+
+    # -- what was done --------------------------------------------------------------------------------------------
+
+    def _keep(self, records: Sequence[CellRecord | ScoreRecord], state: RunState) -> None:
+        cells = []
+        for record in records:
+            state.add(record)
+            if isinstance(record, CellRecord) and record.outcome == "coded" and self._cache is not None:
+                path = self._folder.bitstream_path(self._points[record.point], record.image)
+                cells.append((record, path.read_bytes()))
+        if self._cache is not None:
+            scores = [record for record in records if isinstance(record, ScoreRecord) and record.outcome == "scored"]
+            self._cache.put(cells=cells, scores=scores)
+
+    def _prune(self, state: RunState) -> None:
+        """Remove the bitstreams that the suite doesn't keep; they were needed to go on after an interruption."""
+        if self._plan.keep["bitstreams"]:
+            return
+        for image, point, _ in self._plan.iter_cells():
+            self._folder.bitstream_path(point, image.name).unlink(missing_ok=True)
+
+    def _progress(self, state: RunState) -> Progress:
+        cells = jobs = 0
+        for image, point, _ in self._plan.iter_cells():
+            record = state.cell(image, point)
+            cells += record is not None
+            if record is not None and record.outcome != "coded":
+                jobs += len(self._plan.metrics)
+            else:
+                jobs += sum(state.score(self._plan, metric, image, point) is not None for metric in self._plan.metrics)
+        return Progress(self._plan.cells, cells, self._plan.jobs, jobs)
+
+    def _tell_trouble(self, on_event: Callable[[Event], None]) -> None:
+        if self._cache is not None and self._cache.trouble and not self._told_trouble:
+            self._told_trouble = True
+            on_event(Notice(self._cache.trouble))

@@ -1,0 +1,65 @@
+"""Every extension point of qbench.
+
+A plugin is a module (or any object) named by an entry point in the group ``qbench``. It implements the hooks
+it needs::
+
+    from qbench import hookimpl
+
+    @hookimpl
+    def qbench_register_codecs(register):
+        register(MyCodec)
+
+Registering hooks are called once, when the registry is built, before any suite is read: import heavy libraries
+inside methods, not at the top of the plugin. Names are unique; when two plugins register the same one, neither
+is used and both are named. Observing hooks are called in the process that executes the run; what they raise is
+reported with the plugin's and the hook's name, and the run goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pluggy
+
+if TYPE_CHECKING:
+    from qbench.codec import Codec
+    from qbench.dataset import Dataset
+    from qbench.metric import Metric
+    from qbench.plan import Plan
+    from qbench.records import CellRecord
+    from qbench.results import Run
+
+PROJECT = "qbench"
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+
+@hookspec
+def qbench_register_codecs(register: Callable[[type[Codec]], None]) -> None:
+    """Offer codecs: call ``register(MyCodec)`` with a subclass of :class:`qbench.Codec` for each."""
+
+
+@hookspec
+def qbench_register_metrics(register: Callable[[type[Metric]], None]) -> None:
+    """Offer metrics: call ``register(MyMetric)`` with a subclass of :class:`qbench.Metric` for each."""
+
+
+@hookspec
+def qbench_register_datasets(register: Callable[[type[Dataset]], None]) -> None:
+    """Offer named image sets: call ``register(MyDataset)`` with a subclass of :class:`qbench.Dataset` for each."""
+
+
+@hookspec
+def qbench_run_started(plan: Plan) -> None:
+    """A run is about to execute ``plan``; also called when an interrupted run goes on."""
+
+
+@hookspec
+def qbench_cell_coded(record: CellRecord) -> None:
+    """A cell's record was stored: coded, failed or not applicable. Called in plan-independent order."""
+
+
+@hookspec
+def qbench_run_finished(run: Run) -> None:
+    """Execution ended, whether or not every cell succeeded; not called when it was interrupted."""

@@ -1,0 +1,170 @@
+"""The metric contract: score the reconstructions of one image."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from qbench.codec import Context, NoParameters, Parameters, Pixels
+from qbench.errors import NotApplicable
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Direction(StrEnum):
+    """Which end of a column is the good one."""
+
+    HIGHER = "higher"
+    LOWER = "lower"
+
+
+class Scope(StrEnum):
+    """What a metric looks at."""
+
+    FULL_REFERENCE = "full-reference"
+    """The original and the reconstruction."""
+    NO_REFERENCE = "no-reference"
+    """The reconstruction alone."""
+    RATE = "rate"
+    """The size of the bitstream (or of a file), not how the pixels look."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One named number that a metric gives.
+
+    Attributes:
+        name: the metric's own name for its main column; further columns have short names of their own and appear
+            as ``metric.name``.
+        direction: which end is better.
+        lower, upper: the range of possible values, None where there is no bound.
+        unit: ``"dB"``, ``"bit/pixel"`` or empty.
+        digits: decimals worth showing in a table.
+        summary: one line on what it says.
+    """
+
+    name: str
+    direction: Direction
+    lower: float | None = None
+    upper: float | None = None
+    unit: str = ""
+    digits: int = 4
+    summary: str = ""
+
+
+Scores = Mapping[str, float]
+"""Column name → value, for every declared column. Infinity is a value (the PSNR of identical images); NaN is not."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The original image that reconstructions are compared with.
+
+    Attributes:
+        image: its name in the run.
+        pixels: uint8, shape H×W×3, sRGB.
+        device: where :meth:`tensor` puts it.
+    """
+
+    image: str
+    pixels: Pixels
+    device: str = "cpu"
+
+    @cached_property
+    def tensor(self) -> torch.Tensor:
+        """float32, shape 1×3×H×W, range [0, 255], on the run's device. Shared between metrics: don't write to it."""
+        return _to_tensor([self.pixels], self.device)
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """A batch of reconstructions of one image, at different operating points.
+
+    Attributes:
+        reference: the original.
+        pixels: N arrays, uint8, each of the reference's shape H×W×3.
+        bitstream_sizes: N sizes in bytes.
+        device: where :attr:`tensor` is.
+    """
+
+    reference: Reference
+    pixels: Sequence[Pixels]
+    bitstream_sizes: Sequence[int]
+    device: str = "cpu"
+
+    def __len__(self) -> int:
+        """Return N."""
+        return len(self.pixels)
+
+    @cached_property
+    def tensor(self) -> torch.Tensor:
+        """float32, shape N×3×H×W, range [0, 255], on the run's device. Shared between metrics: don't write to it."""
+        return _to_tensor(self.pixels, self.device)
+
+
+class Metric(ABC):
+    """A metric with one set of parameters.
+
+    Class attributes:
+        name: how suites name it, lower case with hyphens.
+        summary: one line for ``qbench plugins``.
+        version: raise it when values change for the same input; it is part of the cache key.
+        scope: what it looks at.
+        columns: the numbers it gives; the main one first, named like the metric.
+        reference: the paper or standard behind the formula.
+        Parameters: the model of its settings.
+    """
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    version: ClassVar[int] = 1
+    scope: ClassVar[Scope] = Scope.FULL_REFERENCE
+    columns: ClassVar[tuple[Column, ...]]
+    reference: ClassVar[str] = ""
+    Parameters: ClassVar[type[Parameters]] = NoParameters
+
+    def __init__(self, parameters: Any, context: Context) -> None:
+        self.parameters = parameters
+        self.context = context
+
+    def prepare(self, reference: Reference) -> Any:
+        """Compute once what every reconstruction of this image needs; passed to :meth:`score` as ``prepared``.
+
+        Raises:
+            NotApplicable: the metric is not defined for this image (too small, say).
+        """
+        return None
+
+    @abstractmethod
+    def score(self, candidates: Candidates, prepared: Any) -> Sequence[Scores | NotApplicable]:
+        """Score a batch of reconstructions of one image.
+
+        A candidate's scores must not depend on what else is in the batch.
+
+        Returns:
+            For each candidate, in order, a value for every declared column, or :class:`NotApplicable`.
+        """
+
+    @classmethod
+    def libraries(cls) -> dict[str, str]:
+        """Name and version of the libraries that decide the values; recorded, and part of the cache key."""
+        return {}
+
+
+def column_id(label: str, metric_name: str, column_name: str) -> str:
+    """Return the name a column has in tables: ``ssim``, or ``vit-score.top1`` for a further column."""
+    return label if column_name == metric_name else f"{label}.{column_name}"
+
+
+def _to_tensor(pixels: Sequence[Pixels], device: str) -> torch.Tensor:
+    import numpy as np
+    import torch
+
+    batch = torch.from_numpy(np.stack(pixels))
+    # The view keeps the memory in N,H,W,C order: torch calls it channels_last, and its convolutions like it.
+    return batch.to(device).permute(0, 3, 1, 2).float()

@@ -1,0 +1,254 @@
+"""The plan: every cell and every scoring job of a run, each with a content key. Pure; runs nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from qbench.image import ImageSource
+from qbench.metric import Column, Direction, column_id
+from qbench.registry import Registry
+from qbench.suite.images import ResolvedImage
+from qbench.suite.model import MetricSpec, Suite
+
+
+@dataclass(frozen=True)
+class PlannedImage:
+    """An original: its name in the run, where it is (and in which dataset), and what its pixels are."""
+
+    name: str
+    location: str
+    sha256: str
+    width: int
+    height: int
+    notes: tuple[str, ...] = ()
+    dataset: str = ""
+
+    @property
+    def pixels(self) -> int:
+        """Width × height."""
+        return self.width * self.height
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """One codec with one set of parameter values.
+
+    Attributes:
+        id: unique in the run: ``jpeg:quality=40``.
+        label: of the codec's entry in the suite.
+        identity: everything that decides the bytes, for content keys: name, version, libraries, parameters.
+        file_extension: of its bitstreams.
+        deterministic, runs_on: as the codec declares.
+    """
+
+    id: str
+    label: str
+    codec: str
+    parameters: Mapping[str, Any]
+    swept: Mapping[str, Any]
+    plugin: str
+    identity: Mapping[str, Any]
+    file_extension: str
+    deterministic: bool
+    runs_on: str
+
+
+@dataclass(frozen=True)
+class PlannedMetric:
+    """A metric with its settings and the columns it fills."""
+
+    label: str
+    metric: str
+    parameters: Mapping[str, Any]
+    plugin: str
+    identity: Mapping[str, Any]
+    scope: str
+    columns: tuple[Column, ...]
+
+    def column_ids(self) -> list[str]:
+        """Return the names that this metric's columns have in tables."""
+        return [column_id(self.label, self.metric, column.name) for column in self.columns]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run consists of.
+
+    Attributes:
+        suite, description, profile, seed: from the suite.
+        keep, timing: the suite's settings, as plain values.
+        images, points, metrics: in the suite's order. Every image is coded at every point, and every cell
+            scored by every metric.
+        suite_text, overrides: the suite as run.
+    """
+
+    suite: str
+    description: str
+    profile: str
+    seed: int
+    keep: Mapping[str, bool]
+    timing: Mapping[str, Any]
+    images: tuple[PlannedImage, ...]
+    points: tuple[OperatingPoint, ...]
+    metrics: tuple[PlannedMetric, ...]
+    suite_text: str
+    overrides: tuple[str, ...] = ()
+    sources: Mapping[str, ImageSource] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def cells(self) -> int:
+        """How many cells there are."""
+        return len(self.images) * len(self.points)
+
+    @property
+    def jobs(self) -> int:
+        """How many scoring jobs there are."""
+        return self.cells * len(self.metrics)
+
+    def iter_cells(self) -> Iterator[tuple[PlannedImage, OperatingPoint, str]]:
+        """Yield image, operating point and content key of every cell, in the order of execution."""
+        for image in self.images:
+            for point in self.points:
+                yield image, point, self.cell_key(image, point)
+
+    def cell_key(self, image: PlannedImage, point: OperatingPoint) -> str:
+        """SHA-256 (hex) of all that decides a cell's bitstream: codec, version, libraries, settings, pixels, seed."""
+        # Weights depend on the profile, and not every codec draws random numbers; the key errs on the safe side.
+        return content_key("cell", point.identity, image.sha256, self.seed, self.profile)
+
+    def score_key(self, metric: PlannedMetric, image: PlannedImage, bitstream: str, reconstruction: str) -> str:
+        """SHA-256 (hex) of all that decides a score: metric, settings, original, bitstream and reconstruction."""
+        return content_key("score", metric.identity, image.sha256, bitstream, reconstruction, self.profile)
+
+    def key(self) -> str:
+        """SHA-256 (hex) of everything that decides the run's records. Two runs with one key are the same run."""
+        return content_key(
+            "plan",
+            self.suite,
+            self.profile,
+            self.seed,
+            dict(self.keep),
+            dict(self.timing),
+            [[image.name, image.sha256] for image in self.images],
+            [[point.id, point.identity] for point in self.points],
+            [[metric.label, metric.identity] for metric in self.metrics],
+        )
+
+    def image(self, name: str) -> PlannedImage:
+        """Return an image by name."""
+        return next(image for image in self.images if image.name == name)
+
+    def point(self, point_id: str) -> OperatingPoint:
+        """Return an operating point by id."""
+        return next(point for point in self.points if point.id == point_id)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values that :func:`plan_from_json` makes a plan of again (without sources)."""
+        plain = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "sources"}
+        for name in ("images", "points", "metrics"):
+            plain[name] = [asdict(item) for item in plain[name]]
+        result: dict[str, Any] = json.loads(json.dumps(plain))
+        return result
+
+
+def plan_from_json(data: Mapping[str, Any]) -> Plan:
+    """Make a plan of what :meth:`Plan.to_json` returned. Its images have no sources: it can be read, not executed."""
+    images = tuple(PlannedImage(**{**image, "notes": tuple(image["notes"])}) for image in data["images"])
+    points = tuple(OperatingPoint(**point) for point in data["points"])
+    metrics = tuple(
+        PlannedMetric(
+            **{
+                **metric,
+                "columns": tuple(
+                    Column(**{**column, "direction": Direction(column["direction"])}) for column in metric["columns"]
+                ),
+            }
+        )
+        for metric in data["metrics"]
+    )
+    return Plan(
+        **{
+            **data,
+            "images": images,
+            "points": points,
+            "metrics": metrics,
+            "overrides": tuple(data["overrides"]),
+        }
+    )
+
+
+def make_plan(suite: Suite, images: tuple[ResolvedImage, ...], registry: Registry) -> Plan:
+    """Make the plan of a validated suite and its images."""
+    points = []
+    for spec in suite.points:
+        offer = registry.codecs.offer(spec.codec)
+        codec = offer.cls
+        points.append(
+            OperatingPoint(
+                spec.id,
+                spec.label,
+                spec.codec,
+                dict(spec.parameters),
+                dict(spec.swept),
+                str(offer.plugin),
+                _identity(codec.name, codec.version, codec.libraries(), spec.parameters),
+                codec.file_extension,
+                codec.deterministic,
+                codec.runs_on,
+            )
+        )
+    settings = suite.settings
+    return Plan(
+        suite.name,
+        settings.description,
+        settings.profile,
+        settings.seed,
+        settings.keep.model_dump(),
+        settings.timing.model_dump(),
+        tuple(
+            PlannedImage(
+                image.name,
+                image.source.location,
+                image.sha256,
+                image.width,
+                image.height,
+                image.notes,
+                image.dataset,
+            )
+            for image in images
+        ),
+        tuple(points),
+        tuple(plan_metric(spec, registry) for spec in suite.metrics),
+        suite.text,
+        suite.overrides,
+        {image.name: image.source for image in images},
+    )
+
+
+def plan_metric(spec: MetricSpec, registry: Registry) -> PlannedMetric:
+    """Look up one metric of a suite."""
+    offer = registry.metrics.offer(spec.metric)
+    metric = offer.cls
+    return PlannedMetric(
+        spec.label,
+        spec.metric,
+        dict(spec.parameters),
+        str(offer.plugin),
+        _identity(metric.name, metric.version, metric.libraries(), spec.parameters),
+        metric.scope.value,
+        metric.columns,
+    )
+
+
+def content_key(*parts: Any) -> str:
+    """SHA-256 (hex) of a canonical JSON form of the parts."""
+    canonical = json.dumps(parts, sort_keys=True, separators=(",", ":"), default=dict)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _identity(name: str, version: int, libraries: Mapping[str, str], parameters: Mapping[str, Any]) -> dict[str, Any]:
+    return {"name": name, "version": version, "libraries": dict(libraries), "parameters": dict(parameters)}

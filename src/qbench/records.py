@@ -1,0 +1,125 @@
+"""The records of a run: immutable rows, versioned, one JSON object each.
+
+Three outcomes that are not a value are kept apart, each with its reason: *failed* (something broke; the
+traceback is kept), *not applicable* (the codec or metric is not defined for this input), and *skipped* (not
+tried, because what it needs failed), which is derived when reading and never written.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, TypeAdapter
+
+SCHEMA_VERSION = 1
+"""Version of the run folder's format; a newer one is refused, an older one is migrated or refused clearly."""
+
+
+def _parse_number(value: object) -> object:
+    return float(value) if value in ("Infinity", "-Infinity") else value
+
+
+def _write_number(value: float) -> float | str:
+    # Strict JSON has no infinity; the PSNR of identical images is one.
+    return value if math.isfinite(value) else ("Infinity" if value > 0 else "-Infinity")
+
+
+Number = Annotated[
+    float,
+    Field(allow_inf_nan=True),
+    BeforeValidator(_parse_number),
+    PlainSerializer(_write_number, return_type=float | str, when_used="json"),
+]
+
+
+class _Row(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Failure(_Row):
+    """What broke, and whose it was."""
+
+    plugin: str
+    """Where the fault lies: ``codec jpeg``, ``metric ssim``, ``image face``, ``worker``."""
+    error: str
+    """Type of the exception."""
+    message: str
+    traceback: str = ""
+
+
+class Timing(_Row):
+    """How long a cell took, in seconds, in memory, without file access.
+
+    Each of encode and decode is the median of ``repeats`` calls after ``warmup`` uncounted ones, synchronised with the
+    device. ``beside`` says what else this run did meanwhile: nothing (``exclusive``) or otherwise.
+    """
+
+    encode: float
+    decode: float
+    repeats: int
+    warmup: int
+    threads: int
+    beside: str
+
+
+class SessionRecord(_Row):
+    """One execution of the run: when, where, with what. Cells and scores refer to it by ``id``."""
+
+    kind: Literal["session"] = "session"
+    id: str
+    at: str
+    provenance: dict[str, Any]
+
+
+class PlanRecord(_Row):
+    """What the run consists of; the last one in a journal holds (``qbench score`` adds metrics)."""
+
+    kind: Literal["plan"] = "plan"
+    at: str
+    base: str
+    """Key of the plan that the run was made for."""
+    plan: dict[str, Any]
+
+
+class CellRecord(_Row):
+    """One image coded at one operating point, or the reason why not."""
+
+    kind: Literal["cell"] = "cell"
+    key: str
+    image: str
+    point: str
+    outcome: Literal["coded", "failed", "not-applicable"]
+    bitstream_size: int | None = None
+    bitstream_sha256: str | None = None
+    reconstruction_sha256: str | None = None
+    timing: Timing | None = None
+    reason: str = ""
+    failure: Failure | None = None
+    session: str
+    at: str
+    cached: bool = False
+
+
+class ScoreRecord(_Row):
+    """One metric on one cell: a value for each of its columns, or the reason why not."""
+
+    kind: Literal["score"] = "score"
+    key: str
+    """Of the metric and its settings on this very bitstream and reconstruction."""
+    image: str
+    point: str
+    metric: str
+    """The metric's label in the suite."""
+    outcome: Literal["scored", "failed", "not-applicable"]
+    values: dict[str, Number] = Field(default_factory=dict)
+    reason: str = ""
+    failure: Failure | None = None
+    session: str
+    at: str
+    cached: bool = False
+
+
+Record = Annotated[SessionRecord | PlanRecord | CellRecord | ScoreRecord, Field(discriminator="kind")]
+AnyRecord: TypeAdapter[SessionRecord | PlanRecord | CellRecord | ScoreRecord] = TypeAdapter(Record)
+"""Parses any record: ``AnyRecord.validate_json(line)``."""

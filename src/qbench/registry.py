@@ -1,0 +1,300 @@
+"""What the installed plugins offer: found through entry points, registered through pluggy.
+
+A plugin that can't be imported, breaks while registering, misspells a hook or clashes with another does not stop
+qbench: it is listed by ``qbench plugins`` with its traceback, and named when a suite asks for something that
+only it could have brought.
+"""
+
+from __future__ import annotations
+
+import inspect
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Generic, TypeVar
+
+import pluggy
+from pydantic import BaseModel
+
+from qbench import hookspecs
+from qbench.codec import Codec
+from qbench.dataset import Dataset
+from qbench.errors import PluginError, did_you_mean
+from qbench.metric import Metric
+
+T = TypeVar("T", bound="type[Codec] | type[Metric] | type[Dataset]")
+
+RESERVED_PARAMETERS = {"codec", "metric", "target"}
+"""Keys that suites use beside a codec's or metric's own parameters."""
+
+
+@dataclass
+class PluginInfo:
+    """One entry point and what became of it.
+
+    Attributes:
+        name: the entry point's name.
+        distribution, version: the pip package it came in.
+        brings: ``kind → names`` as registered.
+        problem: why it is broken, in one line; empty when all is well.
+        trace: the traceback behind ``problem``, where there is one.
+    """
+
+    name: str
+    distribution: str = "?"
+    version: str = "?"
+    brings: dict[str, list[str]] = field(default_factory=dict)
+    problem: str = ""
+    trace: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Whether everything it offers can be used."""
+        return not self.problem
+
+    def __str__(self) -> str:
+        """``classical (qbench 0.1.0)``."""
+        return f"{self.name} ({self.distribution} {self.version})"
+
+
+@dataclass(frozen=True)
+class Offer(Generic[T]):
+    """A class that a plugin registered."""
+
+    cls: T
+    plugin: PluginInfo
+
+
+class Catalogue(Mapping[str, T], Generic[T]):
+    """All things of one kind, by name. Looking up a wrong name raises :class:`PluginError` with advice."""
+
+    def __init__(self, kind: str, base: type, plugins: list[PluginInfo]) -> None:
+        self.kind = kind
+        self._base = base
+        self._plugins = plugins
+        self._offers: dict[str, list[Offer[T]]] = {}
+
+    def add(self, cls: T, plugin: PluginInfo) -> None:
+        """Register a class for a plugin, after checking that it keeps the contract's form.
+
+        Raises:
+            PluginError: not a usable subclass; the text says what is wrong with it.
+        """
+        problem = self._form_problem(cls)
+        if problem:
+            raise PluginError(f"{self.kind} {getattr(cls, '__qualname__', repr(cls))}: {problem}")
+        offers = self._offers.setdefault(cls.name, [])
+        offers.append(Offer(cls, plugin))
+        plugin.brings.setdefault(self.kind, []).append(cls.name)
+        if len(offers) > 1:
+            owners = " and ".join(str(offer.plugin) for offer in offers)
+            for offer in offers:
+                offer.plugin.problem = f"{self.kind} `{cls.name}` is registered by both {owners}"
+
+    def _form_problem(self, cls: Any) -> str:
+        if not (inspect.isclass(cls) and issubclass(cls, self._base)):
+            return f"must be a subclass of qbench.{self._base.__name__}"
+        if inspect.isabstract(cls):
+            missing = ", ".join(sorted(getattr(cls, "__abstractmethods__", ())))
+            return f"does not implement {missing}"
+        needed = [name for name in ("name", "summary") if not isinstance(getattr(cls, name, None), str)]
+        if needed:
+            return f"lacks the class attribute {' and '.join(needed)}"
+        if issubclass(cls, Metric):
+            columns = getattr(cls, "columns", ())
+            if not columns or columns[0].name != cls.name:
+                return "its first column must have the metric's own name"
+        if issubclass(cls, (Codec, Metric)):
+            taken = RESERVED_PARAMETERS & set(cls.Parameters.model_fields)
+            if taken:
+                return f"parameter name {', '.join(sorted(taken))} is reserved for suites"
+            try:
+                cls.Parameters()
+            except ValueError:
+                return "every parameter needs a default"
+        return ""
+
+    def __getitem__(self, name: str) -> T:
+        """Return the class of that name.
+
+        Raises:
+            PluginError: unknown name (with the nearest one), or a name that two plugins claim.
+        """
+        return self.offer(name).cls
+
+    def offer(self, name: str) -> Offer[T]:
+        """Like indexing, with the plugin it comes from."""
+        offers = self._offers.get(name, [])
+        if len(offers) > 1:
+            owners = " and ".join(str(offer.plugin) for offer in offers)
+            raise PluginError(f"{self.kind} `{name}` is registered by both {owners}; uninstall one of them")
+        if not offers:
+            known = ", ".join(sorted(self._offers)) or "none"
+            broken = [plugin for plugin in self._plugins if not plugin.ok]
+            hint = "".join(f"\n  note: plugin {plugin} is broken: {plugin.problem}" for plugin in broken)
+            raise PluginError(f"unknown {self.kind} `{name}`{did_you_mean(name, self._offers)} (known: {known}){hint}")
+        return offers[0]
+
+    def __contains__(self, name: object) -> bool:
+        """Whether the name can be used."""
+        return len(self._offers.get(str(name), [])) == 1
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over usable names, sorted."""
+        return iter(sorted(name for name, offers in self._offers.items() if len(offers) == 1))
+
+    def __len__(self) -> int:
+        """Count usable names."""
+        return sum(1 for _ in self)
+
+
+class Registry:
+    """The catalogues of codecs, metrics and datasets, and the hooks that observe a run."""
+
+    def __init__(self) -> None:
+        self.plugins: list[PluginInfo] = []
+        self.codecs: Catalogue[type[Codec]] = Catalogue("codec", Codec, self.plugins)
+        self.metrics: Catalogue[type[Metric]] = Catalogue("metric", Metric, self.plugins)
+        self.datasets: Catalogue[type[Dataset]] = Catalogue("dataset", Dataset, self.plugins)
+        self._manager = pluggy.PluginManager(hookspecs.PROJECT)
+        self._manager.add_hookspecs(hookspecs)
+
+    def load_entry_points(self) -> None:
+        """Load every plugin that installed packages offer, in order of name."""
+        for point in sorted(entry_points(group=hookspecs.PROJECT), key=lambda point: (point.name, point.value)):
+            self._load(point)
+
+    def _load(self, point: EntryPoint) -> None:
+        info = PluginInfo(point.name, point.dist.name if point.dist else "?", point.dist.version if point.dist else "?")
+        try:
+            plugin = point.load()
+        except Exception as error:  # whatever a stranger's import does, the others must go on
+            self.plugins.append(info)
+            self._break(info, f"importing {point.value}: {_one_line(error)}")
+            return
+        self.register(plugin, info)
+
+    def register(self, plugin: object, info: PluginInfo) -> PluginInfo:
+        """Register a plugin object; returns ``info`` with what it brings, or why it is broken."""
+        self.plugins.append(info)
+        key = f"{info.distribution}:{info.name}"
+        try:
+            if self._manager.register(plugin, name=key) is None:
+                raise PluginError("blocked")
+            misspelt = self._unknown_hooks(plugin)
+            if misspelt:
+                raise PluginError(misspelt)
+        except Exception as error:
+            self._break(info, _one_line(error))
+            if self._manager.has_plugin(key):
+                self._manager.unregister(name=key)
+            return info
+        for hook, catalogue in (
+            ("qbench_register_codecs", self.codecs),
+            ("qbench_register_metrics", self.metrics),
+            ("qbench_register_datasets", self.datasets),
+        ):
+            self._call_registering(plugin, info, hook, catalogue)
+        return info
+
+    def _unknown_hooks(self, plugin: object) -> str:
+        known = {name for name in vars(hookspecs) if name.startswith("qbench_")}
+        for name in dir(plugin):
+            if self._manager.parse_hookimpl_opts(plugin, name) is not None and name not in known:
+                return f"unknown hook `{name}`{did_you_mean(name, known)}"
+        return ""
+
+    def _call_registering(self, plugin: object, info: PluginInfo, hook: str, catalogue: Catalogue[Any]) -> None:
+        # One plugin at a time, so that each registration and each failure has an owner.
+        others = [other for other in self._manager.get_plugins() if other is not plugin]
+        caller = self._manager.subset_hook_caller(hook, others)
+        try:
+            caller(register=lambda cls: catalogue.add(cls, info))
+        except Exception as error:
+            self._break(info, f"{hook}: {_one_line(error)}")
+
+    @staticmethod
+    def _break(info: PluginInfo, problem: str) -> None:
+        info.problem = problem
+        info.trace = traceback.format_exc()
+
+    def observe(self, hook: str, **arguments: Any) -> list[tuple[PluginInfo, str]]:
+        """Call an observing hook on every plugin; return who failed, with the traceback."""
+        failures = []
+        for implementation in getattr(self._manager.hook, hook).get_hookimpls():
+            info = next(
+                info for info in self.plugins if f"{info.distribution}:{info.name}" == implementation.plugin_name
+            )
+            function: Callable[..., object] = implementation.function
+            try:
+                function(**{name: arguments[name] for name in implementation.argnames})
+            except Exception:
+                failures.append((info, f"{hook}:\n{traceback.format_exc()}"))
+        return failures
+
+
+def _one_line(error: BaseException) -> str:
+    text = str(error).strip() or "no message"
+    return f"{type(error).__name__}: {text.splitlines()[0]}"
+
+
+def parameter_rows(model: type[BaseModel]) -> list[dict[str, str]]:
+    """Describe a parameter model for people: name, accepted values, default, description."""
+    properties = model.model_json_schema()["properties"] if model.model_fields else {}
+    rows = []
+    for name, schema in properties.items():
+        default = model.model_fields[name].default
+        rows.append(
+            {
+                "name": name,
+                "accepts": accepted_form(schema),
+                "default": "none"
+                if default is None
+                else str(default).lower()
+                if isinstance(default, bool)
+                else str(default),
+                "description": str(schema.get("description", "")),
+            }
+        )
+    return rows
+
+
+def accepted_form(schema: Mapping[str, Any]) -> str:
+    """Say in words what a JSON schema of one parameter accepts: ``whole number from 1 to 100``."""
+    if "enum" in schema:
+        return "one of " + ", ".join(str(value) for value in schema["enum"])
+    if "const" in schema:
+        return str(schema["const"])
+    if "anyOf" in schema:
+        return " or ".join(accepted_form(option) for option in schema["anyOf"])
+    kind = str(schema.get("type", "value"))
+    words = {
+        "integer": "whole number",
+        "number": "number",
+        "boolean": "true or false",
+        "string": "text",
+        "array": "list",
+        "null": "none",
+    }.get(kind, kind)
+    low = schema.get("minimum")
+    high = schema.get("maximum")
+    above = schema.get("exclusiveMinimum")
+    below = schema.get("exclusiveMaximum")
+    if low is not None and high is not None:
+        return f"{words} from {low} to {high}"
+    bounds = [
+        f"{sign} {bound}"
+        for sign, bound in (("at least", low), ("at most", high), ("above", above), ("below", below))
+        if bound is not None
+    ]
+    return f"{words} {' and '.join(bounds)}".strip()
+
+
+@cache
+def default_registry() -> Registry:
+    """Return the registry of everything installed, loaded once per process."""
+    registry = Registry()
+    registry.load_entry_points()
+    return registry

@@ -1,0 +1,1 @@
+"""The report room: reads records and nothing else; shows them."""

@@ -1,0 +1,136 @@
+"""From a run's rows to tables of plain values. Pure: no terminal, no files."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from qbench.errors import QbenchError, did_you_mean
+from qbench.metric import Column, Direction
+from qbench.results import Entry, Row, Run, Status
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A column over several cells.
+
+    Attributes:
+        count: values that went into mean and deviation.
+        mean: arithmetic mean; infinite if a value is.
+        deviation: sample standard deviation; None for fewer than two values or infinite ones.
+    """
+
+    count: int
+    mean: float | None
+    deviation: float | None
+
+
+@dataclass(frozen=True)
+class Group:
+    """Cells that share a key: an operating point, a codec, or an image.
+
+    Attributes:
+        cells: how many.
+        without: status → in how many of them the coding or a score has it (failed, not applicable, pending).
+    """
+
+    key: str
+    cells: int
+    without: dict[Status, int]
+    summaries: dict[str, Summary]
+
+
+GROUPINGS: dict[str, Callable[[Row], str]] = {
+    "point": lambda row: row.point,
+    "codec": lambda row: row.codec,
+    "image": lambda row: row.image,
+}
+
+
+def summarise(entries: Sequence[Entry]) -> Summary:
+    """Summarise a column's entries."""
+    values = [entry.value for entry in entries if entry.value is not None]
+    finite = all(math.isfinite(value) for value in values)
+    return Summary(
+        len(values),
+        statistics.fmean(values) if values else None,
+        statistics.stdev(values) if len(values) > 1 and finite else None,
+    )
+
+
+def group_rows(run: Run, by: str) -> list[Group]:
+    """Group a run's cells and summarise every column.
+
+    Raises:
+        QbenchError: no such grouping.
+    """
+    if by not in GROUPINGS:
+        raise QbenchError(f"can't group by `{by}`{did_you_mean(by, GROUPINGS)}; accepted: {', '.join(GROUPINGS)}")
+    groups: dict[str, list[Row]] = {}
+    for row in run.rows:
+        groups.setdefault(GROUPINGS[by](row), []).append(row)
+    return [
+        Group(
+            key,
+            len(rows),
+            {
+                status: sum(status in (row.status, *(entry.status for entry in row.entries.values())) for row in rows)
+                for status in (Status.FAILED, Status.NOT_APPLICABLE, Status.PENDING)
+            },
+            {name: summarise([row.entries[name] for row in rows]) for name in run.columns},
+        )
+        for key, rows in groups.items()
+    ]
+
+
+def find_column(run: Run, name: str) -> str:
+    """Check that a column is there.
+
+    Raises:
+        QbenchError: it is not; with the nearest name.
+    """
+    known = ["image", "codec", "point", *run.columns]
+    if name not in known:
+        raise QbenchError(f"no column `{name}` in this run{did_you_mean(name, known)} (columns: {', '.join(known)})")
+    return name
+
+
+def sort_rows(run: Run, by: str | None) -> list[Row]:
+    """Return the rows, best first by a metric's column, or in order of image, codec or point; None: as planned."""
+    if by is None:
+        return run.rows
+    if find_column(run, by) in run.columns:
+        return sorted(run.rows, key=lambda row: _rank(row.entries[by].value, run.columns[by]))
+    return sorted(run.rows, key=lambda row: str(getattr(row, by)))
+
+
+def sort_groups(run: Run, groups: list[Group], by: str | None) -> list[Group]:
+    """Return groups, best mean first by a metric's column; None: as planned."""
+    if by is None or find_column(run, by) not in run.columns:
+        return groups if by is None else sorted(groups, key=lambda group: group.key)
+    return sorted(groups, key=lambda group: _rank(group.summaries[by].mean, run.columns[by]))
+
+
+def best(values: Iterable[float | None], column: Column) -> float | None:
+    """Return the best value in the column's direction; None if there are none, or nothing to choose between."""
+    present = [value for value in values if value is not None]
+    if len(set(present)) < 2:
+        return None
+    return max(present) if column.direction is Direction.HIGHER else min(present)
+
+
+def format_value(value: float | None, column: Column) -> str:
+    """Write a value with the column's decimals; ``∞`` for infinite, empty for none."""
+    if value is None:
+        return ""
+    if math.isinf(value):
+        return "∞" if value > 0 else "-∞"
+    return f"{value:.{column.digits}f}"
+
+
+def _rank(value: float | None, column: Column) -> tuple[bool, float]:
+    if value is None:
+        return True, 0.0
+    return False, -value if column.direction is Direction.HIGHER else value

@@ -1,0 +1,114 @@
+"""Plugins and what they bring, for a terminal."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from qbench.codec import Codec
+from qbench.errors import PluginError, did_you_mean
+from qbench.home import dataset_home
+from qbench.metric import Metric, column_id
+from qbench.registry import Registry, parameter_rows
+
+
+def print_plugins(console: Console, registry: Registry) -> bool:
+    """List plugins; return whether all are well."""
+    table = _table("plugin", "package", "brings", "state")
+    for info in registry.plugins:
+        brings = Text("\n".join(f"{kind}s: {', '.join(names)}" for kind, names in info.brings.items()) or "–")
+        state = Text("ok", "green") if info.ok else Text("broken", "bold red")
+        table.add_row(Text(info.name), Text(f"{info.distribution} {info.version}"), brings, state)
+    console.print(table)
+    for info in registry.plugins:
+        if not info.ok:
+            console.print(Text(f"{info}: {info.problem}", "bold red"))
+            if info.trace and info.trace.strip() != "NoneType: None":
+                console.print(Text(info.trace.rstrip(), "dim"))
+    return all(info.ok for info in registry.plugins)
+
+
+def print_offer(console: Console, registry: Registry, name: str) -> None:
+    """Describe a codec, metric or dataset, or a plugin by its own name.
+
+    Raises:
+        PluginError: nothing of that name.
+    """
+    found = False
+    for catalogue in (registry.codecs, registry.metrics, registry.datasets):
+        if name in catalogue:
+            found = True
+            offer: Any = catalogue.offer(name)
+            _print_class(console, catalogue.kind, offer.cls, str(offer.plugin))
+    plugins = [info for info in registry.plugins if info.name == name]
+    for info in plugins:
+        console.print(Text(f"plugin {info}", "bold"))
+        for kind, names in info.brings.items():
+            console.print(f"  {kind}s: {', '.join(names)}", highlight=False)
+        if not info.ok:
+            console.print(Text(f"  broken: {info.problem}", "bold red"))
+    if not found and not plugins:
+        known = [*registry.codecs, *registry.metrics, *registry.datasets, *(info.name for info in registry.plugins)]
+        raise PluginError(f"nothing is called `{name}`{did_you_mean(name, known)} (known: {', '.join(known)})")
+
+
+def print_datasets(console: Console, registry: Registry) -> None:
+    """List datasets, and whether their images are there."""
+    table = _table("dataset", "images", "what", "licence", "there")
+    for name, cls in registry.datasets.items():
+        there = cls().present(dataset_home(name))
+        state = Text("yes", "green") if there else Text(f"no: qbench datasets pull {name}", "yellow")
+        table.add_row(name, str(cls.count), cls.summary, cls.licence, state)
+    console.print(table)
+
+
+def _print_class(console: Console, kind: str, cls: Any, plugin: str) -> None:
+    console.print(Text.assemble((cls.name, "bold"), f"  {kind} of plugin {plugin}"))
+    console.print(Text(inspect.cleandoc(cls.__doc__ or cls.summary).replace("``", "`")))
+    if getattr(cls, "reference", ""):
+        console.print(Text(f"reference: {cls.reference}"))
+    if issubclass(cls, Codec):
+        traits = [
+            "lossless" if cls.lossless is True else "",
+            "deterministic" if cls.deterministic else "not deterministic",
+            f"runs on {cls.runs_on}",
+        ]
+        console.print(Text(", ".join(trait for trait in traits if trait)))
+    if issubclass(cls, (Codec, Metric)):
+        libraries = ", ".join(f"{name} {version}" for name, version in cls.libraries().items())
+        if libraries:
+            console.print(Text(f"libraries: {libraries}"))
+        rows = parameter_rows(cls.Parameters)
+        if rows:
+            table = _table("parameter", "accepts", "default", "what it is")
+            for row in rows:
+                table.add_row(row["name"], row["accepts"], row["default"], row["description"])
+            console.print(table)
+        else:
+            console.print(Text("no parameters"))
+    if issubclass(cls, Metric):
+        console.print(Text(f"scope: {cls.scope.value}"))
+        table = _table("column", "better", "range", "unit", "what it is")
+        for column in cls.columns:
+            low = "-∞" if column.lower is None else f"{column.lower:g}"
+            high = "∞" if column.upper is None else f"{column.upper:g}"
+            table.add_row(
+                column_id(cls.name, cls.name, column.name),
+                column.direction.value,
+                f"{low} to {high}",
+                column.unit or "–",
+                column.summary or cls.summary,
+            )
+        console.print(table)
+
+
+def _table(*headings: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
+    return table

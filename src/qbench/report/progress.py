@@ -1,0 +1,105 @@
+"""What a run shows while it executes: a live display on a terminal, a plain log elsewhere."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from qbench import execute
+from qbench.records import CellRecord
+
+LOG_EVERY_SECONDS = 10.0
+
+
+class RunDisplay:
+    """Listens to a run's events and shows them. Use it as a context manager and pass :meth:`on_event` on."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._live = console.is_terminal
+        self._progress = Progress(
+            TextColumn("[bold]{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.completed}/{task.total}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[now]}", style="dim"),
+            console=console,
+            transient=True,
+        )
+        self._cells: TaskID | None = None
+        self._jobs: TaskID | None = None
+        self._metrics = 0
+        self._failures = 0
+        self._logged = time.monotonic()
+
+    def __enter__(self) -> RunDisplay:
+        """Start."""
+        if self._live:
+            self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop; a last line says where it ended."""
+        if self._live:
+            self._progress.stop()
+        elif self._cells is not None:
+            self._log(last=True)
+
+    def on_event(self, event: execute.Event) -> None:
+        """Show one event."""
+        if isinstance(event, execute.Progress):
+            self._cells = self._progress.add_task("coded ", total=event.cells, completed=event.cells_done, now="")
+            self._jobs = self._progress.add_task("scored", total=event.jobs, completed=event.jobs_done, now="")
+            self._metrics = event.jobs // event.cells
+            if event.cells_done:
+                scores = f"{event.jobs_done} of {event.jobs} scores"
+                self._say(f"{event.cells_done} of {event.cells} cells and {scores} are there already")
+        elif isinstance(event, execute.CellStarted):
+            self._now(self._cells, f"{event.image} · {event.point}")
+        elif isinstance(event, execute.ScoringStarted):
+            self._now(self._jobs, f"{event.image} · {event.metric}")
+        elif isinstance(event, execute.Recorded):
+            self._recorded(event)
+        else:
+            self._say(event.text)
+
+    def _recorded(self, event: execute.Recorded) -> None:
+        assert self._cells is not None
+        assert self._jobs is not None
+        for record in event.records:
+            if isinstance(record, CellRecord):
+                self._progress.advance(self._cells)
+                if record.outcome != "coded":
+                    self._progress.advance(self._jobs, self._metrics)  # they are skipped
+            else:
+                self._progress.advance(self._jobs)
+            if record.failure is not None:
+                self._failures += 1
+                line = record.failure.message.splitlines()[0]
+                self._say(f"failed: {record.image} · {record.point} · {record.failure.plugin}: {line}")
+        if not self._live and time.monotonic() - self._logged > LOG_EVERY_SECONDS:
+            self._log()
+
+    def _now(self, task: TaskID | None, text: str) -> None:
+        if task is not None:
+            failed = f"  ({self._failures} failed)" if self._failures else ""
+            self._progress.update(task, now=text + failed)
+
+    def _say(self, text: str) -> None:
+        self._console.print(text, markup=False, highlight=False, style="yellow")
+
+    def _log(self, *, last: bool = False) -> None:
+        self._logged = time.monotonic()
+        cells, jobs = self._progress.tasks
+        failed = f", {self._failures} failed" if self._failures else ""
+        left = cells.time_remaining if not last else None
+        eta = f", about {left:.0f} s left" if left else ""
+        done = f"{cells.completed:.0f}/{cells.total:.0f} cells coded, {jobs.completed:.0f}/{jobs.total:.0f} scores"
+        self._console.print(done + failed + eta, highlight=False)

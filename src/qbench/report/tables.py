@@ -1,0 +1,210 @@
+"""Tables for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sized
+from dataclasses import dataclass
+from statistics import median
+
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from qbench.metric import Column, Direction
+from qbench.report.aggregate import best, format_value, group_rows, sort_groups, sort_rows
+from qbench.results import Entry, Run, Status
+
+MARKS = {
+    Status.FAILED: ("failed", "bold red"),
+    Status.NOT_APPLICABLE: ("n/a", "yellow"),
+    Status.SKIPPED: ("–", "dim"),
+    Status.PENDING: ("…", "dim"),
+}
+
+
+@dataclass(frozen=True)
+class _Field:
+    heading: str
+    cells: list[Text]
+    justify: str = "right"
+
+    @property
+    def width(self) -> int:
+        """Columns of the terminal that it takes, with its padding."""
+        lines = [line for cell in self.cells for line in cell.plain.split("\n")]
+        return max(len(line) for line in (*lines, *self.heading.split("\n"))) + 2
+
+
+def cells_table(run: Run, sort: str | None, width: int) -> RenderableType:
+    """One row per image and operating point, like the thesis's Table 3.5; the best of each image is marked."""
+    rows = sort_rows(run, sort)
+    sections = [index for index in range(1, len(rows)) if rows[index].image != rows[index - 1].image]
+    keys = [
+        _Field("image", _once([row.image for row in rows]), "left"),
+        _Field("operating point", [Text(row.point) for row in rows], "left"),
+    ]
+    fields = []
+    for name, column in run.columns.items():
+        finest = {
+            image.name: best([row.entries[name].value for row in rows if row.image == image.name], column)
+            for image in run.plan.images
+        }
+        cells = [_entry_text(row.entries[name], column, finest[row.image]) for row in rows]
+        fields.append(_Field(_heading(name, column), cells))
+    return _blocks("Cells", keys, fields, width, sections if sort is None else [])
+
+
+def groups_table(run: Run, by: str, sort: str | None, width: int) -> RenderableType:
+    """One row per group: mean ± standard deviation of every column, and how many cells have no value."""
+    groups = sort_groups(run, group_rows(run, by), sort)
+    keys = [_Field({"point": "operating point"}.get(by, by), [Text(group.key) for group in groups], "left")]
+    fields = []
+    for name, column in run.columns.items():
+        finest = best([group.summaries[name].mean for group in groups], column)
+        cells = []
+        for group in groups:
+            summary = group.summaries[name]
+            text = _value_text(summary.mean, column, finest) if summary.mean is not None else Text("–", "dim")
+            if summary.deviation is not None:
+                text.append(f" ± {format_value(summary.deviation, column)}", "dim")
+            cells.append(text)
+        fields.append(_Field(_heading(name, column), cells))
+    fields.append(_Field("cells", [Text(str(group.cells)) for group in groups]))
+    for status, heading in ((Status.FAILED, "failed"), (Status.NOT_APPLICABLE, "n/a"), (Status.PENDING, "pending")):
+        numbers = [group.without[status] for group in groups]
+        if any(numbers):
+            fields.append(
+                _Field(heading, [Text(str(number), MARKS[status][1] if number else "dim") for number in numbers])
+            )
+    return _blocks(f"Mean ± standard deviation by {keys[0].heading}", keys, fields, width, [])
+
+
+def timings_table(run: Run, width: int) -> RenderableType:
+    """Median encode and decode time per operating point, and what else ran meanwhile."""
+    points = []
+    for point in run.plan.points:
+        timings = [row.cell.timing for row in run.rows if row.point == point.id and row.cell and row.cell.timing]
+        cached = sum(bool(row.cell and row.cell.cached) for row in run.rows if row.point == point.id)
+        if timings:
+            points.append((point.id, timings, cached))
+    keys = [_Field("operating point", [Text(name) for name, _, _ in points], "left")]
+    fields = [
+        _Field("encode\nms", [Text(f"{1e3 * median(t.encode for t in timings):.2f}") for _, timings, _ in points]),
+        _Field("decode\nms", [Text(f"{1e3 * median(t.decode for t in timings):.2f}") for _, timings, _ in points]),
+        _Field("threads", [Text("/".join(sorted({str(t.threads) for t in timings}))) for _, timings, _ in points]),
+        _Field("of them\nfrom cache", [Text(str(cached)) for _, _, cached in points]),
+        _Field("meanwhile", [Text("; ".join(sorted({t.beside for t in timings}))) for _, timings, _ in points], "left"),
+    ]
+    return _blocks("Coding times, median over images", keys, fields, width, [])
+
+
+def overview(run: Run) -> Text:
+    """Say what was run, in two lines."""
+    plan = run.plan
+    text = Text()
+    text.append(plan.suite, "bold")
+    text.append(
+        f" · {_count(plan.images, 'image')} × {_count(plan.points, 'operating point')} = {_count(plan.cells, 'cell')}"
+    )
+    text.append(f" · {_count(plan.metrics, 'metric')} · profile {plan.profile} · seed {plan.seed}")
+    if plan.description:
+        text.append(f"\n{plan.description.strip()}", "dim")
+    return text
+
+
+def failures_text(run: Run, most: int = 10) -> Text:
+    """List failures, a line each, and what was not applicable, a line per reason."""
+    text = Text()
+    for note in run.failures[:most]:
+        text.append("failed", "bold red")
+        text.append(f"  {note.image} · {note.point} · {note.what}: {note.message.splitlines()[0]}\n")
+    if len(run.failures) > most:
+        text.append(f"        and {len(run.failures) - most} more; `qbench show {run.path} --failures` lists all\n")
+    reasons: dict[tuple[str, str], int] = {}
+    for row in run.rows:
+        if row.status is Status.NOT_APPLICABLE:
+            key = (row.codec, row.reason)
+            reasons[key] = reasons.get(key, 0) + 1
+        for name, entry in row.entries.items():
+            if entry.status is Status.NOT_APPLICABLE:
+                reasons[name, entry.reason] = reasons.get((name, entry.reason), 0) + 1
+    for (name, reason), count in reasons.items():
+        text.append("n/a", "yellow")
+        text.append(f"     {name} ({count}×): {reason}\n")
+    text.rstrip()
+    return text
+
+
+# -- layout -------------------------------------------------------------------------------------------------------
+
+
+def _blocks(title: str, keys: list[_Field], fields: list[_Field], width: int, sections: list[int]) -> RenderableType:
+    """Lay fields out beside the keys; what doesn't fit in the terminal goes into further tables below."""
+    room = width - sum(field.width for field in keys) - 2
+    blocks: list[list[_Field]] = [[]]
+    used = 0
+    for field in fields:
+        if blocks[-1] and used + field.width > room:
+            blocks.append([])
+            used = 0
+        blocks[-1].append(field)
+        used += field.width
+    tables = []
+    for number, block in enumerate(blocks):
+        table = Table(
+            title=title if number == 0 else None,
+            title_justify="left",
+            title_style="bold",
+            box=box.SIMPLE_HEAD,
+            pad_edge=False,
+        )
+        for field in (*keys, *block):
+            overflow = "fold" if field in keys else "ellipsis"
+            no_wrap = field not in keys and field.justify == "right"
+            table.add_column(field.heading, justify=field.justify, overflow=overflow, no_wrap=no_wrap)  # type: ignore[arg-type]
+        for index in range(len(keys[0].cells)):
+            table.add_row(*(field.cells[index] for field in (*keys, *block)), end_section=index + 1 in sections)
+        tables.append(table)
+    return Group(*tables)
+
+
+def _heading(name: str, column: Column) -> str:
+    arrow = "↑" if column.direction is Direction.HIGHER else "↓"
+    unit = f" {column.unit}" if column.unit else ""
+    return f"{name}\n{arrow}{unit}"
+
+
+def _once(names: list[str]) -> list[Text]:
+    """Show a name only in the first of consecutive rows that share it."""
+    return [Text("" if index and names[index - 1] == name else name) for index, name in enumerate(names)]
+
+
+def _entry_text(entry: Entry, column: Column, finest: float | None) -> Text:
+    if entry.value is None:
+        return Text(*MARKS[entry.status])
+    return _value_text(entry.value, column, finest)
+
+
+def _value_text(value: float | None, column: Column, finest: float | None) -> Text:
+    is_best = finest is not None and value == finest
+    # Not by colour alone: the mark is in plain text, too.
+    return Text(format_value(value, column) + ("*" if is_best else ""), "bold green" if is_best else "")
+
+
+def _count(things: Sized | int, noun: str) -> str:
+    number = things if isinstance(things, int) else len(things)
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def print_run(console: Console, run: Run, *, by: str = "point", sort: str | None = None, cells: bool = True) -> None:
+    """Show a run: its cells, a summary by group, failures."""
+    console.print(overview(run))
+    console.print()
+    if cells:
+        console.print(cells_table(run, sort, console.width))
+    console.print(groups_table(run, by, sort, console.width))
+    console.print(Text("* best in its direction (↑ higher, ↓ lower is better)", "dim"))
+    notes = failures_text(run)
+    if notes:
+        console.print(notes)

@@ -1,0 +1,202 @@
+"""A run as people use it: what was planned, what was measured, row by row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qbench.errors import QbenchError
+from qbench.metric import Column, column_id
+from qbench.plan import Plan
+from qbench.records import CellRecord, ScoreRecord, SessionRecord
+from qbench.store import RunFolder, RunState
+
+if TYPE_CHECKING:
+    import pandas
+
+
+class Status(StrEnum):
+    """What became of a cell or a score."""
+
+    OK = "ok"
+    FAILED = "failed"
+    NOT_APPLICABLE = "not-applicable"
+    SKIPPED = "skipped"
+    """Not tried, because what it needs failed or is not applicable."""
+    PENDING = "pending"
+    """Not done yet: the run was stopped before."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One column's value in one cell, or the reason why there is none."""
+
+    status: Status
+    value: float | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One cell with everything measured on it.
+
+    Attributes:
+        image, point, codec: where it belongs; ``codec`` is the label of the suite's entry.
+        parameters: the operating point's settings; ``swept`` those that the suite varied.
+        entries: column id → entry, a column per metric column.
+        cell: the coding's record, None while it is pending.
+    """
+
+    image: str
+    point: str
+    codec: str
+    parameters: dict[str, Any]
+    swept: dict[str, Any]
+    status: Status
+    reason: str
+    entries: dict[str, Entry]
+    cell: CellRecord | None
+
+
+@dataclass(frozen=True)
+class FailureNote:
+    """A failure and where it happened."""
+
+    image: str
+    point: str
+    what: str
+    message: str
+    traceback: str
+
+
+class Run:
+    """A finished, interrupted or still executing run, read from its folder."""
+
+    def __init__(self, folder: RunFolder, state: RunState) -> None:
+        self.path: Path = folder.path
+        self.folder = folder
+        self._state = state
+        self.plan: Plan = state.plan
+
+    @property
+    def name(self) -> str:
+        """The folder's name."""
+        return self.path.name
+
+    @property
+    def sessions(self) -> list[SessionRecord]:
+        """The sessions that its values were measured in, also those of other runs that the cache remembers."""
+        return list(self._state.sessions.values())
+
+    @cached_property
+    def columns(self) -> dict[str, Column]:
+        """Column id → declaration, in the order of the suite."""
+        return {
+            column_id(metric.label, metric.metric, column.name): column
+            for metric in self.plan.metrics
+            for column in metric.columns
+        }
+
+    @cached_property
+    def rows(self) -> list[Row]:
+        """One row per cell, in the suite's order: image by image, point by point."""
+        return [self._row(image, point) for image in self.plan.images for point in self.plan.points]
+
+    def _row(self, image: Any, point: Any) -> Row:
+        cell = self._state.cell(image, point)
+        status, reason = Status.PENDING, "not coded yet"
+        if cell is not None:
+            status = {"coded": Status.OK, "failed": Status.FAILED}.get(cell.outcome, Status.NOT_APPLICABLE)
+            reason = cell.reason
+        entries: dict[str, Entry] = {}
+        for metric in self.plan.metrics:
+            record = self._state.score(self.plan, metric, image, point)
+            for column in metric.columns:
+                name = column_id(metric.label, metric.metric, column.name)
+                entries[name] = _entry(status, reason, record, column.name)
+        return Row(
+            image.name, point.id, point.label, dict(point.parameters), dict(point.swept), status, reason, entries, cell
+        )
+
+    @cached_property
+    def failures(self) -> list[FailureNote]:
+        """Every failure, with its traceback."""
+        notes = []
+        for image in self.plan.images:
+            for point in self.plan.points:
+                records: list[CellRecord | ScoreRecord | None] = [self._state.cell(image, point)]
+                records += [self._state.score(self.plan, metric, image, point) for metric in self.plan.metrics]
+                for record in records:
+                    if record is not None and record.failure is not None:
+                        failure = record.failure
+                        notes.append(
+                            FailureNote(image.name, point.id, failure.plugin, failure.message, failure.traceback)
+                        )
+        return notes
+
+    @property
+    def complete(self) -> bool:
+        """Whether every cell and score has an outcome."""
+        return not any(
+            row.status is Status.PENDING or any(entry.status is Status.PENDING for entry in row.entries.values())
+            for row in self.rows
+        )
+
+    def records(self) -> list[dict[str, Any]]:
+        """Return a flat dictionary per cell: image, point, codec, parameters, sizes, times, then every column.
+
+        Values that are not there are None; ``<column>.status`` and ``<column>.reason`` say why.
+        """
+        flat = []
+        for row in self.rows:
+            timing = row.cell.timing if row.cell is not None else None
+            record: dict[str, Any] = {
+                "image": row.image,
+                "codec": row.codec,
+                "point": row.point,
+                **{f"parameter.{name}": value for name, value in row.parameters.items()},
+                "status": row.status.value,
+                "reason": row.reason,
+                "bitstream_bytes": row.cell.bitstream_size if row.cell is not None else None,
+                "encode_seconds": timing.encode if timing is not None else None,
+                "decode_seconds": timing.decode if timing is not None else None,
+                "cached": row.cell.cached if row.cell is not None else None,
+            }
+            for name, entry in row.entries.items():
+                record[name] = entry.value
+                if entry.status is not Status.OK:
+                    record[f"{name}.status"] = entry.status.value
+                    record[f"{name}.reason"] = entry.reason
+            flat.append(record)
+        return flat
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """Return :meth:`records` as a data frame.
+
+        Raises:
+            QbenchError: pandas is not installed.
+        """
+        try:
+            import pandas
+        except ImportError as error:
+            raise QbenchError("to_pandas needs pandas: pip install 'qbench[pandas]'") from error
+        return pandas.DataFrame.from_records(self.records())
+
+    def __repr__(self) -> str:
+        """Say what it is."""
+        state = "complete" if self.complete else "incomplete"
+        return f"<Run {self.name}: {self.plan.cells} cells, {len(self.failures)} failures, {state}>"
+
+
+def _entry(cell: Status, reason: str, record: ScoreRecord | None, column: str) -> Entry:
+    if cell in (Status.FAILED, Status.NOT_APPLICABLE):
+        return Entry(Status.SKIPPED, reason=f"the cell is {cell.value}: {reason}")
+    if record is None:
+        return Entry(Status.PENDING, reason="not scored yet")
+    if record.outcome == "scored":
+        return Entry(Status.OK, value=record.values[column])
+    status = Status.FAILED if record.outcome == "failed" else Status.NOT_APPLICABLE
+    return Entry(status, reason=record.reason)

@@ -1,0 +1,61 @@
+"""A journal's records, looked up by cell."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from qbench.plan import OperatingPoint, Plan, PlannedImage, PlannedMetric, plan_from_json
+from qbench.records import CellRecord, PlanRecord, ScoreRecord, SessionRecord
+from qbench.store.journal import Contents
+
+Record = SessionRecord | PlanRecord | CellRecord | ScoreRecord
+
+
+class RunState:
+    """What is known of a run so far. Where a cell or score was recorded twice, the later record holds."""
+
+    def __init__(self, contents: Contents) -> None:
+        self.damaged = contents.damaged
+        self.sessions: dict[str, SessionRecord] = {}
+        self.plan_record: PlanRecord | None = None
+        self._cells: dict[tuple[str, str], CellRecord] = {}
+        self._scores: dict[tuple[str, str, str], ScoreRecord] = {}
+        for record in contents.records:
+            self.add(record)
+
+    def add(self, record: Record) -> None:
+        """Take in one more record."""
+        if isinstance(record, CellRecord):
+            self._cells[record.image, record.point] = record
+        elif isinstance(record, ScoreRecord):
+            self._scores[record.image, record.point, record.metric] = record
+        elif isinstance(record, SessionRecord):
+            self.sessions[record.id] = record
+        else:
+            self.plan_record = record
+            self.__dict__.pop("plan", None)
+
+    @cached_property
+    def plan(self) -> Plan:
+        """The plan, without image sources."""
+        assert self.plan_record is not None  # RunFolder.load sees to it
+        return plan_from_json(self.plan_record.plan)
+
+    def cell(self, image: PlannedImage, point: OperatingPoint) -> CellRecord | None:
+        """Return the record of a cell, None while it has none."""
+        return self._cells.get((image.name, point.id))
+
+    def score(
+        self, plan: Plan, metric: PlannedMetric, image: PlannedImage, point: OperatingPoint
+    ) -> ScoreRecord | None:
+        """Return the record of a score, None while it has none that fits the cell's present bitstream."""
+        cell = self.cell(image, point)
+        record = self._scores.get((image.name, point.id, metric.label))
+        if record is None or cell is None or record.key != score_key(plan, metric, image, cell):
+            return None
+        return record
+
+
+def score_key(plan: Plan, metric: PlannedMetric, image: PlannedImage, cell: CellRecord) -> str:
+    """Return the content key of a metric on a coded cell."""
+    return plan.score_key(metric, image, str(cell.bitstream_sha256), str(cell.reconstruction_sha256))

@@ -1,0 +1,388 @@
+"""Reading a suite: YAML, profile and overrides in; a validated :class:`Suite` out, or every problem found."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from qbench.errors import PluginError, Problem, SuiteError, did_you_mean
+from qbench.registry import Registry, accepted_form
+from qbench.suite import document as yaml_document
+from qbench.suite.document import Document
+from qbench.suite.model import ImagesEntry, MetricSpec, PointSpec, Settings, Suite
+
+LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_+-]*")
+PROFILES = ("bundled", "hub")
+MAX_POINTS = 10_000
+SECTIONS = ("images", "codecs", "metrics", "profiles")
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def load_suite(
+    source: str | Path | Mapping[str, Any],
+    registry: Registry,
+    *,
+    overrides: Sequence[str] = (),
+    profile: str | None = None,
+    seed: int | None = None,
+) -> Suite:
+    """Read and validate a suite.
+
+    Args:
+        source: path of a YAML file, or the same structure as a mapping.
+        registry: what codecs, metrics and datasets there are.
+        overrides: ``path=value`` with a dotted path and a YAML value: ``codecs.jpeg.quality=[10,50]``.
+        profile, seed: replace the suite's own.
+
+    Raises:
+        SuiteError: with every problem found, each with its place and what is accepted.
+    """
+    if isinstance(source, Mapping):
+        text, name, folder, stem = yaml.safe_dump(dict(source), sort_keys=False), "suite", Path.cwd(), "suite"
+    else:
+        path = Path(source)
+        name, folder, stem = str(source), path.resolve().parent, path.stem
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+            raise SuiteError([Problem(name, "", f"can't read the suite: {reason}")]) from error
+    document = yaml_document.parse(text, name)
+    if not isinstance(document.data, dict):
+        problem = "a suite is a mapping with `images`, `codecs` and `metrics`"
+        raise SuiteError([document.problem((), problem)])
+    return _Loader(document, registry).load(text, folder, stem, overrides, profile, seed)
+
+
+def load_metrics(metrics: Sequence[Any], registry: Registry, name: str = "--metrics") -> tuple[MetricSpec, ...]:
+    """Validate a list of metrics as it would stand in a suite; ``name`` is what problems call the list.
+
+    Raises:
+        SuiteError: with every problem found.
+    """
+    document = yaml_document.parse(yaml.safe_dump({"metrics": list(metrics)}), name)
+    return _Loader(document, registry).load_metrics()
+
+
+class _Loader:
+    def __init__(self, document: Document, registry: Registry) -> None:
+        self._document = document
+        self._registry = registry
+        self._problems: list[Problem] = []
+
+    def load(
+        self,
+        text: str,
+        folder: Path,
+        stem: str,
+        overrides: Sequence[str],
+        profile: str | None,
+        seed: int | None,
+    ) -> Suite:
+        self._name_listed_metrics(("metrics",))
+        self._apply_profile(profile, overrides)
+        for override in overrides:
+            self._override(override)
+        if seed is not None:
+            self._document.replace(("seed",), seed, "--seed")
+        data = self._document.data
+        plain = {key: value for key, value in data.items() if key not in SECTIONS}
+        settings = self._validate(Settings, plain, (), extra_keys=SECTIONS)
+        images = self._images(data.get("images"))
+        points = self._points(self._section("codecs"))
+        metrics = self._metrics(self._section("metrics"))
+        if self._problems or settings is None:
+            raise SuiteError(self._problems)
+        return Suite(
+            settings.name or stem,
+            text,
+            tuple(overrides),
+            folder,
+            settings,
+            tuple(images),
+            tuple(points),
+            tuple(metrics),
+        )
+
+    def load_metrics(self) -> tuple[MetricSpec, ...]:
+        """Validate the metrics only."""
+        self._name_listed_metrics(("metrics",))
+        metrics = self._metrics(self._section("metrics"))
+        if self._problems:
+            raise SuiteError(self._problems)
+        return tuple(metrics)
+
+    # -- profile and overrides ------------------------------------------------------------------------------------
+
+    def _apply_profile(self, chosen: str | None, overrides: Sequence[str]) -> None:
+        data = self._document.data
+        sections = data.get("profiles") or {}
+        if not isinstance(sections, dict) or not all(isinstance(part, dict) for part in sections.values()):
+            self._say(("profiles",), "profiles is a mapping: profile name → parts of a suite that it changes")
+            return
+        where = "--profile" if chosen is not None else None
+        for override in overrides:  # a profile set by --set must act before the others do
+            if override.startswith("profile="):
+                chosen, where = override.removeprefix("profile="), f"--set {override}"
+        if chosen is not None and where is not None:
+            self._document.replace(("profile",), chosen, where)
+        name = data.get("profile", "bundled")
+        known = (*PROFILES, *(key for key in sections if key not in PROFILES))
+        if name not in known:
+            self._say(("profile",), f"unknown profile `{name}`{did_you_mean(name, known)} (known: {', '.join(known)})")
+            return
+        if name in sections:
+            self._name_listed_metrics(("profiles", name, "metrics"))
+            self._merge(sections[name], ("profiles", name), ())
+
+    def _merge(self, part: dict[str, Any], source: yaml_document.Path, target: yaml_document.Path) -> None:
+        for key, value in part.items():
+            here, there = (*source, key), (*target, key)
+            existing = self._at(there)
+            if isinstance(value, dict) and isinstance(existing, dict):
+                self._merge(value, here, there)
+            else:
+                self._document.replace(there, value, self._document.where(here))
+
+    def _at(self, path: yaml_document.Path) -> Any:
+        value = self._document.data
+        for step in path:
+            value = value.get(step) if isinstance(value, dict) else None
+        return value
+
+    def _override(self, override: str) -> None:
+        path, equals, text = override.partition("=")
+        where = f"--set {override}"
+        if not equals or not path.strip():
+            self._problems.append(Problem(where, "", "write path=value, for example codecs.jpeg.quality=[10,50]"))
+            return
+        steps = tuple(int(step) if step.isdigit() else step for step in path.strip().split("."))
+        try:
+            value = yaml_document.parse_value(text, where)
+            if steps == ("metrics",) and isinstance(value, list):
+                value = {str(item): {} for item in value}
+            self._document.replace(steps, value, where)
+        except SuiteError as error:
+            self._problems.extend(error.problems)
+
+    # -- sections -------------------------------------------------------------------------------------------------
+
+    def _section(self, name: str) -> dict[str, Any]:
+        example = {"codecs": "jpeg: {quality: [10, 50, 90]}", "metrics": "[psnr, ssim]"}[name]
+        value = self._document.data.get(name)
+        if not value:
+            self._say(
+                (name,) if name in self._document.data else (),
+                f"`{name}` is missing or empty; write e.g. {name}: {example}",
+            )
+            return {}
+        if not isinstance(value, dict):
+            self._say((name,), f"`{name}` is a mapping: label → settings, e.g. {name}: {example}")
+            return {}
+        return value
+
+    def _images(self, value: Any) -> list[ImagesEntry]:
+        path: yaml_document.Path = ("images",)
+        if isinstance(value, dict):
+            entries = [(path, value)]
+        elif isinstance(value, list) and value:
+            entries = [((*path, index), entry) for index, entry in enumerate(value)]
+        else:
+            problem = "`images` is missing or empty; write e.g. images: [{folder: photos}] or [{dataset: samples}]"
+            self._say(path if "images" in self._document.data else (), problem)
+            return []
+        found = []
+        for at, entry in entries:
+            if not isinstance(entry, dict):
+                self._say(
+                    at, f"{entry!r} is not accepted; write one of dataset, folder, glob, files, e.g. {{folder: photos}}"
+                )
+                continue
+            model = self._validate(ImagesEntry, entry, at)
+            if model is not None:
+                if model.dataset is not None:
+                    self._known(self._registry.datasets, model.dataset, (*at, "dataset"))
+                found.append(model)
+        return found
+
+    def _points(self, section: dict[str, Any]) -> list[PointSpec]:
+        points: list[PointSpec] = []
+        for label, settings in section.items():
+            path = ("codecs", label)
+            settings = self._entry(settings, path)
+            if settings is None or not self._label(path):
+                continue
+            name = str(settings.pop("codec", label))
+            if self._known(self._registry.codecs, name, (*path, "codec")):
+                points.extend(self._expand(label, name, settings, path))
+        if len(points) > MAX_POINTS:
+            self._say(("codecs",), f"{len(points)} operating points; at most {MAX_POINTS} are accepted")
+        return points
+
+    def _expand(self, label: str, name: str, settings: dict[str, Any], path: yaml_document.Path) -> Iterator[PointSpec]:
+        model = self._registry.codecs[name].Parameters
+        swept = [key for key, value in settings.items() if isinstance(value, list) and not _is_list_field(model, key)]
+        found = len(self._problems)
+        for key, value in settings.items():
+            choices = [((*path, key, index), choice) for index, choice in enumerate(value)] if key in swept else []
+            if key in swept and not choices:
+                self._say((*path, key), "the list is empty: it gives no operating point")
+            for at, choice in choices or [((*path, key), value)]:
+                self._check_value(model, key, choice, at)
+            for index, (at, choice) in enumerate(choices):
+                if any(choice == earlier and type(choice) is type(earlier) for earlier in value[:index]):
+                    self._say(at, f"{choice!r} is listed twice")
+        if len(self._problems) > found:
+            return
+        for combination in itertools.islice(itertools.product(*(settings[key] for key in swept)), MAX_POINTS + 1):
+            here = dict(zip(swept, combination, strict=True))
+            parameters = self._validate(model, {**settings, **here}, path)
+            if parameters is None:
+                return
+            yield PointSpec(label, name, parameters.model_dump(mode="json"), here)
+
+    def _check_value(self, model: type[BaseModel], key: str, value: Any, at: yaml_document.Path) -> None:
+        """Check one value of one parameter, so that a problem points at it and not at the whole entry."""
+        try:
+            model.model_validate({key: value})
+        except ValidationError as error:
+            own = [detail for detail in error.errors() if detail["loc"][:1] == (key,)]
+            self._translate(own[:1], model, at[:-1] if at[-1] == key else at[:-2], at)
+
+    def _metrics(self, section: dict[str, Any]) -> list[MetricSpec]:
+        metrics = []
+        for label, settings in section.items():
+            path = ("metrics", label)
+            settings = self._entry(settings, path)
+            if settings is None or not self._label(path):
+                continue
+            name = str(settings.pop("metric", label))
+            if self._known(self._registry.metrics, name, (*path, "metric")):
+                parameters = self._validate(self._registry.metrics[name].Parameters, settings, path)
+                if parameters is not None:
+                    metrics.append(MetricSpec(label, name, parameters.model_dump(mode="json")))
+        return metrics
+
+    def _name_listed_metrics(self, path: yaml_document.Path) -> None:
+        """Turn ``[psnr, {ssim-y: {metric: ssim}}]`` into the mapping it is short for."""
+        listed = self._at(path)
+        if not isinstance(listed, list):
+            return
+        named: dict[str, Any] = {}
+        places: dict[str, str] = {}
+        for index, item in enumerate(listed):
+            at = (*path, index)
+            settings: Any
+            if isinstance(item, str):
+                label, settings = item, {}
+            elif isinstance(item, dict) and len(item) == 1:
+                ((label, settings),) = item.items()
+            else:
+                self._say(at, "write a metric's name, or label: {metric: name, …}")
+                continue
+            if label in named:
+                self._say(
+                    at, f"`{label}` is listed twice; the first is at {places[label]}. Give one a label of its own"
+                )
+                continue
+            named[label], places[label] = settings, self._document.where(at)
+        below = self._document.positions
+        moved = {
+            (*path, label, *known[len(path) + 2 :]): where
+            for index, (label, _) in enumerate(named.items())
+            for known, where in below.items()
+            if known[: len(path) + 2] == (*path, index, label)
+        }
+        self._document.replace(path, named, self._document.where(path))
+        for label, place in places.items():
+            self._document.positions[(*path, label)] = self._document.keys[(*path, label)] = place
+        self._document.positions.update(moved)
+        self._document.keys.update(moved)
+
+    # -- small steps ----------------------------------------------------------------------------------------------
+
+    def _say(self, path: yaml_document.Path, message: str, *, key: bool = False) -> None:
+        self._problems.append(self._document.problem(path, message, key=key))
+
+    def _entry(self, settings: Any, path: yaml_document.Path) -> dict[str, Any] | None:
+        if settings is None:
+            return {}
+        if not isinstance(settings, dict):
+            self._say(path, f"{settings!r} is not accepted; write settings as a mapping, e.g. {path[-1]}: {{…}}")
+            return None
+        return dict(settings)
+
+    def _label(self, path: yaml_document.Path) -> bool:
+        if LABEL.fullmatch(str(path[-1])):
+            return True
+        self._say(
+            path, "a label has letters, digits, `-`, `_` and `+` only, and begins with a letter or digit", key=True
+        )
+        return False
+
+    def _known(self, catalogue: Any, name: str, path: yaml_document.Path) -> bool:
+        try:
+            catalogue.offer(name)
+        except PluginError as error:
+            explicit = path in self._document.positions
+            self._say(path if explicit else path[:-1], str(error), key=not explicit)
+            return False
+        return True
+
+    def _validate(
+        self, model: type[M], data: dict[str, Any], path: yaml_document.Path, extra_keys: Sequence[str] = ()
+    ) -> M | None:
+        try:
+            return model.model_validate(data)
+        except ValidationError as error:
+            self._translate(error.errors(), model, path, None, extra_keys)
+            return None
+
+    def _translate(
+        self,
+        details: Sequence[Any],
+        model: type[BaseModel],
+        path: yaml_document.Path,
+        at: yaml_document.Path | None,
+        extra_keys: Sequence[str] = (),
+    ) -> None:
+        """Say pydantic's findings in qbench's words."""
+        for detail in details:
+            location = (*path, *detail["loc"])
+            fields = _fields_at(model, detail["loc"][:-1])
+            if detail["type"] == "extra_forbidden":
+                known = [*fields, *extra_keys]
+                key = str(detail["loc"][-1])
+                accepted = ", ".join(known) or "none"
+                self._say(location, f"unknown key `{key}`{did_you_mean(key, known)} (accepted: {accepted})", key=True)
+            elif detail["loc"] and detail["loc"][-1] in fields:
+                schema = fields[str(detail["loc"][-1])]
+                default = f", default {schema['default']}" if schema.get("default") is not None else ""
+                message = f"{detail['input']!r} is not accepted; it is {accepted_form(schema)}{default}"
+                self._say(at or location, message)
+            else:
+                self._say(at or location, detail["msg"].removeprefix("Value error, "))
+
+
+def _fields_at(model: type[BaseModel], location: Sequence[str | int]) -> dict[str, Any]:
+    """Return the JSON schema properties of the (nested) model that a location leads to."""
+    schema = model.model_json_schema()
+    definitions = schema.get("$defs", {})
+    for step in location:
+        schema = schema.get("properties", {}).get(step, {})
+        if "$ref" in schema:
+            schema = definitions[schema["$ref"].rsplit("/", 1)[-1]]
+    properties: dict[str, Any] = schema.get("properties", {})
+    return properties
+
+
+def _is_list_field(model: type[BaseModel], key: str) -> bool:
+    schema = model.model_json_schema().get("properties", {}).get(key, {})
+    return "array" in [schema.get("type"), *(option.get("type") for option in schema.get("anyOf", []))]

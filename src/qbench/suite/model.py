@@ -1,0 +1,111 @@
+"""What a suite says, once it has been read and validated."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, model_validator
+
+from qbench.codec import Parameters
+
+
+class ImagesEntry(Parameters):
+    """One source of images; exactly one of dataset, folder, glob and files."""
+
+    dataset: str | None = Field(None, description="name of a dataset (`qbench datasets` lists them)")
+    folder: str | None = Field(None, description="a folder; every image in it, not in folders below")
+    glob: str | None = Field(None, description="a pattern such as photos/**/*.png")
+    files: list[str] | None = Field(None, description="a list of files", min_length=1)
+    limit: int | None = Field(None, ge=1, description="take only the first so many, in order of name")
+
+    @model_validator(mode="after")
+    def _one_source(self) -> ImagesEntry:
+        given = [name for name in ("dataset", "folder", "glob", "files") if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(f"give exactly one of dataset, folder, glob, files (given: {', '.join(given) or 'none'})")
+        return self
+
+
+class Keep(Parameters):
+    """Which files stay in the run folder."""
+
+    bitstreams: bool = Field(True, description="keep every cell's bitstream")
+    reconstructions: bool = Field(True, description="keep every reconstruction as PNG")
+
+
+class TimingOptions(Parameters):
+    """How encoding and decoding are timed."""
+
+    repeats: int = Field(3, ge=1, le=1000, description="the median of so many calls is recorded")
+    budget: float = Field(0.5, ge=0, description="seconds; a cell is not repeated once its calls have taken this long")
+    exclusive: bool = Field(False, description="do nothing else while a cell is timed: no overlap, one worker")
+
+
+class Settings(Parameters):
+    """The plain settings of a suite, beside images, codecs and metrics."""
+
+    name: str | None = Field(None, min_length=1, max_length=100, description="default: the file's name")
+    description: str = Field("", description="what this suite is for; shown above its tables")
+    profile: str = Field("bundled", description="which weights: bundled (works offline), hub (published models)")
+    seed: int = Field(0, ge=0, le=2**63 - 1, description="for codecs that draw random numbers")
+    keep: Keep = Field(default_factory=Keep, description="which files stay in the run folder")
+    timing: TimingOptions = Field(default_factory=TimingOptions, description="how codecs are timed")
+
+
+@dataclass(frozen=True)
+class PointSpec:
+    """One operating point of a codec entry.
+
+    Attributes:
+        label: the entry's label.
+        codec: the codec's name.
+        parameters: every parameter, defaults filled in, JSON values.
+        swept: those that the suite gave as a list, as this point has them.
+    """
+
+    label: str
+    codec: str
+    parameters: Mapping[str, Any]
+    swept: Mapping[str, Any]
+
+    @property
+    def id(self) -> str:
+        """``jpeg:quality=40``, or the label alone where nothing is swept."""
+        swept = ",".join(f"{name}={_short(value)}" for name, value in self.swept.items())
+        return f"{self.label}:{swept}" if swept else self.label
+
+
+@dataclass(frozen=True)
+class MetricSpec:
+    """One metric with its settings, under its label."""
+
+    label: str
+    metric: str
+    parameters: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A validated suite.
+
+    Attributes:
+        text: the YAML as written.
+        overrides: ``--set`` arguments applied to it, in order.
+        folder: what relative paths in it are relative to.
+    """
+
+    name: str
+    text: str
+    overrides: tuple[str, ...]
+    folder: Path
+    settings: Settings
+    images: tuple[ImagesEntry, ...]
+    points: tuple[PointSpec, ...]
+    metrics: tuple[MetricSpec, ...]
+
+
+def _short(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,86 @@
+"""The JSON schema of suites, made from what is installed, so that editors complete and check them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel
+
+from qbench.registry import Registry
+from qbench.suite.load import LABEL, PROFILES
+from qbench.suite.model import ImagesEntry, Settings
+
+
+def suite_schema(registry: Registry) -> dict[str, Any]:
+    """Return a JSON schema (draft 2020-12) for suite files, with every installed codec, metric and dataset."""
+    top = Settings.model_json_schema()
+    images = _inline(ImagesEntry)
+    images["properties"]["dataset"] = {"enum": list(registry.datasets), "description": "a named dataset"}
+    images["oneOf"] = [{"required": [key]} for key in ("dataset", "folder", "glob", "files")]
+    codecs = _labelled(
+        "codec",
+        {name: _inline(codec.Parameters, sweep=True) for name, codec in registry.codecs.items()},
+        registry.codecs,
+    )
+    metrics = _labelled(
+        "metric", {name: _inline(metric.Parameters) for name, metric in registry.metrics.items()}, registry.metrics
+    )
+    listed = {
+        "type": "array",
+        "items": {"anyOf": [{"enum": list(registry.metrics)}, {**metrics, "minProperties": 1, "maxProperties": 1}]},
+    }
+    properties = {
+        **top["properties"],
+        "images": {"anyOf": [{"type": "array", "items": images, "minItems": 1}, images]},
+        "codecs": {**codecs, "description": "label → settings; a list of values gives an operating point each"},
+        "metrics": {"anyOf": [listed, metrics], "description": "names, or label → settings"},
+        "profiles": {
+            "type": "object",
+            "description": "profile → parts of this suite that it changes",
+            "additionalProperties": {"type": "object"},
+        },
+    }
+    properties["profile"] = {**properties["profile"], "anyOf": [{"enum": list(PROFILES)}, {"type": "string"}]}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "qbench suite",
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["images", "codecs", "metrics"],
+        "properties": properties,
+        "$defs": top.get("$defs", {}),
+    }
+
+
+def _labelled(key: str, models: dict[str, dict[str, Any]], catalogue: Any) -> dict[str, Any]:
+    """Schema of a mapping label → settings, where ``key`` names the thing and defaults to the label."""
+    named = {}
+    for name, schema in models.items():
+        settings = {**schema, "properties": {key: {"const": name}, **schema["properties"]}}
+        settings["type"] = ["object", "null"]
+        settings["description"] = catalogue[name].summary
+        named[name] = settings
+    others = [
+        {**schema, "properties": {**schema["properties"], key: {"const": name}}, "required": [key]}
+        for name, schema in named.items()
+    ]
+    return {
+        "type": "object",
+        "propertyNames": {"pattern": f"^{LABEL.pattern}$"},
+        "properties": {name: {"anyOf": [schema, *others]} for name, schema in named.items()},
+        "additionalProperties": {"anyOf": others} if others else False,
+    }
+
+
+def _inline(model: type[BaseModel], *, sweep: bool = False) -> dict[str, Any]:
+    schema = model.model_json_schema()
+    properties = schema.get("properties", {})
+    if sweep:
+        properties = {
+            name: {
+                "anyOf": [one, {"type": "array", "items": one, "minItems": 1}],
+                **{key: one[key] for key in ("description", "default") if key in one},
+            }
+            for name, one in properties.items()
+        }
+    return {"type": "object", "additionalProperties": False, "properties": properties}
