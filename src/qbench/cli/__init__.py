@@ -30,7 +30,9 @@ def main() -> None:
     try:
         app()
     except QbenchError as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201 - the one place that may
+        for line in str(error).splitlines():
+            prefix = "" if line.startswith(" ") else "error: "
+            print(prefix + line, file=sys.stderr)  # noqa: T201 - the one place that may
         sys.exit(2)
     except BrokenPipeError:
         # Whoever read our output has enough (`qbench show … | head`).

@@ -36,6 +36,7 @@ def show_command(
         str | None, typer.Option("--sort", "-s", help="A column, best first; or image, codec, point.")
     ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write to a file.")] = None,
+    cells: Annotated[bool, typer.Option("--cells", help="List every cell, however many there are.")] = False,
     timings: Annotated[bool, typer.Option("--timings", help="Show coding times.")] = False,
     failures: Annotated[bool, typer.Option("--failures", help="Show every failure with its traceback.")] = False,
 ) -> None:
@@ -74,7 +75,7 @@ def show_command(
         elif group_by is not None:
             console.print(tables.groups_table(found, group_by, sort, console.width))
         else:
-            tables.print_run(console, found, sort=sort)
+            tables.print_run(console, found, sort=sort, cells=cells)
         if not found.complete:
             console.print("this run is not complete; run its suite again to go on", style="yellow")
 

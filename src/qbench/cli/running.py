@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -64,7 +66,7 @@ def run_command(
     workers = _jobs(jobs)
     plan = api.plan_suite(suite, overrides=overrides or (), profile=profile, seed=seed)
     folder = output or api.default_folder(plan)
-    with _watched() as (stop, on_event):
+    with _watched() as watch:
         run = api.run(
             plan,
             output=folder,
@@ -73,10 +75,10 @@ def run_command(
             cache=not no_cache,
             fail_fast=fail_fast,
             retry_failed=retry_failed,
-            on_event=on_event,
-            stop=stop,
+            on_event=watch.on_event,
+            stop=watch.stop,
         )
-    _finish(run, quiet)
+    _finish(run, quiet, watch.interrupted)
 
 
 def score_command(
@@ -95,7 +97,7 @@ def score_command(
     workers = _jobs(jobs)
     path = api.find_run(run)
     names = [name.strip() for name in metrics.split(",") if name.strip()]
-    with _watched() as (stop, on_event):
+    with _watched() as watch:
         scored = api.score(
             path,
             names,
@@ -104,13 +106,19 @@ def score_command(
             cache=not no_cache,
             fail_fast=fail_fast,
             retry_failed=retry_failed,
-            on_event=on_event,
-            stop=stop,
+            on_event=watch.on_event,
+            stop=watch.stop,
         )
-    _finish(scored, quiet)
+    _finish(scored, quiet, watch.interrupted)
 
 
-def plan_command(suite: SuitePath, overrides: Overrides = None, profile: Profile = None, seed: Seed = None) -> None:
+def plan_command(
+    suite: SuitePath,
+    overrides: Overrides = None,
+    profile: Profile = None,
+    seed: Seed = None,
+    cells: Annotated[bool, typer.Option("--cells", help="List every cell with its content key.")] = False,
+) -> None:
     """Print the images, cells and scoring jobs of a suite without running them."""
     from rich.console import Console
 
@@ -118,35 +126,43 @@ def plan_command(suite: SuitePath, overrides: Overrides = None, profile: Profile
     from qbench.report.plans import print_plan
 
     plan = api.plan_suite(suite, overrides=overrides or (), profile=profile, seed=seed)
-    print_plan(Console(), plan, api.default_folder(plan))
+    print_plan(Console(), plan, api.default_folder(plan), cells=cells)
+
+
+@dataclass
+class _Watch:
+    stop: Stop
+    on_event: Callable[[Event], None]
+    interrupted: bool = False
 
 
 @contextlib.contextmanager
-def _watched() -> Iterator[tuple[Stop, Callable[[Event], None]]]:
+def _watched() -> Iterator[_Watch]:
     """Show progress, and let the first Ctrl-C end the work in good order."""
     from rich.console import Console
 
     from qbench.execute import Notice, Stop
     from qbench.report.progress import RunDisplay
 
-    stop = Stop()
     with RunDisplay(Console(stderr=True)) as display:
+        watch = _Watch(Stop(), display.on_event)
 
         def interrupt(number: int, frame: object) -> None:
-            if stop.is_set():
+            if watch.interrupted:
                 os._exit(INTERRUPTED)  # a second time: at once; the journal is whole at every instant
-            stop.set()
+            watch.interrupted = True
+            watch.stop.set()
             display.on_event(Notice("stopping after what is in flight; press Ctrl-C again to stop at once"))
 
         previous = [(number, signal.signal(number, interrupt)) for number in (signal.SIGINT, signal.SIGTERM)]
         try:
-            yield stop, display.on_event
+            yield watch
         finally:
             for number, handler in previous:
                 signal.signal(number, handler)
 
 
-def _finish(run: Run, quiet: bool) -> None:
+def _finish(run: Run, quiet: bool, interrupted: bool) -> None:
     from rich.console import Console
 
     from qbench.report.tables import print_run
@@ -156,11 +172,14 @@ def _finish(run: Run, quiet: bool) -> None:
         print_run(console, run)
     console.print(f"run folder: {run.path}", markup=False, highlight=False, soft_wrap=True)
     if run.failures:
-        raise typer.Exit(SOME_FAILED)
+        console.print(
+            f"{len(run.failures)} failures; qbench show {run.path} --failures shows their tracebacks", style="red"
+        )
     if not run.complete:
-        command = " ".join(["qbench", *sys.argv[1:]])
-        console.print(f"interrupted; to go on: {command}", markup=False, highlight=False, soft_wrap=True)
-        raise typer.Exit(INTERRUPTED)
+        command = shlex.join(["qbench", *sys.argv[1:]])
+        console.print(f"stopped before the end; to go on: {command}", markup=False, highlight=False, soft_wrap=True)
+    if interrupted or run.failures or not run.complete:
+        raise typer.Exit(INTERRUPTED if interrupted else SOME_FAILED)
 
 
 def _jobs(text: str) -> int:

@@ -15,6 +15,9 @@ from qbench.metric import Column, Direction
 from qbench.report.aggregate import best, format_value, group_rows, sort_groups, sort_rows
 from qbench.results import Entry, Run, Status
 
+MOST_CELLS = 200
+"""A longer list of cells is shown only to those who ask for it."""
+
 MARKS = {
     Status.FAILED: ("failed", "bold red"),
     Status.NOT_APPLICABLE: ("n/a", "yellow"),
@@ -197,11 +200,13 @@ def _count(things: Sized | int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def print_run(console: Console, run: Run, *, by: str = "point", sort: str | None = None, cells: bool = True) -> None:
+def print_run(console: Console, run: Run, *, by: str = "point", sort: str | None = None, cells: bool = False) -> None:
     """Show a run: its cells, a summary by group, failures."""
     console.print(overview(run))
     console.print()
-    if cells:
+    if run.plan.cells > MOST_CELLS:
+        console.print(Text(f"{run.plan.cells} cells; `qbench show {run.path} --cells` lists them all\n", "dim"))
+    if cells or run.plan.cells <= MOST_CELLS:
         console.print(cells_table(run, sort, console.width))
     console.print(groups_table(run, by, sort, console.width))
     console.print(Text("* best in its direction (↑ higher, ↓ lower is better)", "dim"))

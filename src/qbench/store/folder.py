@@ -159,10 +159,10 @@ class RunFolder:
         import imagecodecs
 
         # Paeth-filtered rows with run-length matching only: as small as level 6 on photographs, ten times faster.
-        png: bytes = imagecodecs.png_encode(
+        png = imagecodecs.png_encode(
             pixels, level=1, strategy=imagecodecs.PNG.STRATEGY.RLE, filter=imagecodecs.PNG.FILTER.PAETH
         )
-        self.write_file(self.reconstruction_path(point, image), png)
+        self.write_file(self.reconstruction_path(point, image), bytes(png))
 
     def write_file(self, path: Path, data: bytes) -> None:
         """Write a file whole or not at all.

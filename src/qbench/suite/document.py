@@ -84,14 +84,16 @@ class Document:
                 raise SuiteError(
                     [Problem(where, dotted(path), f"there is nothing to set below `{dotted(path[:depth])}`")]
                 )
-        if isinstance(target, list) and not (isinstance(path[-1], int) and path[-1] < len(target)):
-            raise SuiteError([Problem(where, dotted(path), f"the list has entries 0 to {len(target) - 1}")])
-        if not isinstance(target, (dict, list)):
-            raise SuiteError([Problem(where, dotted(path), f"there is nothing to set below `{dotted(path[:-1])}`")])
-        if value is None and isinstance(target, dict):
-            target.pop(path[-1], None)
+        last = path[-1]
+        if isinstance(target, dict):
+            if value is None:
+                target.pop(last, None)
+            else:
+                target[last] = value
+        elif isinstance(target, list) and isinstance(last, int) and last < len(target):
+            target[last] = value
         else:
-            target[path[-1]] = value
+            raise SuiteError([Problem(where, dotted(path), f"there is nothing to set below `{dotted(path[:-1])}`")])
         for table in (self.positions, self.keys):
             for old in [known for known in table if known[: len(path)] == path]:
                 del table[old]

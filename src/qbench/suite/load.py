@@ -99,7 +99,7 @@ class _Loader:
         points = self._points(self._section("codecs"))
         metrics = self._metrics(self._section("metrics"))
         if self._problems or settings is None:
-            raise SuiteError(self._problems)
+            raise SuiteError(sorted(self._problems, key=_place))
         return Suite(
             settings.name or stem,
             text,
@@ -234,7 +234,10 @@ class _Loader:
             choices = [((*path, key, index), choice) for index, choice in enumerate(value)] if key in swept else []
             if key in swept and not choices:
                 self._say((*path, key), "the list is empty: it gives no operating point")
-            for at, choice in choices or [((*path, key), value)]:
+            if key not in model.model_fields:
+                self._unknown_key((*path, key), list(model.model_fields))
+                continue
+            for at, choice in choices if key in swept else [((*path, key), value)]:
                 self._check_value(model, key, choice, at)
             for index, (at, choice) in enumerate(choices):
                 if any(choice == earlier and type(choice) is type(earlier) for earlier in value[:index]):
@@ -276,7 +279,7 @@ class _Loader:
         if not isinstance(listed, list):
             return
         named: dict[str, Any] = {}
-        places: dict[str, str] = {}
+        indices: dict[str, int] = {}
         for index, item in enumerate(listed):
             at = (*path, index)
             settings: Any
@@ -288,28 +291,33 @@ class _Loader:
                 self._say(at, "write a metric's name, or label: {metric: name, …}")
                 continue
             if label in named:
-                self._say(
-                    at, f"`{label}` is listed twice; the first is at {places[label]}. Give one a label of its own"
-                )
+                first = self._document.where((*path, indices[label]))
+                self._say(at, f"`{label}` is listed twice; the first is at {first}. Give one a label of its own")
                 continue
-            named[label], places[label] = settings, self._document.where(at)
-        below = self._document.positions
-        moved = {
-            (*path, label, *known[len(path) + 2 :]): where
-            for index, (label, _) in enumerate(named.items())
-            for known, where in below.items()
-            if known[: len(path) + 2] == (*path, index, label)
-        }
+            named[label], indices[label] = settings, index
+        tables = (self._document.positions, self._document.keys)
+        moved = [
+            {
+                (*path, label, *known[len(path) + (2 if isinstance(listed[index], dict) else 1) :]): where
+                for label, index in indices.items()
+                for known, where in table.items()
+                if known[: len(path) + 1] == (*path, index)
+            }
+            for table in tables
+        ]
         self._document.replace(path, named, self._document.where(path))
-        for label, place in places.items():
-            self._document.positions[(*path, label)] = self._document.keys[(*path, label)] = place
-        self._document.positions.update(moved)
-        self._document.keys.update(moved)
+        for table, places in zip(tables, moved, strict=True):
+            table.update(places)
 
     # -- small steps ----------------------------------------------------------------------------------------------
 
     def _say(self, path: yaml_document.Path, message: str, *, key: bool = False) -> None:
         self._problems.append(self._document.problem(path, message, key=key))
+
+    def _unknown_key(self, path: yaml_document.Path, known: Sequence[str]) -> None:
+        key = str(path[-1])
+        accepted = ", ".join(known) or "none"
+        self._say(path, f"unknown key `{key}`{did_you_mean(key, known)} (accepted: {accepted})", key=True)
 
     def _entry(self, settings: Any, path: yaml_document.Path) -> dict[str, Any] | None:
         if settings is None:
@@ -358,17 +366,20 @@ class _Loader:
             location = (*path, *detail["loc"])
             fields = _fields_at(model, detail["loc"][:-1])
             if detail["type"] == "extra_forbidden":
-                known = [*fields, *extra_keys]
-                key = str(detail["loc"][-1])
-                accepted = ", ".join(known) or "none"
-                self._say(location, f"unknown key `{key}`{did_you_mean(key, known)} (accepted: {accepted})", key=True)
+                self._unknown_key(location, [*fields, *(extra_keys if len(detail["loc"]) == 1 else ())])
             elif detail["loc"] and detail["loc"][-1] in fields:
                 schema = fields[str(detail["loc"][-1])]
-                default = f", default {schema['default']}" if schema.get("default") is not None else ""
-                message = f"{detail['input']!r} is not accepted; it is {accepted_form(schema)}{default}"
+                default = f" (default {schema['default']})" if schema.get("default") is not None else ""
+                message = f"{detail['input']!r} is not accepted; accepted: {accepted_form(schema)}{default}"
                 self._say(at or location, message)
             else:
                 self._say(at or location, detail["msg"].removeprefix("Value error, "))
+
+
+def _place(problem: Problem) -> tuple[str, int, int]:
+    """Sort key: by file, line and column."""
+    name, line, column = (*problem.where.rsplit(":", 2), "", "")[:3]
+    return (name, int(line), int(column)) if line.isdigit() and column.isdigit() else (problem.where, 0, 0)
 
 
 def _fields_at(model: type[BaseModel], location: Sequence[str | int]) -> dict[str, Any]:
