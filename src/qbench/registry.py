@@ -8,6 +8,7 @@ only it could have brought.
 from __future__ import annotations
 
 import inspect
+import textwrap
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -236,8 +237,8 @@ class Registry:
 
 
 def _one_line(error: BaseException) -> str:
-    text = str(error).strip() or "no message"
-    return f"{type(error).__name__}: {text.splitlines()[0]}"
+    text = " ".join(str(error).split()) or "no message"
+    return f"{type(error).__name__}: {textwrap.shorten(text, 300)}"
 
 
 def parameter_rows(model: type[BaseModel]) -> list[dict[str, str]]:

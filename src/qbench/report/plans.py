@@ -36,8 +36,8 @@ def print_plan(console: Console, plan: Plan, folder: Path, *, cells: bool = Fals
     for metric in plan.metrics:
         settings = [f"metric {metric.metric}"] if metric.label != metric.metric else []
         settings += [f"{name} {_plain(value)}" for name, value in metric.parameters.items()]
-        row = (metric.label, metric.scope, ", ".join(metric.column_ids()), "\n".join(settings))
-        metrics.add_row(*(Text(cell or "–") for cell in row))
+        columns = ", ".join(metric.column_ids())
+        metrics.add_row(*(Text(cell or "–") for cell in (metric.label, metric.scope, columns, "\n".join(settings))))
     console.print(metrics)
     if cells:
         listed = _table("Cells", "image", "operating point", "content key")

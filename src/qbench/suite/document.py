@@ -25,10 +25,15 @@ class _CoreSchemaLoader(yaml.SafeLoader):
 
 
 for _tag, _pattern, _first in (
+    ("merge", r"<<", ["<"]),
     ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
     ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
     ("int", r"[-+]?[0-9]+|0x[0-9a-fA-F]+", list("-+0123456789")),
-    ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", list("-+.0123456789")),
+    (
+        "float",
+        r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+        list("-+.0123456789"),
+    ),
 ):
     _CoreSchemaLoader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), _first)
 
@@ -115,8 +120,9 @@ def parse(text: str, name: str) -> Document:
     Raises:
         SuiteError: not YAML, a key given twice, or something YAML allows and a suite doesn't (non-text keys, loops).
     """
-    loader = _CoreSchemaLoader(text)
+    loader = None
     try:
+        loader = _CoreSchemaLoader(text)
         node = loader.get_single_node()
         document = Document(None, name)
         if node is None:
@@ -130,7 +136,8 @@ def parse(text: str, name: str) -> Document:
     except yaml.YAMLError as error:  # characters that YAML forbids have no mark
         raise SuiteError([Problem(name, "", f"not valid YAML: {str(error).splitlines()[0]}")]) from error
     finally:
-        loader.dispose()
+        if loader is not None:
+            loader.dispose()
 
 
 def parse_value(text: str, where: str) -> Any:

@@ -307,7 +307,7 @@ class _Loader:
         ]
         self._document.replace(path, named, self._document.where(path))
         for table, places in zip(tables, moved, strict=True):
-            table.update(places)
+            table.update({**moved[0], **places})  # a bare name is its own key
 
     # -- small steps ----------------------------------------------------------------------------------------------
 

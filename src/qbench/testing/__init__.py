@@ -1,0 +1,20 @@
+"""The conformance kit: what a plugin's own tests run to see that it keeps qbench's contracts.
+
+::
+
+    from qbench.testing import check_codec, check_metric
+
+    def test_codec():
+        check_codec(MyCodec)
+
+    def test_metric():
+        check_metric(MyMetric)
+
+Each check raises AssertionError and says which promise was broken, on which input.
+"""
+
+from qbench.testing.codecs import check_codec
+from qbench.testing.images import test_images
+from qbench.testing.metrics import check_metric
+
+__all__ = ["check_codec", "check_metric", "test_images"]

@@ -1,0 +1,99 @@
+"""Checks of the metric contract."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from qbench.codec import Context, Pixels
+from qbench.errors import NotApplicable
+from qbench.metric import Candidates, Direction, Metric, Reference, Scope
+from qbench.testing.images import test_images
+
+TOLERANCE = 1e-5
+"""How much a value may depend on the batch it is computed in, relative to its size."""
+
+
+def check_metric(
+    cls: type[Metric],
+    *,
+    parameters: Mapping[str, Any] | None = None,
+    images: Mapping[str, Pixels] | None = None,
+) -> None:
+    """Check that a metric keeps its contract.
+
+    Every image gives all declared columns, in range, or *not applicable*; never NaN; a value does not depend on the
+    rest of the batch; a full-reference metric finds nothing better than the original itself.
+
+    Raises:
+        AssertionError: which promise was broken, on which image.
+    """
+    metric = cls(cls.Parameters.model_validate(dict(parameters or {})), Context())
+    scored = 0
+    for name, image in (images or _images()).items():
+        reference = Reference(name, image)
+        try:
+            prepared = metric.prepare(reference)
+        except NotApplicable as reason:
+            if not reason.reason:
+                raise AssertionError(f"{name}: not applicable without a reason") from reason
+            continue
+        candidates = [image, *_distorted(image)]
+        sizes = [max(1, image.size // 8)] * len(candidates)
+        together = metric.score(Candidates(reference, candidates, sizes), prepared)
+        assert len(together) == len(candidates), f"{name}: {len(together)} results for {len(candidates)} candidates"
+        for index, result in enumerate(together):
+            alone = metric.score(Candidates(reference, candidates[index : index + 1], sizes[:1]), prepared)[0]
+            _check_result(cls, name, result, alone)
+        scored += 1
+        if cls.scope is Scope.FULL_REFERENCE:
+            _check_identity(cls, name, together)
+    assert scored, "the metric was not applicable to any image"
+
+
+def _images() -> dict[str, Pixels]:
+    rows, columns = np.mgrid[0:200, 0:260]
+    waves = 128 + 80 * np.sin(rows / 7) * np.cos(columns / 11)
+    large = np.stack([waves, np.roll(waves, 9, axis=1), 255 - waves], axis=2).astype(np.uint8)
+    return {**test_images(), "waves": large}
+
+
+def _distorted(image: Pixels) -> list[Pixels]:
+    rng = np.random.default_rng(7)
+    noise = rng.normal(0, 12, image.shape)
+    noisy = np.clip(image + noise, 0, 255).round().astype(np.uint8)
+    flat = np.full_like(image, image.mean(axis=(0, 1)).round())
+    return [noisy, flat]
+
+
+def _check_result(cls: type[Metric], name: str, result: Any, alone: Any) -> None:
+    if isinstance(result, NotApplicable):
+        assert isinstance(alone, NotApplicable), f"{name}: not applicable in a batch, but applicable alone"
+        return
+    declared = sorted(column.name for column in cls.columns)
+    assert sorted(result) == declared, f"{name}: gave {sorted(result)}, declares {declared}"
+    for column in cls.columns:
+        value = float(result[column.name])
+        assert not math.isnan(value), f"{name}: column {column.name} is NaN"
+        low = -math.inf if column.lower is None else column.lower
+        high = math.inf if column.upper is None else column.upper
+        assert low - TOLERANCE <= value <= high + TOLERANCE, f"{name}: {column.name} {value} not in [{low}, {high}]"
+        same = value == alone[column.name] or math.isclose(
+            value, alone[column.name], rel_tol=TOLERANCE, abs_tol=TOLERANCE
+        )
+        assert same, f"{name}: {column.name} is {value} in a batch, {alone[column.name]} alone"
+
+
+def _check_identity(cls: type[Metric], name: str, results: Sequence[Any]) -> None:
+    if any(isinstance(result, NotApplicable) for result in results):
+        return
+    for column in cls.columns:
+        own, *others = (float(result[column.name]) for result in results)
+        worse = [
+            value <= own + TOLERANCE if column.direction is Direction.HIGHER else value >= own - TOLERANCE
+            for value in others
+        ]
+        assert all(worse), f"{name}: {column.name} prefers a distorted image to the original itself"

@@ -1,0 +1,379 @@
+"""The whole loop in this process: resuming, caching, failing, stopping, scoring anew."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import toys
+from PIL import Image
+
+import qbench
+from qbench import execute
+from qbench.errors import ImageError, RunLockedError, StoreError
+from qbench.execute import Stop
+from qbench.results import Status
+from qbench.store import RunFolder
+
+
+def run(suite, registry, **options):
+    return qbench.run(suite, registry=registry, **{"output": "run", "cache": False, **options})
+
+
+def values(run):
+    """Everything that was measured, without times and sessions."""
+    return [
+        (
+            row.image,
+            row.point,
+            row.status,
+            row.cell and row.cell.bitstream_sha256,
+            row.cell and row.cell.reconstruction_sha256,
+            row.entries,
+        )
+        for row in run.rows
+    ]
+
+
+def lines(path):
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def test_a_run_measures_every_cell(suite, registry):
+    done = run(suite, registry)
+    assert done.complete
+    assert not done.failures
+    assert len(done.rows) == 9
+    assert list(done.columns) == ["difference", "bpp", "psnr"]
+    for row in done.rows:
+        size = done.folder.bitstream_path(done.plan.point(row.point), row.image).stat().st_size
+        image = done.plan.image(row.image)
+        assert row.cell.bitstream_size == size
+        assert row.entries["bpp"].value == 8 * size / image.pixels
+        assert row.cell.timing.encode > 0
+
+
+def test_a_second_run_of_the_same_suite_does_nothing(suite, registry, tmp_path):
+    log = tmp_path / "log"
+    suite["codecs"]["shift"]["log"] = str(log)
+    first = run(suite, registry)
+    coded = len(lines(log))
+    assert coded >= 9
+    again = run(suite, registry)
+    assert len(lines(log)) == coded
+    assert values(again) == values(first)
+
+
+def test_an_interrupted_run_goes_on_where_it_stopped(suite, registry, tmp_path):
+    whole = run(suite, registry, output="whole")
+    log = tmp_path / "log"
+    suite["timing"] = {"repeats": 1, "budget": 0.0}  # every encoding in the log is a cell
+    suite["codecs"]["shift"]["log"] = str(log)
+    stop = Stop()
+    seen = []
+
+    def on_event(event):
+        if isinstance(event, execute.Recorded):
+            seen.append(event)
+            if len(seen) == 4:
+                stop.set()
+
+    part = run(suite, registry, stop=stop, on_event=on_event)
+    assert not part.complete
+    assert part.rows[0].status is Status.OK
+    finished = run(suite, registry)
+    assert finished.complete
+    assert len(lines(log)) == 9  # nothing was coded twice
+    assert [row[2:] for row in values(finished)] == [row[2:] for row in values(whole)]
+
+
+def test_references_are_prepared_once_an_image(suite, registry, tmp_path):
+    log = tmp_path / "log"
+    suite["metrics"] = [{"difference": {"log": str(log)}}]
+    run(suite, registry)
+    assert sorted(lines(log)) == sorted(
+        line for image in ("p0", "p1", "p2") for line in (f"prepare {image}", f"score {image} 3")
+    )
+
+
+def test_the_cache_serves_other_runs(suite, registry, tmp_path):
+    log, scored = tmp_path / "log", tmp_path / "scored"
+    suite["codecs"]["shift"]["log"] = str(log)
+    suite["metrics"] = [{"difference": {"log": str(scored)}}]
+    first = run(suite, registry, cache=True)
+    coded, prepared = lines(log), lines(scored)
+    suite["codecs"]["shift"]["bits"] = [1, 3, 4]
+    second = run(suite, registry, output="second", cache=True)
+    assert len(lines(log)) > len(coded)
+    assert all(line.endswith(" 4") for line in lines(log)[len(coded) :])
+    assert len(lines(scored)) == len(prepared) + 6  # three images, one new point each
+    cached = [row.cell.cached for row in second.rows]
+    assert cached == [True, True, False] * 3
+    assert {row.cell.session for row in second.rows if row.cell.cached} == {first.rows[0].cell.session}
+    assert {session.id for session in second.sessions} >= {row.cell.session for row in second.rows}
+    assert [row.entries for row in second.rows if row.cell.cached] == [
+        row.entries for row in first.rows if row.swept["bits"] != 5
+    ]
+
+
+def test_without_the_cache_everything_is_done_again(suite, registry, tmp_path):
+    log = tmp_path / "log"
+    suite["codecs"]["shift"]["log"] = str(log)
+    run(suite, registry, cache=True)
+    coded = len(lines(log))
+    run(suite, registry, output="second", cache=False)
+    assert len(lines(log)) == 2 * coded
+
+
+def test_a_cached_reconstruction_can_be_scored_by_a_new_metric(suite, registry):
+    run(suite, registry, cache=True)
+    suite["metrics"] = ["psnr", "mse"]
+    second = run(suite, registry, output="second", cache=True)
+    assert second.complete
+    assert not second.failures
+    assert all(row.cell.cached for row in second.rows)
+
+
+def test_a_codec_that_raises_fails_only_its_own_cells(suite, registry):
+    suite["codecs"]["shift"]["fail_on"] = 51
+    done = run(suite, registry)
+    assert [row.status for row in done.rows] == [Status.OK] * 3 + [Status.FAILED] * 3 + [Status.OK] * 3
+    assert done.rows[3].entries["psnr"].status is Status.SKIPPED
+    assert "told to fail on width 51" in done.rows[3].entries["psnr"].reason
+    failure = done.failures[0]
+    assert failure.what == "codec shift, plugin toys (toys 1.0)"
+    assert "RuntimeError: told to fail on width 51" in failure.traceback
+    assert "toys.py" in failure.traceback
+    assert done.complete
+
+
+def test_a_codec_that_can_not_be_made_fails_its_cells(suite, registry):
+    suite["codecs"]["misbehave"] = {"how": "init"}
+    done = run(suite, registry)
+    assert len(done.failures) == 3
+    assert done.failures[0].message == "no instance for you"
+
+
+def test_a_codec_may_be_not_applicable(suite, registry):
+    suite["codecs"]["misbehave"] = {"how": "not-applicable"}
+    row = run(suite, registry).rows[3]
+    assert (row.status, row.reason) == (Status.NOT_APPLICABLE, "too green")
+    assert row.entries["psnr"].status is Status.SKIPPED
+
+
+@pytest.mark.parametrize("how", ["raise", "prepare", "nan"])
+def test_a_metric_that_raises_fails_only_its_own_scores(suite, registry, how):
+    suite["metrics"] = ["bpp", {"oddity": {"how": how}}]
+    done = run(suite, registry)
+    for row in done.rows:
+        assert row.entries["bpp"].status is Status.OK
+        assert row.entries["oddity"].status is row.entries["oddity.second"].status is Status.FAILED
+    assert done.failures[0].what == "metric oddity, plugin toys (toys 1.0)"
+
+
+def test_failures_are_kept_until_they_are_retried(suite, registry, tmp_path, monkeypatch):
+    suite["codecs"] = {"misbehave": {"how": "raise"}}
+    suite["metrics"] = ["bpp", {"oddity": {"how": "raise"}}]
+    run(suite, registry)
+    calls = []
+    monkeypatch.setattr(toys.Misbehave, "encode", lambda self, image: calls.append(1) or b"x%d,%d" % image.shape[:2])
+    assert len(run(suite, registry).failures) == 3  # not tried again
+    assert not calls
+    mended = run(suite, registry, retry_failed=True)
+    assert len(calls) >= 3
+    assert {row.status for row in mended.rows} == {Status.OK}
+    assert len(mended.failures) == 3  # the metric's
+    monkeypatch.setattr(
+        toys.Oddity, "score", lambda self, candidates, prepared: [{"oddity": 1, "second": 2}] * len(candidates)
+    )
+    assert not run(suite, registry, retry_failed=True).failures
+
+
+def test_fail_fast_stops_and_a_later_run_goes_on(suite, registry):
+    suite["codecs"]["shift"]["fail_on"] = 64  # the first image
+    part = run(suite, registry, fail_fast=True)
+    assert part.failures
+    assert not part.complete
+    assert run(suite, registry).complete
+
+
+def test_randomness_depends_on_seed_and_image_only(suite, registry):
+    suite["codecs"] = {"noisy": None}
+    one = run(suite, registry, output="one")
+    suite["images"].reverse()
+    other = run(suite, registry, output="other")
+    digest = {row.image: row.cell.bitstream_sha256 for row in one.rows}
+    assert digest == {row.image: row.cell.bitstream_sha256 for row in other.rows}
+    seeded = run(suite, registry, output="seeded", seed=1)
+    assert not set(digest.values()) & {row.cell.bitstream_sha256 for row in seeded.rows}
+
+
+def test_what_is_not_kept_is_gone_after_the_run(suite, registry):
+    suite["keep"] = {"bitstreams": False, "reconstructions": False}
+    done = run(suite, registry)
+    assert done.complete
+    files = [path for path in done.path.rglob("*") if path.is_file() and path.parent != done.path]
+    assert files == []
+    with pytest.raises(StoreError, match="kept neither bitstreams nor reconstructions"):
+        qbench.score("run", ["mse"], registry=registry, cache=False)
+    assert run(suite, registry).complete  # nothing to do
+
+
+def test_scoring_anew_codes_nothing(suite, registry, tmp_path):
+    log = tmp_path / "log"
+    suite["codecs"]["shift"]["log"] = str(log)
+    done = run(suite, registry)
+    coded = len(lines(log))
+    scored = qbench.score("run", ["mse", "psnr"], registry=registry)
+    assert len(lines(log)) == coded
+    assert list(scored.columns) == ["difference", "bpp", "psnr", "mse"]
+    for row in scored.rows:
+        assert math.isclose(row.entries["psnr"].value, 10 * math.log10(255**2 / row.entries["mse"].value))
+    assert [row.entries["difference"] for row in scored.rows] == [row.entries["difference"] for row in done.rows]
+    assert run(suite, registry).columns.keys() == scored.columns.keys()  # the suite's own command goes on here, too
+
+
+def test_scoring_anew_from_bitstreams_alone(suite, registry):
+    suite["keep"] = {"reconstructions": False}
+    run(suite, registry)
+    assert not (RunFolder("run").path if False else qbench.load_run("run").path / "reconstructions").exists()
+    scored = qbench.score("run", ["mse"], registry=registry, cache=False)
+    assert scored.complete
+    assert not scored.failures
+
+
+def test_scoring_anew_a_dataset(registry):
+    suite = {"images": [{"dataset": "samples", "limit": 1}], "codecs": {"jpeg": None}, "metrics": ["bpp"]}
+    run(suite, registry)
+    assert qbench.score("run", ["psnr"], registry=registry).complete
+
+
+def test_an_original_that_changed_is_not_scored_against(suite, registry, photos):
+    run(suite, registry)
+    Image.new("RGB", (64, 48), "red").save(photos / "p0.png")
+    scored = qbench.score("run", ["mse"], registry=registry, cache=False)
+    assert scored.rows[0].entries["mse"].status is Status.PENDING
+    assert scored.rows[3].entries["mse"].status is Status.OK
+
+
+def test_an_image_that_disappears_fails_its_cells(suite, registry, photos):
+    plan = qbench.plan_suite(suite, registry=registry)
+    (photos / "p1.png").unlink()
+    done = run(plan, registry)
+    assert {note.image for note in done.failures} == {"p1"}
+    assert "can't read the image" in done.failures[0].message
+    assert done.rows[0].status is Status.OK
+
+
+def test_a_tampered_bitstream_is_not_scored(suite, registry):
+    suite["keep"] = {"reconstructions": False}
+    done = run(suite, registry)
+    done.folder.bitstream_path(done.plan.points[0], "p0").write_bytes(b"other")
+    with pytest.raises(StoreError, match="the bitstream is not the one that was recorded"):
+        qbench.score("run", ["mse"], registry=registry, cache=False)
+
+
+def test_a_deleted_bitstream_is_coded_again(suite, registry):
+    done = run(suite, registry)
+    for folder in ("bitstreams", "reconstructions"):
+        for path in (done.path / folder).rglob("p0.*"):
+            path.unlink()
+    scored = qbench.score("run", ["mse"], registry=registry, cache=False)
+    assert scored.complete
+    assert not scored.failures
+
+
+def test_another_suites_folder_is_refused(suite, registry):
+    run(suite, registry)
+    suite["seed"] = 3
+    with pytest.raises(StoreError, match="holds a run of another plan"):
+        run(suite, registry)
+
+
+def test_a_run_that_is_executing_is_refused(suite, registry):
+    def on_event(event):
+        if isinstance(event, execute.Progress):
+            with pytest.raises(RunLockedError, match="another process is executing this run"):
+                run(suite, registry)
+
+    assert run(suite, registry, on_event=on_event).complete
+
+
+def test_a_damaged_line_is_said_and_measured_again(suite, registry):
+    done = run(suite, registry)
+    path = done.folder.journal_path
+    whole = path.read_bytes().split(b"\n")
+    index = next(index for index, line in enumerate(whole) if b'"kind":"cell"' in line)
+    whole[index] = whole[index].replace(b'"image":"p0"', b'"image":"p9"')
+    path.write_bytes(b"\n".join(whole))
+    notices = []
+    again = run(suite, registry, on_event=lambda event: notices.append(getattr(event, "text", "")))
+    assert any(f"line {index + 1} is damaged" in notice for notice in notices)
+    assert values(again) == values(done)
+
+
+def test_a_disk_that_fills_up_loses_nothing_measured(suite, registry, monkeypatch):
+    real = RunFolder.write_file
+    written = []
+
+    def write(self, path, data):
+        written.append(path)
+        if len(written) > 8:
+            raise StoreError(
+                f"{path}: can't write: No space left on device; make room and run the same command to go on"
+            )
+        real(self, path, data)
+
+    monkeypatch.setattr(RunFolder, "write_file", write)
+    with pytest.raises(StoreError, match="make room"):
+        run(suite, registry)
+    monkeypatch.undo()
+    part = qbench.load_run("run")
+    kept = [row.cell for row in part.rows if row.cell]
+    assert kept
+    finished = run(suite, registry)
+    assert finished.complete
+    assert [row.cell for row in finished.rows[: len(kept)]] == kept
+
+
+def test_exclusive_timing_does_nothing_beside(suite, registry):
+    suite["timing"] = {"exclusive": True}
+    order = []
+    done = run(suite, registry, on_event=order.append)
+    assert {row.cell.timing.beside for row in done.rows} == {"exclusive"}
+    images = [event.image for event in order if isinstance(event, (execute.CellStarted, execute.ScoringStarted))]
+    assert images == sorted(images)  # each image is done before the next begins
+
+
+def test_listeners_of_other_plugins_hear_and_can_not_harm(suite, photos):
+    import types
+
+    from qbench import hookimpl
+    from qbench.registry import PluginInfo
+
+    heard = []
+    listener = types.ModuleType("listener")
+    listener.qbench_run_started = hookimpl(lambda plan: heard.append(plan.suite))
+    listener.qbench_run_finished = hookimpl(lambda run: heard.append(run.complete))
+
+    @hookimpl
+    def qbench_cell_coded(record):
+        heard.append(record.point)
+        raise OSError("log is full")
+
+    listener.qbench_cell_coded = qbench_cell_coded
+    registry = toys.registry()
+    registry.register(listener, PluginInfo("listener", "listener", "3"))
+    notices = []
+    done = run(suite, registry, on_event=lambda event: notices.append(getattr(event, "text", "")))
+    assert done.complete
+    assert heard[0] == "small"
+    assert heard[-1] is True
+    assert len(heard) == 11
+    assert any("plugin listener (listener 3) failed in qbench_cell_coded" in notice for notice in notices)
+
+
+def test_bad_images_stop_a_run_before_it_begins(suite, registry, photos):
+    (photos / "p1.png").write_bytes(b"nothing")
+    with pytest.raises(ImageError, match=r"p1\.png: not an image"):
+        run(suite, registry)

@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from conftest import picture
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qbench import plan_suite
+from qbench.errors import RunLockedError, StoreError
+from qbench.store import RunFolder
+from qbench.store.folder import _slug
+
+
+@pytest.fixture
+def plan(suite, registry):
+    return plan_suite(suite, registry=registry)
+
+
+def test_begins_and_goes_on(tmp_path, plan):
+    folder = RunFolder(tmp_path / "deep" / "run")
+    for _ in range(2):
+        with folder.locked(), folder.writing() as journal:
+            state = folder.begin(plan, journal)
+            assert state.plan.key() == plan.key()
+    assert folder.load().plan == replace(plan, sources={})
+    assert folder.path.joinpath("suite.yaml").read_text() == plan.suite_text
+    assert not folder.path.joinpath("lock.owner").exists()
+
+
+def test_another_plan_is_refused(tmp_path, plan):
+    folder = RunFolder(tmp_path / "run")
+    with folder.locked(), folder.writing() as journal:
+        folder.begin(plan, journal)
+        with pytest.raises(StoreError, match="holds a run of another plan"):
+            folder.begin(replace(plan, seed=5), journal)
+
+
+def test_a_second_process_is_refused_while_the_first_lives(tmp_path):
+    folder = RunFolder(tmp_path / "run")
+    code = (
+        "import sys, pathlib, time\nfrom qbench.store import RunFolder\n"
+        f"with RunFolder(pathlib.Path({str(folder.path)!r})).locked():\n    print('held', flush=True)\n    time.sleep(60)\n"
+    )
+    other = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    try:
+        assert other.stdout.readline() == "held\n"
+        with (
+            pytest.raises(RunLockedError, match=rf"another process is executing this run \(pid {other.pid} on"),
+            folder.locked(),
+        ):
+            pass
+    finally:
+        other.kill()
+        other.wait()
+        other.stdout.close()
+    with folder.locked():  # a killed process holds nothing
+        pass
+
+
+def test_an_unwritable_folder_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="can't write the run folder"), RunFolder(tmp_path / "file" / "run").locked():
+        pass
+
+
+def test_no_run_and_a_run_that_never_began(tmp_path, plan):
+    folder = RunFolder(tmp_path / "run")
+    with pytest.raises(StoreError, match="no run here"):
+        folder.load()
+    with folder.locked(), folder.writing():
+        pass
+    with pytest.raises(StoreError, match="stopped before it began"):
+        folder.load()
+
+
+def test_reconstructions_come_back_exactly(tmp_path, plan):
+    folder = RunFolder(tmp_path)
+    pixels = picture(37, 23)
+    point = plan.points[0]
+    assert folder.read_reconstruction(point, "a") is None
+    folder.write_reconstruction(point, "a", pixels)
+    assert np.array_equal(folder.read_reconstruction(point, "a"), pixels)
+    folder.reconstruction_path(point, "a").write_bytes(b"\x89PNG broken")
+    assert folder.read_reconstruction(point, "a") is None
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    folder = RunFolder(tmp_path)
+    path = tmp_path / "deep" / "a.bin"
+    folder.write_file(path, b"old")
+
+    class Full:
+        def __init__(self, file):
+            self._file = file
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *error):
+            self._file.close()
+
+        def write(self, data):
+            self._file.write(data[:1])
+            raise OSError(28, "No space left on device")
+
+    import os
+
+    real = os.fdopen
+    monkeypatch.setattr("qbench.store.folder.os.fdopen", lambda handle, mode: Full(real(handle, mode)))
+    with pytest.raises(StoreError, match="No space left on device; make room and run the same command"):
+        folder.write_file(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert [found.name for found in path.parent.iterdir()] == ["a.bin"]
+
+
+@given(st.text(max_size=300), st.text(max_size=300))
+def test_any_names_make_different_safe_file_names(one, other):
+    for name in (one, other):
+        slug = _slug(name)
+        assert 0 < len(slug) < 120
+        assert not set(slug) & set('/\\:*?"<>|\0')
+        assert not slug.startswith(".")
+    assert (_slug(one) == _slug(other)) == (one == other)

@@ -1,0 +1,210 @@
+"""Small codecs and metrics with known behaviour, registered in tests only."""
+
+from __future__ import annotations
+
+import os
+import signal
+import struct
+import time
+import zlib
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from pydantic import Field
+
+import qbench
+from qbench import BitstreamError, Candidates, Codec, Column, Direction, Metric, NotApplicable, Parameters, hookimpl
+from qbench.registry import PluginInfo, Registry
+
+
+class ShiftParameters(Parameters):
+    bits: int = Field(0, ge=0, le=7, description="low bits dropped")
+    seconds: float = Field(0.0, ge=0, description="time that encoding takes")
+    log: str = Field("", description="file that gets a line per encoding")
+    fail_on: int = Field(-1, description="width of the images to fail on")
+
+
+class Shift(Codec):
+    """Drops low bits and DEFLATEs. Sleeps, logs and fails as told."""
+
+    name = "shift"
+    summary = "drops low bits"
+    Parameters: ClassVar = ShiftParameters
+
+    def encode(self, image):
+        settings = self.parameters
+        if image.shape[1] == settings.fail_on:
+            raise RuntimeError(f"told to fail on width {settings.fail_on}")
+        time.sleep(settings.seconds)
+        if settings.log:
+            with Path(settings.log).open("a") as file:
+                file.write(f"{image.shape[1]}x{image.shape[0]} {settings.bits}\n")
+        height, width = image.shape[:2]
+        body = (image >> settings.bits).astype(np.uint8).tobytes()
+        return struct.pack(">IIB", height, width, settings.bits) + zlib.compress(body, 1)
+
+    def decode(self, bitstream):
+        try:
+            height, width, bits = struct.unpack_from(">IIB", bitstream)
+            data = zlib.decompress(bitstream[9:])
+            return (np.frombuffer(data, np.uint8).reshape(height, width, 3) << bits).astype(np.uint8)
+        except (struct.error, zlib.error, ValueError) as error:
+            raise BitstreamError(str(error)) from error
+
+
+class MisbehaveParameters(Parameters):
+    how: str = Field("raise", description="what to do wrong")
+
+
+class Misbehave(Codec):
+    """Breaks the contract in the way it is told."""
+
+    name = "misbehave"
+    summary = "breaks its contract"
+    Parameters: ClassVar = MisbehaveParameters
+
+    def __init__(self, parameters, context):
+        super().__init__(parameters, context)
+        if parameters.how == "init":
+            raise RuntimeError("no instance for you")
+        self.lossless = parameters.how == "not-lossless"
+        self._count = 0
+
+    def encode(self, image):
+        how = self.parameters.how
+        self._count += 1
+        if how == "raise":
+            raise ValueError("deliberate")
+        if how == "crash":
+            os.kill(os.getpid(), signal.SIGSEGV)
+        if how == "write":
+            image[0, 0, 0] = 0
+        if how == "not-bytes":
+            return bytearray(b"abc")
+        if how == "not-applicable":
+            raise NotApplicable("too green")
+        if how == "not-deterministic":
+            return bytes([self._count])
+        return b"x%d,%d" % image.shape[:2]
+
+    def decode(self, bitstream):
+        how = self.parameters.how
+        height, width = (int(side) for side in bitstream[1:].split(b",")) if bitstream[:1] == b"x" else (8, 8)
+        if how == "wrong-shape":
+            return np.zeros((1, 2, 3), np.uint8)
+        if how == "wrong-dtype":
+            return np.zeros((height, width, 3), np.float32)
+        if how == "decode-raises":
+            raise BitstreamError("can't read what I wrote")
+        return np.zeros((height, width, 3), np.uint8)
+
+
+class Noisy(Codec):
+    """Draws random numbers, the same for the same seed and image."""
+
+    name = "noisy"
+    summary = "adds noise by seed"
+
+    def encode(self, image):
+        noise = self.context.rng(image).integers(0, 4, image.shape)
+        noisy = np.clip(image.astype(int) + noise, 0, 255).astype(np.uint8)
+        return struct.pack(">II", *image.shape[:2]) + zlib.compress(noisy.tobytes(), 1)
+
+    def decode(self, bitstream):
+        return np.frombuffer(zlib.decompress(bitstream[8:]), np.uint8).reshape(*struct.unpack(">II", bitstream[:8]), 3)
+
+
+class DifferenceParameters(Parameters):
+    log: str = Field("", description="file that gets a line per preparation and per batch")
+    seconds: float = Field(0.0, ge=0, description="time that scoring takes")
+
+
+class Difference(Metric):
+    """Mean absolute difference; logs what is prepared and scored."""
+
+    name = "difference"
+    summary = "mean absolute difference"
+    columns: ClassVar = (Column("difference", Direction.LOWER, 0, 255),)
+    Parameters: ClassVar = DifferenceParameters
+
+    def _log(self, line):
+        if self.parameters.log:
+            with Path(self.parameters.log).open("a") as file:
+                file.write(line + "\n")
+
+    def prepare(self, reference):
+        self._log(f"prepare {reference.image}")
+        return reference.pixels.astype(int)
+
+    def score(self, candidates: Candidates, prepared):
+        self._log(f"score {candidates.reference.image} {len(candidates)}")
+        time.sleep(self.parameters.seconds)
+        return [{"difference": float(np.abs(prepared - pixels).mean())} for pixels in candidates.pixels]
+
+
+class OddityParameters(Parameters):
+    how: str = Field("raise", description="what to do wrong")
+
+
+class Oddity(Metric):
+    """Breaks the contract in the way it is told."""
+
+    name = "oddity"
+    summary = "breaks its contract"
+    columns: ClassVar = (Column("oddity", Direction.HIGHER, 0, 1), Column("second", Direction.HIGHER))
+    Parameters: ClassVar = OddityParameters
+
+    def prepare(self, reference):
+        if self.parameters.how == "prepare":
+            raise RuntimeError("can't prepare")
+        if self.parameters.how == "not-applicable":
+            raise NotApplicable("moon in the wrong phase")
+
+    def score(self, candidates, prepared):
+        how = self.parameters.how
+        good = {"oddity": 0.5, "second": 1.0}
+        if how == "raise":
+            raise ValueError("deliberate")
+        if how == "crash":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if how == "black":  # only reconstructions that are black go wrong
+            if any(pixels.max() == 0 for pixels in candidates.pixels):
+                raise ValueError("it is black")
+            return [good for _ in candidates.pixels]
+        if how == "some":
+            return [NotApplicable("black") if pixels.max() == 0 else good for pixels in candidates.pixels]
+        bad = {
+            "nan": {"oddity": float("nan"), "second": 1.0},
+            "range": {"oddity": 1.5, "second": 1.0},
+            "missing": {"oddity": 0.5},
+            "text": {"oddity": "high", "second": 1.0},
+            "infinite": {"oddity": 0.5, "second": float("inf")},
+        }.get(how, good)
+        return [bad for _ in range(len(candidates) - (how == "too-few"))]
+
+
+@hookimpl
+def qbench_register_codecs(register):
+    for codec in (Shift, Misbehave, Noisy):
+        register(codec)
+
+
+@hookimpl
+def qbench_register_metrics(register):
+    for metric in (Difference, Oddity):
+        register(metric)
+
+
+def registry() -> Registry:
+    """Return a registry of everything installed and the toys."""
+    import sys
+
+    made = Registry()
+    made.load_entry_points()
+    if "shift" not in made.codecs:  # in a process where the toys are installed, they are there already
+        made.register(sys.modules[__name__], PluginInfo("toys", "toys", "1.0"))
+    return made
+
+
+__all__ = ["Difference", "Misbehave", "Noisy", "Oddity", "Shift", "qbench", "registry"]
