@@ -236,7 +236,7 @@ def test_scoring_anew_codes_nothing(suite, registry, tmp_path):
 def test_scoring_anew_from_bitstreams_alone(suite, registry):
     suite["keep"] = {"reconstructions": False}
     run(suite, registry)
-    assert not (RunFolder("run").path if False else qbench.load_run("run").path / "reconstructions").exists()
+    assert not (qbench.load_run("run").path / "reconstructions").exists()
     scored = qbench.score("run", ["mse"], registry=registry, cache=False)
     assert scored.complete
     assert not scored.failures
@@ -324,10 +324,10 @@ def test_a_disk_that_fills_up_loses_nothing_measured(suite, registry, monkeypatc
             )
         real(self, path, data)
 
-    monkeypatch.setattr(RunFolder, "write_file", write)
-    with pytest.raises(StoreError, match="make room"):
-        run(suite, registry)
-    monkeypatch.undo()
+    with monkeypatch.context() as patched:
+        patched.setattr(RunFolder, "write_file", write)
+        with pytest.raises(StoreError, match="make room"):
+            run(suite, registry)
     part = qbench.load_run("run")
     kept = [row.cell for row in part.rows if row.cell]
     assert kept

@@ -44,15 +44,14 @@ def test_a_second_process_is_refused_while_the_first_lives(tmp_path):
     folder = RunFolder(tmp_path / "run")
     code = (
         "import sys, pathlib, time\nfrom qbench.store import RunFolder\n"
-        f"with RunFolder(pathlib.Path({str(folder.path)!r})).locked():\n    print('held', flush=True)\n    time.sleep(60)\n"
+        f"with RunFolder(pathlib.Path({str(folder.path)!r})).locked():\n"
+        "    print('held', flush=True)\n    time.sleep(60)\n"
     )
     other = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     try:
         assert other.stdout.readline() == "held\n"
-        with (
-            pytest.raises(RunLockedError, match=rf"another process is executing this run \(pid {other.pid} on"),
-            folder.locked(),
-        ):
+        owner = rf"another process is executing this run \(pid {other.pid} on"
+        with pytest.raises(RunLockedError, match=owner), folder.locked():
             pass
     finally:
         other.kill()

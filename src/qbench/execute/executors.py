@@ -101,7 +101,8 @@ def run_here(
             else:
                 yield event
     finally:
-        stop.set()  # whoever listens may have gone; leave no thread at work behind
+        if running:
+            stop.set()  # whoever listens has gone: leave no thread at work behind
         for thread in threads:
             thread.join()
     if trouble is not None:

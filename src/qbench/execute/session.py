@@ -73,6 +73,11 @@ class Session:
         with self._folder.locked(), self._folder.writing() as journal:
             state = self._folder.load()
             if state.plan.to_json() != self._plan.to_json():
+                if not any(self._plan.keep.values()):
+                    raise StoreError(
+                        f"{self._folder.path}: kept neither bitstreams nor reconstructions (see `keep` in its suite), "
+                        "so it can't be scored anew; run the suite again with the metrics in it"
+                    )
                 assert state.plan_record is not None
                 record = PlanRecord(at=now(), base=state.plan_record.base, plan=self._plan.to_json())
                 journal.append([record])
@@ -163,11 +168,6 @@ class Session:
             return True
         if all(state.score(self._plan, metric, image, point) for metric in self._plan.metrics):
             return True
-        if not self._plan.keep["bitstreams"] and not self._folder.reconstruction_path(point, image.name).is_file():
-            raise StoreError(
-                f"{self._folder.path}: kept neither bitstreams nor reconstructions (keep: in its suite), "
-                "so it can't be scored anew; run the suite again with the metrics in it"
-            )
         return self._folder.reconstruction_path(point, image.name).is_file()
 
     def _cached_cell(
