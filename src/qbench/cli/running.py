@@ -172,9 +172,8 @@ def _finish(run: Run, quiet: bool, interrupted: bool) -> None:
         print_run(console, run)
     console.print(f"run folder: {run.path}", markup=False, highlight=False, soft_wrap=True)
     if run.failures:
-        console.print(
-            f"{len(run.failures)} failures; qbench show {run.path} --failures shows their tracebacks", style="red"
-        )
+        hint = f"qbench show {run.path} --failures shows their tracebacks"
+        console.print(f"{len(run.failures)} failed; {hint}", style="red", markup=False, highlight=False, soft_wrap=True)
     if not run.complete:
         command = shlex.join(["qbench", *sys.argv[1:]])
         console.print(f"stopped before the end; to go on: {command}", markup=False, highlight=False, soft_wrap=True)

@@ -136,7 +136,9 @@ def _typeset(run: Run, by: str | None, sort: str | None, *, latex: bool) -> tupl
         cells = []
         for name, column in run.columns.items():
             summary = group.summaries[name]
-            text = number(summary.mean, name, best([other.summaries[name].mean for other in groups], column)) or "–"
+            text = number(summary.mean, name, best([other.summaries[name].mean for other in groups], column)) or (
+                "--" if latex else "–"
+            )
             if summary.deviation is not None:
                 text += plus_minus + format_value(summary.deviation, column)
             cells.append(text)
@@ -162,7 +164,9 @@ def _markdown(header: list[str], body: list[list[str]]) -> str:
 
 
 def _latex(run: Run, header: list[str], body: list[list[str]]) -> str:
-    lines = [f"% {run.name}; needs \\usepackage{{booktabs}}", rf"\begin{{tabular}}{{{'ll' + 'r' * (len(header) - 2)}}}"]
+    left = 2 if header[0] == "image" and header[1] == "operating point" else 1
+    alignment = "l" * left + "r" * (len(header) - left)
+    lines = [f"% {run.name}; needs \\usepackage{{booktabs}}", rf"\begin{{tabular}}{{{alignment}}}"]
     lines += [r"\toprule", " & ".join(header) + r" \\", r"\midrule"]
     for index, line in enumerate(body):
         if index and header[0] == "image" and line[0] != body[index - 1][0]:

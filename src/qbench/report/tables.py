@@ -13,7 +13,7 @@ from rich.text import Text
 
 from qbench.metric import Column, Direction
 from qbench.report.aggregate import best, format_value, group_rows, sort_groups, sort_rows
-from qbench.results import Entry, Run, Status
+from qbench.results import Entry, Row, Run, Status
 
 MOST_CELLS = 200
 """A longer list of cells is shown only to those who ask for it."""
@@ -36,7 +36,7 @@ class _Field:
     def width(self) -> int:
         """Columns of the terminal that it takes, with its padding."""
         lines = [line for cell in self.cells for line in cell.plain.split("\n")]
-        return max(len(line) for line in (*lines, *self.heading.split("\n"))) + 2
+        return max(len(line) for line in (*lines, *self.heading.split("\n"))) + 3
 
 
 def cells_table(run: Run, sort: str | None, width: int) -> RenderableType:
@@ -45,7 +45,7 @@ def cells_table(run: Run, sort: str | None, width: int) -> RenderableType:
     sections = [index for index in range(1, len(rows)) if rows[index].image != rows[index - 1].image]
     keys = [
         _Field("image", _once([row.image for row in rows]), "left"),
-        _Field("operating point", [Text(row.point) for row in rows], "left"),
+        _Field("operating point", [_point_text(row) for row in rows], "left"),
     ]
     fields = []
     for name, column in run.columns.items():
@@ -183,6 +183,14 @@ def _once(names: list[str]) -> list[Text]:
     return [Text("" if index and names[index - 1] == name else name) for index, name in enumerate(names)]
 
 
+def _point_text(row: Row) -> Text:
+    text = Text(row.point)
+    if row.status in (Status.FAILED, Status.NOT_APPLICABLE):
+        mark, style = MARKS[row.status]
+        text.append(f" {mark}", style)
+    return text
+
+
 def _entry_text(entry: Entry, column: Column, finest: float | None) -> Text:
     if entry.value is None:
         return Text(*MARKS[entry.status])
@@ -201,15 +209,17 @@ def _count(things: Sized | int, noun: str) -> str:
 
 
 def print_run(console: Console, run: Run, *, by: str = "point", sort: str | None = None, cells: bool = False) -> None:
-    """Show a run: its cells, a summary by group, failures."""
-    console.print(overview(run))
-    console.print()
-    if run.plan.cells > MOST_CELLS:
-        console.print(Text(f"{run.plan.cells} cells; `qbench show {run.path} --cells` lists them all\n", "dim"))
-    if cells or run.plan.cells <= MOST_CELLS:
-        console.print(cells_table(run, sort, console.width))
-    console.print(groups_table(run, by, sort, console.width))
-    console.print(Text("* best in its direction (↑ higher, ↓ lower is better)", "dim"))
+    """Show a run: its cells, a summary by group, failures. Nothing is printed if a column or grouping is wrong."""
+    few = run.plan.cells <= MOST_CELLS
+    parts: list[RenderableType] = [overview(run), ""]
+    if not few and not cells:
+        parts.append(Text(f"{run.plan.cells} cells; `qbench show {run.path} --cells` lists them all\n", "dim"))
+    if few or cells:
+        parts.append(cells_table(run, sort, console.width))
+    parts.append(groups_table(run, by, sort, console.width))
+    parts.append(Text("* best in its direction (↑ higher, ↓ lower is better)", "dim"))
     notes = failures_text(run)
     if notes:
-        console.print(notes)
+        parts.append(notes)
+    for part in parts:
+        console.print(part)

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import functools
+import http.server
+import threading
+
+import pytest
+from conftest import picture
+from PIL import Image
+
+from qbench.errors import DatasetError
+from qbench.registry import default_registry
+
+
+@pytest.fixture
+def kodak():
+    return default_registry().datasets["kodak"]()
+
+
+@pytest.fixture
+def server(tmp_path, monkeypatch):
+    """A stand-in for Kodak's home, with pictures of the right number and sizes."""
+    folder = tmp_path / "public"
+    folder.mkdir()
+    for number in range(1, 25):
+        size = (512, 768) if number in (4, 9, 10) else (768, 512)
+        Image.fromarray(picture(48, 32, number)).resize(size).save(folder / f"kodim{number:02d}.png", compress_level=1)
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *arguments):
+            pass
+
+    made = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=folder))
+    threading.Thread(target=made.serve_forever, daemon=True).start()
+    monkeypatch.setenv("QBENCH_KODAK_URL", f"http://127.0.0.1:{made.server_port}/")
+    yield folder
+    made.shutdown()
+    made.server_close()
+
+
+def test_is_never_fetched_unasked(kodak, tmp_path):
+    assert not kodak.present(tmp_path)
+    with pytest.raises(
+        DatasetError, match=r"24 of its 24 images are not in .*; fetch them with: qbench datasets pull kodak"
+    ):
+        kodak.images(tmp_path)
+
+
+def test_is_fetched_on_request(kodak, server, tmp_path):
+    home = tmp_path / "kodak"
+    told = []
+    kodak.fetch(home, lambda *progress: told.append(progress))
+    assert len(kodak.images(home)) == 24
+    assert kodak.images(home)[3].read().pixels.shape == (768, 512, 3)
+    assert told[0] == (0, 24, "kodim01.png")
+    assert told[-1] == (24, 24, "")
+
+
+def test_goes_on_where_it_broke_off(kodak, server, tmp_path):
+    home = tmp_path / "kodak"
+    (server / "kodim07.png").rename(server / "hidden")
+    with pytest.raises(DatasetError, match=r"can't fetch http://.*kodim07\.png: HTTP Error 404"):
+        kodak.fetch(home, lambda *progress: None)
+    assert len(list(home.iterdir())) == 6
+    (server / "hidden").rename(server / "kodim07.png")
+    (server / "kodim03.png").unlink()  # it is there already, so it is not fetched again
+    kodak.fetch(home, lambda *progress: None)
+    assert kodak.present(home)
+
+
+@pytest.mark.parametrize("content", ["size", "text", "torn"])
+def test_what_is_not_kodaks_is_refused(kodak, server, tmp_path, content):
+    path = server / "kodim02.png"
+    if content == "size":
+        Image.new("RGB", (640, 480)).save(path)
+    else:
+        path.write_bytes(b"<html>moved</html>" if content == "text" else path.read_bytes()[:5000])
+    with pytest.raises(DatasetError, match=r"can't fetch .*kodim02\.png"):
+        kodak.fetch(tmp_path / "kodak", lambda *progress: None)
+    assert sorted(found.name for found in (tmp_path / "kodak").iterdir()) == ["kodim01.png"]
+
+
+def test_no_network_is_said(kodak, tmp_path, monkeypatch):
+    monkeypatch.setenv("QBENCH_KODAK_URL", "http://127.0.0.1:9/")
+    with pytest.raises(DatasetError, match=r"can't fetch http://127\.0\.0\.1:9/kodim01\.png"):
+        kodak.fetch(tmp_path, lambda *progress: None)
+
+
+@pytest.mark.network
+def test_kodaks_public_home(kodak, tmp_path):
+    kodak.fetch(tmp_path, lambda *progress: None)
+    assert kodak.present(tmp_path)

@@ -1,0 +1,191 @@
+"""Every metric against an independent implementation, on photographs."""
+
+from __future__ import annotations
+
+import io
+import math
+
+import numpy as np
+import piq
+import pytest
+import pytorch_msssim
+import skimage.data
+import skimage.metrics
+import torch
+import torchmetrics.functional.image as torchmetrics
+from conftest import picture
+from PIL import Image
+
+from qbench import Candidates, Context, NotApplicable, Reference
+from qbench.registry import default_registry
+from qbench.testing import check_metric
+
+METRICS = default_registry().metrics
+OURS = sorted(name for name in METRICS if METRICS.offer(name).plugin.name == "fidelity")
+
+
+def jpeg(pixels, quality):
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=quality)
+    return np.asarray(Image.open(buffer).convert("RGB"))
+
+
+def noisy(pixels, sigma):
+    noise = np.random.default_rng(3).normal(0, sigma, pixels.shape)
+    return np.clip(pixels + noise, 0, 255).round().astype(np.uint8)
+
+
+COFFEE = skimage.data.coffee()
+PAIRS = {
+    "astronaut, JPEG 30": (skimage.data.astronaut(), jpeg(skimage.data.astronaut(), 30)),
+    "coffee, JPEG 5": (COFFEE, jpeg(COFFEE, 5)),
+    "coffee, JPEG 95": (COFFEE, jpeg(COFFEE, 95)),
+    "chelsea, noise 20": (skimage.data.chelsea(), noisy(skimage.data.chelsea(), 20)),
+    "rocket, darker": (skimage.data.rocket(), (skimage.data.rocket() * 0.7).astype(np.uint8)),
+    "odd crop, JPEG 50": (COFFEE[3:330, 7:408].copy(), jpeg(COFFEE[3:330, 7:408].copy(), 50)),
+    "inverted": (COFFEE, 255 - COFFEE),
+}
+pair = pytest.mark.parametrize("pair", PAIRS, ids=lambda name: name)
+
+
+def ours(name, original, *reconstructions, sizes=None):
+    cls = METRICS[name]
+    metric = cls(cls.Parameters(), Context())
+    reference = Reference("image", original)
+    candidates = Candidates(reference, list(reconstructions), sizes or [1000] * len(reconstructions))
+    return metric.score(candidates, metric.prepare(reference))
+
+
+def value(name, original, reconstruction):
+    return ours(name, original, reconstruction)[0][name]
+
+
+def tensors(*images, dtype=torch.float64):
+    return [torch.from_numpy(image.copy()).permute(2, 0, 1)[None].to(dtype) for image in images]
+
+
+@pair
+def test_mse_and_psnr(pair):
+    x, y = PAIRS[pair]
+    assert value("mse", x, y) == pytest.approx(skimage.metrics.mean_squared_error(x, y), rel=1e-12)
+    assert value("psnr", x, y) == pytest.approx(
+        skimage.metrics.peak_signal_noise_ratio(x, y, data_range=255), rel=1e-12
+    )
+    # piq adds 1e-8 to the error of images scaled to [0, 1].
+    assert value("psnr", x, y) == pytest.approx(float(piq.psnr(*tensors(x, y), data_range=255.0)), abs=1e-3)
+
+
+@pair
+def test_ssim(pair):
+    x, y = PAIRS[pair]
+    found = value("ssim", x, y)
+    theirs = skimage.metrics.structural_similarity(
+        x, y, channel_axis=2, data_range=255, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
+    )
+    assert found == pytest.approx(theirs, abs=2e-6)
+    assert found == pytest.approx(float(piq.ssim(*tensors(x, y), data_range=255.0, downsample=False)), abs=2e-6)
+    # Its window is in float32. (torchmetrics also counts windows that reach past the border, up to 0.006 off here.)
+    assert found == pytest.approx(float(pytorch_msssim.ssim(*tensors(x, y), data_range=255)), abs=1e-5)
+
+
+@pair
+def test_ms_ssim(pair):
+    x, y = PAIRS[pair]
+    found = value("ms-ssim", x, y)
+    assert found == pytest.approx(float(pytorch_msssim.ms_ssim(*tensors(x, y), data_range=255)), abs=2e-6)
+    # pytorch-msssim pads odd sides, torchmetrics drops their last row: the same where sides are even on every scale.
+    x, y = x[:256, :320], y[:256, :320]
+    theirs = torchmetrics.multiscale_structural_similarity_index_measure(*tensors(y, x), data_range=255.0)
+    if pair != "inverted":  # negative structure: torchmetrics takes powers of the channels' mean, and gives NaN
+        # torchmetrics averages the channels at each scale, the others at the end.
+        assert value("ms-ssim", x, y) == pytest.approx(float(theirs), abs=3e-3)
+    found = ours("ms-ssim", x, y)[0]
+    if found["ms-ssim"] < 1:
+        assert found["db"] == pytest.approx(-10 * math.log10(1 - found["ms-ssim"]))
+
+
+@pair
+def test_ssim_uniform(pair):
+    x, y = PAIRS[pair]
+    assert value("ssim-uniform", x, y) == skimage.metrics.structural_similarity(x, y, channel_axis=2, data_range=255)
+
+
+@pair
+def test_the_thesiss_own(pair):
+    x, y = PAIRS[pair]
+    x, y = np.vstack([x, x])[:450], np.vstack([y, y])[:450]
+    rows = slice(100, 400)
+    assert value("mse-thesis-exact", x, y) == pytest.approx(skimage.metrics.mean_squared_error(x[rows], y[rows]))
+    assert value("psnr-thesis-exact", x, y) == pytest.approx(skimage.metrics.peak_signal_noise_ratio(x[rows], y[rows]))
+    theirs = skimage.metrics.structural_similarity(
+        x[rows], y[rows], channel_axis=2, data_range=float(y[rows].max()) - float(y[rows].min())
+    )
+    assert value("ssim-thesis-exact", x, y) == theirs
+
+
+def test_rates():
+    x = COFFEE[:100, :200].copy()
+    sizes = [500, 60_000]
+    assert [row["bpp"] for row in ours("bpp", x, x, x, sizes=sizes)] == [0.2, 24.0]
+    assert [row["compression-ratio"] for row in ours("compression-ratio", x, x, x, sizes=sizes)] == [120.0, 1.0]
+
+    def png(pixels):
+        buffer = io.BytesIO()
+        Image.fromarray(pixels).save(buffer, "PNG")
+        return len(buffer.getvalue())
+
+    y = jpeg(x, 20)
+    assert value("png-size-ratio", x, y) == png(y) / png(x)
+    assert value("png-size-ratio", x, x) == 1
+
+
+def test_identical_images():
+    assert value("psnr", COFFEE, COFFEE) == math.inf  # not a cap
+    assert value("mse", COFFEE, COFFEE) == 0
+    assert value("ssim", COFFEE, COFFEE) == pytest.approx(1, abs=1e-9)
+    assert value("ms-ssim", COFFEE, COFFEE) == pytest.approx(1, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "reason"),
+    [
+        ("ms-ssim", (160, 400), "shorter side is 160 pixels; MS-SSIM needs 161"),
+        ("ssim", (10, 50), "shorter side is 10 pixels; SSIM's window needs 11"),
+        ("ssim-uniform", (6, 50), "shorter side is 6 pixels; a 7×7 window needs 7"),
+        ("ssim-thesis-exact", (106, 50), "rows 100 to 399 hold 6 × 50 pixels; at least 7 are needed"),
+        ("mse-thesis-exact", (100, 50), "rows 100 to 399 hold 0 × 50 pixels"),
+    ],
+)
+def test_small_images_are_not_applicable_and_never_a_smaller_window(name, shape, reason):
+    pixels = picture(shape[1], shape[0])
+    with pytest.raises(NotApplicable, match=reason):
+        ours(name, pixels, pixels)
+    larger = picture(shape[1], shape[0] + 1)
+    assert ours(name, larger, larger)
+
+
+def test_the_thesiss_ssim_is_not_defined_for_a_flat_reconstruction():
+    flat = np.full_like(COFFEE, 7)
+    (outcome,) = ours("ssim-thesis-exact", COFFEE, flat)
+    assert isinstance(outcome, NotApplicable)
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_keeps_the_contract(name):
+    big = {"big": picture(170, 420), "bigger": picture(201, 163 + 250)}
+    check_metric(METRICS[name], images=big)
+    if name not in ("ms-ssim",) and not name.endswith("exact"):
+        check_metric(METRICS[name])
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", ["mse", "ssim", "ms-ssim"])
+def test_a_gpu_gives_the_same(name):
+    cls = METRICS[name]
+    results = {}
+    for device in ("cpu", "cuda:0"):
+        metric = cls(cls.Parameters(), Context(device=device))
+        x, y = PAIRS["coffee, JPEG 5"]
+        reference = Reference("image", x, device)
+        results[device] = metric.score(Candidates(reference, [y], [1], device), metric.prepare(reference))[0][name]
+    assert results["cpu"] == pytest.approx(results["cuda:0"], abs=1e-5)
