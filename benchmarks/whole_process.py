@@ -76,15 +76,15 @@ def whole_process(suite: Path, work: Path, jobs: int) -> tuple[float, float]:
 
 
 @contextmanager
-def counted(spent: dict[str, float]) -> Iterator[None]:
-    """Count the time inside every codec's and metric's methods while the block runs."""
+def counted(spans: list[tuple[float, float]]) -> Iterator[None]:
+    """Note when codec and metric methods begin and end, in whichever thread, while the block runs."""
     from qbench.registry import default_registry
 
     registry = default_registry()
+    watched = [(registry.codecs["jpeg"], ("encode", "decode"))]
+    watched += [(registry.metrics[name], ("prepare", "score")) for name in ("psnr", "ms-ssim")]
     patched = []
-    for cls, names in ((registry.codecs["jpeg"], ("encode", "decode")),) + tuple(
-        (registry.metrics[name], ("prepare", "score")) for name in ("psnr", "ms-ssim")
-    ):
+    for cls, names in watched:
         for name in names:
             original = getattr(cls, name)
 
@@ -93,7 +93,7 @@ def counted(spent: dict[str, float]) -> Iterator[None]:
                 try:
                     return _original(self, *arguments)
                 finally:
-                    spent["plugins"] = spent.get("plugins", 0.0) + time.perf_counter() - start
+                    spans.append((start, time.perf_counter()))
 
             patched.append((cls, name, original if name in vars(cls) else None))
             setattr(cls, name, timed)
@@ -107,17 +107,26 @@ def counted(spent: dict[str, float]) -> Iterator[None]:
                 setattr(cls, name, original)
 
 
-def share_outside(suite: Path, work: Path) -> tuple[float, float, float]:
-    """Return wall seconds of a run in this process, seconds in plugins, and the share outside them."""
+def covered(spans: list[tuple[float, float]]) -> float:
+    """Return how long at least one span was open."""
+    total, reached = 0.0, 0.0
+    for start, end in sorted(spans):
+        total += max(0.0, end - max(start, reached))
+        reached = max(reached, end)
+    return total
+
+
+def time_outside(suite: Path, work: Path) -> tuple[float, float]:
+    """Run in this process; return wall seconds, and those in which no codec or metric code was running."""
     import qbench
 
-    spent: dict[str, float] = {}
+    spans: list[tuple[float, float]] = []
     output = Path(tempfile.mkdtemp(dir=work))
-    with counted(spent):
+    with counted(spans):
         start = time.perf_counter()
         qbench.run(suite, output=output / "run", cache=False)
         wall = time.perf_counter() - start
-    return wall, spent["plugins"], 1 - spent["plugins"] / wall
+    return wall, wall - covered(spans)
 
 
 def main() -> None:
@@ -153,15 +162,16 @@ def main() -> None:
         import torch  # so that its import is not part of the first measurement
 
         torch.ones(1)
-        for name, options in (("kept", {"keep": True}), ("not kept", {"keep": False})):
-            sequential = write_suite(work / "sequential.yaml", work / "24", exclusive=True, **options)
-            share_outside(sequential, work)
-            results = [share_outside(sequential, work) for _ in range(pairs)]
-            wall, inside, share = (statistics.median(values) for values in zip(*results, strict=True))
-            print(
-                f"one process, one thing at a time, reconstructions {name}: {wall:.2f} s, of it {inside:.2f} s in codec "
-                f"and metric code; outside: {100 * share:.1f} %, {1000 * (wall - inside) / 120:.1f} ms a cell"
-            )
+        for keep in (True, False):
+            for exclusive in (False, True):
+                suite = write_suite(work / "inside.yaml", work / "24", keep=keep, exclusive=exclusive)
+                time_outside(suite, work)
+                results = [time_outside(suite, work) for _ in range(pairs)]
+                wall, outside = (statistics.median(values) for values in zip(*results, strict=True))
+                kept_text = "kept" if keep else "not kept"
+                mode = "one thing at a time" if exclusive else "coding beside scoring"
+                share = f"{100 * outside / wall:.1f} % of it ({1000 * outside / 120:.1f} ms a cell)"
+                print(f"in one process, {mode}, reconstructions {kept_text}: {wall:.2f} s; {share} in neither")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import warnings
 from typing import Any
 
 import numpy as np
@@ -33,9 +32,7 @@ def decode(bitstream: bytes, file_format: str) -> Pixels:
         BitstreamError: not this format, damaged, or absurdly large. The size is checked before the pixels are made.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(bitstream), formats=[file_format]) as opened:
-                return np.array(opened.convert("RGB"), dtype=np.uint8)
+        with Image.open(io.BytesIO(bitstream), formats=[file_format]) as opened:
+            return np.array(opened.convert("RGB"), dtype=np.uint8)
     except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
         raise BitstreamError(f"not a {file_format} bitstream that can be decoded: {error}") from error

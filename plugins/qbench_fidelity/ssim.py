@@ -50,17 +50,21 @@ def gaussian_filter(images: torch.Tensor) -> torch.Tensor:
 def moments(image: torch.Tensor) -> Moments:
     """Return an image's local moments."""
     mean = gaussian_filter(image)
-    return Moments(image, mean, gaussian_filter(image * image) - mean * mean)
+    return Moments(image, mean, gaussian_filter(image * image).addcmul_(mean, mean, value=-1))
 
 
-def ssim_maps(reference: Moments, candidates: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the SSIM map and its contrast-structure factor, both N×3×(H-10)×(W-10), for centred candidates."""
-    own = moments(candidates)
-    covariance = gaussian_filter(candidates * reference.image) - own.mean * reference.mean
-    structure = (2 * covariance + C2) / (own.variance + reference.variance + C2)
-    here, there = own.mean + CENTRE, reference.mean + CENTRE
-    luminance = (2 * here * there + C1) / (here * here + there * there + C1)
-    return luminance * structure, structure
+def structure_map(reference: Moments, candidates: Moments) -> torch.Tensor:
+    """Return SSIM's contrast-structure factor, N×3×(H-10)×(W-10)."""
+    covariance = gaussian_filter(candidates.image * reference.image)
+    covariance.addcmul_(candidates.mean, reference.mean, value=-1)
+    # In place, as memory is what this waits for.
+    return covariance.mul_(2).add_(C2).div_((candidates.variance + reference.variance).add_(C2))
+
+
+def luminance_map(reference: Moments, candidates: Moments) -> torch.Tensor:
+    """Return SSIM's luminance factor, N×3×(H-10)×(W-10)."""
+    here, there = candidates.mean + CENTRE, reference.mean + CENTRE
+    return (2 * here * there).add_(C1).div_((here * here).addcmul_(there, there).add_(C1))
 
 
 class Ssim(Metric):
@@ -83,8 +87,11 @@ class Ssim(Metric):
 
     def score(self, candidates: Candidates, prepared: Any) -> Sequence[Scores]:
         """Score a batch."""
-        maps, _ = ssim_maps(prepared, candidates.tensor - CENTRE)
-        return [{"ssim": value} for value in maps.double().mean(dim=(1, 2, 3)).tolist()]
+        import torch
+
+        own = moments(candidates.tensor - CENTRE)
+        maps = structure_map(prepared, own).mul_(luminance_map(prepared, own))
+        return [{"ssim": value} for value in maps.mean(dim=(1, 2, 3), dtype=torch.float64).tolist()]
 
 
 class MsSsim(Metric):
@@ -120,11 +127,13 @@ class MsSsim(Metric):
         images = candidates.tensor - CENTRE
         factors = []
         for scale, reference in enumerate(prepared):
-            maps, structure = ssim_maps(reference, images)
-            last = scale == len(prepared) - 1
-            factors.append((maps if last else structure).double().mean(dim=(2, 3)).clamp(min=0))
-            if not last:
+            own = moments(images)
+            maps = structure_map(reference, own)
+            if scale == len(prepared) - 1:  # only the coarsest scale looks at luminance
+                maps.mul_(luminance_map(reference, own))
+            else:
                 images = halve(images)
+            factors.append(maps.mean(dim=(2, 3), dtype=torch.float64).clamp(min=0))
         weights = torch.tensor(SCALE_WEIGHTS, dtype=torch.float64, device=images.device).view(-1, 1, 1)
         values = torch.prod(torch.stack(factors) ** weights, dim=0).mean(dim=1).tolist()
         return [{"ms-ssim": value, "db": decibel(value)} for value in values]

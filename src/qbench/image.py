@@ -20,6 +20,10 @@ from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 from qbench.codec import Pixels
 from qbench.errors import ImageError
 
+# Pillow warns at half of the size that it refuses; a large photograph is not news here. Set once for the process, as
+# warnings.catch_warnings is not safe in threads: it brings back filters that another thread has just changed.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".pnm", ".gif", ".avif")
 """File names that a folder or a glob takes for images; a file that is named itself may have any suffix."""
 
@@ -111,11 +115,8 @@ def read_image(path: Path) -> Picture:
     except OSError as error:
         raise ImageError(f"{path}: can't read the image: {error.strerror or error}") from error
     try:
-        with warnings.catch_warnings():
-            # Pillow warns at half of the size that it refuses; a large photograph is not news here.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(data)) as opened:
-                return _convert(opened, data)
+        with Image.open(io.BytesIO(data)) as opened:
+            return _convert(opened, data)
     except Image.DecompressionBombError as error:
         raise ImageError(f"{path}: refused, it would decompress to a huge picture ({error})") from error
     except UnidentifiedImageError as error:

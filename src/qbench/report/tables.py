@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sized
 from dataclasses import dataclass
 from statistics import median
@@ -14,6 +15,8 @@ from rich.text import Text
 from qbench.metric import Column, Direction
 from qbench.report.aggregate import best, format_value, group_rows, sort_groups, sort_rows
 from qbench.results import Entry, Row, Run, Status
+
+HEADING_WIDTH = 12
 
 MOST_CELLS = 200
 """A longer list of cells is shown only to those who ask for it."""
@@ -70,7 +73,7 @@ def groups_table(run: Run, by: str, sort: str | None, width: int) -> RenderableT
             summary = group.summaries[name]
             text = _value_text(summary.mean, column, finest) if summary.mean is not None else Text("–", "dim")
             if summary.deviation is not None:
-                text.append(f" ± {format_value(summary.deviation, column)}", "dim")
+                text.append(f"± {format_value(summary.deviation, column)}", "dim")
             cells.append(text)
         fields.append(_Field(_heading(name, column), cells))
     fields.append(_Field("cells", [Text(str(group.cells)) for group in groups]))
@@ -162,10 +165,12 @@ def _blocks(title: str, keys: list[_Field], fields: list[_Field], width: int, se
             box=box.SIMPLE_HEAD,
             pad_edge=False,
         )
+        tallest = max(field.heading.count("\n") for field in (*keys, *block))
         for field in (*keys, *block):
+            heading = "\n" * (tallest - field.heading.count("\n")) + field.heading  # headings stand on the rule
             overflow = "fold" if field in keys else "ellipsis"
             no_wrap = field not in keys and field.justify == "right"
-            table.add_column(field.heading, justify=field.justify, overflow=overflow, no_wrap=no_wrap)  # type: ignore[arg-type]
+            table.add_column(heading, justify=field.justify, overflow=overflow, no_wrap=no_wrap)  # type: ignore[arg-type]
         for index in range(len(keys[0].cells)):
             table.add_row(*(field.cells[index] for field in (*keys, *block)), end_section=index + 1 in sections)
         tables.append(table)
@@ -175,7 +180,17 @@ def _blocks(title: str, keys: list[_Field], fields: list[_Field], width: int, se
 def _heading(name: str, column: Column) -> str:
     arrow = "↑" if column.direction is Direction.HIGHER else "↓"
     unit = f" {column.unit}" if column.unit else ""
-    return f"{name}\n{arrow}{unit}"
+    return f"{_broken(name)}\n{arrow}{unit}"
+
+
+def _broken(name: str) -> str:
+    """Break a long name after its hyphens, so that a column is not wider than it need be."""
+    lines = [""]
+    for part in re.split(r"(?<=-)", name):
+        if lines[-1] and len(lines[-1]) + len(part) > HEADING_WIDTH:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(lines)
 
 
 def _once(names: list[str]) -> list[Text]:
@@ -193,14 +208,16 @@ def _point_text(row: Row) -> Text:
 
 def _entry_text(entry: Entry, column: Column, finest: float | None) -> Text:
     if entry.value is None:
-        return Text(*MARKS[entry.status])
+        mark, style = MARKS[entry.status]
+        return Text(mark + " ", style)
     return _value_text(entry.value, column, finest)
 
 
 def _value_text(value: float | None, column: Column, finest: float | None) -> Text:
     is_best = finest is not None and value == finest
     # Not by colour alone: the mark is in plain text, too.
-    return Text(format_value(value, column) + ("*" if is_best else ""), "bold green" if is_best else "")
+    # A blank where others have the mark keeps the decimals in line.
+    return Text(format_value(value, column) + ("*" if is_best else " "), "bold green" if is_best else "")
 
 
 def _count(things: Sized | int, noun: str) -> str:
