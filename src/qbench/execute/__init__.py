@@ -2,7 +2,8 @@
 
 from qbench.execute.events import CellStarted, Event, Notice, Progress, Recorded, ScoringStarted
 from qbench.execute.executors import Stop
-from qbench.execute.session import Options, Session
+from qbench.execute.options import Options
+from qbench.execute.session import Session
 
 __all__ = [
     "CellStarted",

@@ -8,14 +8,12 @@ import socket
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from qbench.execute.device import available_cores, device_name
+from qbench.execute.options import Options
 from qbench.plan import Plan
 from qbench.registry import Registry
-
-if TYPE_CHECKING:
-    from qbench.execute.session import Options
 
 LIBRARIES = ("torch", "torchvision", "timm", "open_clip_torch", "numpy", "Pillow", "imagecodecs", "scikit-image", "piq")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
 from qbench.codec import Context
 from qbench.errors import StoreError
@@ -13,28 +12,12 @@ from qbench.execute.coding import TimingPlan
 from qbench.execute.device import available_cores, resolve_device
 from qbench.execute.events import Event, Notice, Progress, Recorded
 from qbench.execute.executors import Stop, WorkerPool, run_here
+from qbench.execute.options import Options
 from qbench.execute.provenance import provenance_of
 from qbench.plan import OperatingPoint, Plan, PlannedImage
 from qbench.records import CellRecord, PlanRecord, ScoreRecord, SessionRecord
 from qbench.registry import Registry
 from qbench.store import Cache, JournalWriter, RunFolder, RunState, now, score_key
-
-
-@dataclass(frozen=True)
-class Options:
-    """How to execute; nothing here changes the values that are measured.
-
-    Attributes:
-        jobs: worker processes; 1 works in this process, 0 means as many as there are cores (or images).
-        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:n``.
-        fail_fast: stop at the first failure.
-        retry_failed: try again what failed in an earlier session.
-    """
-
-    jobs: int = 1
-    device: str = "auto"
-    fail_fast: bool = False
-    retry_failed: bool = False
 
 
 class Session:

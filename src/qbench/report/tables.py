@@ -18,6 +18,8 @@ from qbench.results import Entry, Row, Run, Status
 
 HEADING_WIDTH = 12
 
+MOST_NAMES = 6
+
 MOST_CELLS = 200
 """A longer list of cells is shown only to those who ask for it."""
 
@@ -106,7 +108,7 @@ def timings_table(run: Run, width: int) -> RenderableType:
 
 
 def overview(run: Run) -> Text:
-    """Say what was run, in two lines."""
+    """Say what was run, and what was converted when the originals were read."""
     plan = run.plan
     text = Text()
     text.append(plan.suite, "bold")
@@ -116,6 +118,13 @@ def overview(run: Run) -> Text:
     text.append(f" · {_count(plan.metrics, 'metric')} · profile {plan.profile} · seed {plan.seed}")
     if plan.description:
         text.append(f"\n{plan.description.strip()}", "dim")
+    noted: dict[str, list[str]] = {}
+    for image in plan.images:
+        for note in image.notes:
+            noted.setdefault(note, []).append(image.name)
+    for note, names in noted.items():
+        shown = ", ".join(names[:MOST_NAMES]) + (f" and {len(names) - MOST_NAMES} more" if names[MOST_NAMES:] else "")
+        text.append(f"\n{note}: {shown}", "yellow")
     return text
 
 

@@ -6,23 +6,22 @@ import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from qbench.errors import PluginError, Problem, SuiteError, did_you_mean
-from qbench.registry import Registry, accepted_form
+from qbench.registry import Registry
 from qbench.suite import document as yaml_document
 from qbench.suite.document import Document
+from qbench.suite.findings import Findings, fields_at
 from qbench.suite.model import ImagesEntry, MetricSpec, PointSpec, Settings, Suite
 
 LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_+-]*")
 PROFILES = ("bundled", "hub")
 MAX_POINTS = 10_000
 SECTIONS = ("images", "codecs", "metrics", "profiles")
-
-M = TypeVar("M", bound=BaseModel)
 
 
 def load_suite(
@@ -75,7 +74,7 @@ class _Loader:
     def __init__(self, document: Document, registry: Registry) -> None:
         self._document = document
         self._registry = registry
-        self._problems: list[Problem] = []
+        self._findings = Findings(document)
 
     def load(
         self,
@@ -94,12 +93,12 @@ class _Loader:
             self._document.replace(("seed",), seed, "--seed")
         data = self._document.data
         plain = {key: value for key, value in data.items() if key not in SECTIONS}
-        settings = self._validate(Settings, plain, (), extra_keys=SECTIONS)
+        settings = self._findings.validate(Settings, plain, (), extra_keys=SECTIONS)
         images = self._images(data.get("images"))
         points = self._points(self._section("codecs"))
         metrics = self._metrics(self._section("metrics"))
-        if self._problems or settings is None:
-            raise SuiteError(sorted(self._problems, key=_place))
+        self._findings.raise_if_any()
+        assert settings is not None  # or there would have been a finding
         return Suite(
             settings.name or stem,
             text,
@@ -115,8 +114,7 @@ class _Loader:
         """Validate the metrics only."""
         self._name_listed_metrics(("metrics",))
         metrics = self._metrics(self._section("metrics"))
-        if self._problems:
-            raise SuiteError(self._problems)
+        self._findings.raise_if_any()
         return tuple(metrics)
 
     # -- profile and overrides ------------------------------------------------------------------------------------
@@ -125,7 +123,7 @@ class _Loader:
         data = self._document.data
         sections = data.get("profiles") or {}
         if not isinstance(sections, dict) or not all(isinstance(part, dict) for part in sections.values()):
-            self._say(("profiles",), "profiles is a mapping: profile name → parts of a suite that it changes")
+            self._findings.say(("profiles",), "profiles is a mapping: profile name → parts of a suite that it changes")
             return
         where = "--profile" if chosen is not None else None
         for override in overrides:  # a profile set by --set must act before the others do
@@ -136,7 +134,9 @@ class _Loader:
         name = data.get("profile", "bundled")
         known = (*PROFILES, *(key for key in sections if key not in PROFILES))
         if name not in known:
-            self._say(("profile",), f"unknown profile `{name}`{did_you_mean(name, known)} (known: {', '.join(known)})")
+            self._findings.say(
+                ("profile",), f"unknown profile `{name}`{did_you_mean(name, known)} (known: {', '.join(known)})"
+            )
             return
         if name in sections:
             self._name_listed_metrics(("profiles", name, "metrics"))
@@ -161,7 +161,9 @@ class _Loader:
         path, equals, text = override.partition("=")
         where = f"--set {override}"
         if not equals or not path.strip():
-            self._problems.append(Problem(where, "", "write path=value, for example codecs.jpeg.quality=[10,50]"))
+            self._findings.problems.append(
+                Problem(where, "", "write path=value, for example codecs.jpeg.quality=[10,50]")
+            )
             return
         steps = tuple(int(step) if step.isdigit() else step for step in path.strip().split("."))
         try:
@@ -170,7 +172,7 @@ class _Loader:
                 value = {str(item): {} for item in value}
             self._document.replace(steps, value, where)
         except SuiteError as error:
-            self._problems.extend(error.problems)
+            self._findings.problems.extend(error.problems)
 
     # -- sections -------------------------------------------------------------------------------------------------
 
@@ -178,13 +180,13 @@ class _Loader:
         example = {"codecs": "jpeg: {quality: [10, 50, 90]}", "metrics": "[psnr, ssim]"}[name]
         value = self._document.data.get(name)
         if not value:
-            self._say(
+            self._findings.say(
                 (name,) if name in self._document.data else (),
                 f"`{name}` is missing or empty; write e.g. {name}: {example}",
             )
             return {}
         if not isinstance(value, dict):
-            self._say((name,), f"`{name}` is a mapping: label → settings, e.g. {name}: {example}")
+            self._findings.say((name,), f"`{name}` is a mapping: label → settings, e.g. {name}: {example}")
             return {}
         return value
 
@@ -196,16 +198,16 @@ class _Loader:
             entries = [((*path, index), entry) for index, entry in enumerate(value)]
         else:
             problem = "`images` is missing or empty; write e.g. images: [{folder: photos}] or [{dataset: samples}]"
-            self._say(path if "images" in self._document.data else (), problem)
+            self._findings.say(path if "images" in self._document.data else (), problem)
             return []
         found = []
         for at, entry in entries:
             if not isinstance(entry, dict):
-                self._say(
+                self._findings.say(
                     at, f"{entry!r} is not accepted; write one of dataset, folder, glob, files, e.g. {{folder: photos}}"
                 )
                 continue
-            model = self._validate(ImagesEntry, entry, at)
+            model = self._findings.validate(ImagesEntry, entry, at)
             if model is not None:
                 if model.dataset is not None:
                     self._known(self._registry.datasets, model.dataset, (*at, "dataset"))
@@ -223,41 +225,33 @@ class _Loader:
             if self._known(self._registry.codecs, name, (*path, "codec")):
                 points.extend(self._expand(label, name, settings, path))
         if len(points) > MAX_POINTS:
-            self._say(("codecs",), f"{len(points)} operating points; at most {MAX_POINTS} are accepted")
+            self._findings.say(("codecs",), f"{len(points)} operating points; at most {MAX_POINTS} are accepted")
         return points
 
     def _expand(self, label: str, name: str, settings: dict[str, Any], path: yaml_document.Path) -> Iterator[PointSpec]:
         model = self._registry.codecs[name].Parameters
         swept = [key for key, value in settings.items() if isinstance(value, list) and not _is_list_field(model, key)]
-        found = len(self._problems)
+        found = len(self._findings.problems)
         for key, value in settings.items():
             choices = [((*path, key, index), choice) for index, choice in enumerate(value)] if key in swept else []
             if key in swept and not choices:
-                self._say((*path, key), "the list is empty: it gives no operating point")
+                self._findings.say((*path, key), "the list is empty: it gives no operating point")
             if key not in model.model_fields:
-                self._unknown_key((*path, key), list(model.model_fields))
+                self._findings.unknown_key((*path, key), list(model.model_fields))
                 continue
             for at, choice in choices if key in swept else [((*path, key), value)]:
-                self._check_value(model, key, choice, at)
+                self._findings.check_value(model, key, choice, path, at)
             for index, (at, choice) in enumerate(choices):
                 if any(choice == earlier and type(choice) is type(earlier) for earlier in value[:index]):
-                    self._say(at, f"{choice!r} is listed twice")
-        if len(self._problems) > found:
+                    self._findings.say(at, f"{choice!r} is listed twice")
+        if len(self._findings.problems) > found:
             return
         for combination in itertools.islice(itertools.product(*(settings[key] for key in swept)), MAX_POINTS + 1):
             here = dict(zip(swept, combination, strict=True))
-            parameters = self._validate(model, {**settings, **here}, path)
+            parameters = self._findings.validate(model, {**settings, **here}, path)
             if parameters is None:
                 return
             yield PointSpec(label, name, parameters.model_dump(mode="json"), here)
-
-    def _check_value(self, model: type[BaseModel], key: str, value: Any, at: yaml_document.Path) -> None:
-        """Check one value of one parameter, so that a problem points at it and not at the whole entry."""
-        try:
-            model.model_validate({key: value})
-        except ValidationError as error:
-            own = [detail for detail in error.errors() if detail["loc"][:1] == (key,)]
-            self._translate(own[:1], model, at[:-1] if at[-1] == key else at[:-2], at)
 
     def _metrics(self, section: dict[str, Any]) -> list[MetricSpec]:
         metrics = []
@@ -268,7 +262,7 @@ class _Loader:
                 continue
             name = str(settings.pop("metric", label))
             if self._known(self._registry.metrics, name, (*path, "metric")):
-                parameters = self._validate(self._registry.metrics[name].Parameters, settings, path)
+                parameters = self._findings.validate(self._registry.metrics[name].Parameters, settings, path)
                 if parameters is not None:
                     metrics.append(MetricSpec(label, name, parameters.model_dump(mode="json")))
         return metrics
@@ -288,11 +282,13 @@ class _Loader:
             elif isinstance(item, dict) and len(item) == 1:
                 ((label, settings),) = item.items()
             else:
-                self._say(at, "write a metric's name, or label: {metric: name, …}")
+                self._findings.say(at, "write a metric's name, or label: {metric: name, …}")
                 continue
             if label in named:
                 first = self._document.where((*path, indices[label]))
-                self._say(at, f"`{label}` is listed twice; the first is at {first}. Give one a label of its own")
+                self._findings.say(
+                    at, f"`{label}` is listed twice; the first is at {first}. Give one a label of its own"
+                )
                 continue
             named[label], indices[label] = settings, index
         tables = (self._document.positions, self._document.keys)
@@ -311,26 +307,20 @@ class _Loader:
 
     # -- small steps ----------------------------------------------------------------------------------------------
 
-    def _say(self, path: yaml_document.Path, message: str, *, key: bool = False) -> None:
-        self._problems.append(self._document.problem(path, message, key=key))
-
-    def _unknown_key(self, path: yaml_document.Path, known: Sequence[str]) -> None:
-        key = str(path[-1])
-        accepted = ", ".join(known) or "none"
-        self._say(path, f"unknown key `{key}`{did_you_mean(key, known)} (accepted: {accepted})", key=True)
-
     def _entry(self, settings: Any, path: yaml_document.Path) -> dict[str, Any] | None:
         if settings is None:
             return {}
         if not isinstance(settings, dict):
-            self._say(path, f"{settings!r} is not accepted; write settings as a mapping, e.g. {path[-1]}: {{…}}")
+            self._findings.say(
+                path, f"{settings!r} is not accepted; write settings as a mapping, e.g. {path[-1]}: {{…}}"
+            )
             return None
         return dict(settings)
 
     def _label(self, path: yaml_document.Path) -> bool:
         if LABEL.fullmatch(str(path[-1])):
             return True
-        self._say(
+        self._findings.say(
             path, "a label has letters, digits, `-`, `_` and `+` only, and begins with a letter or digit", key=True
         )
         return False
@@ -340,60 +330,11 @@ class _Loader:
             catalogue.offer(name)
         except PluginError as error:
             explicit = path in self._document.positions
-            self._say(path if explicit else path[:-1], str(error), key=not explicit)
+            self._findings.say(path if explicit else path[:-1], str(error), key=not explicit)
             return False
         return True
 
-    def _validate(
-        self, model: type[M], data: dict[str, Any], path: yaml_document.Path, extra_keys: Sequence[str] = ()
-    ) -> M | None:
-        try:
-            return model.model_validate(data)
-        except ValidationError as error:
-            self._translate(error.errors(), model, path, None, extra_keys)
-            return None
-
-    def _translate(
-        self,
-        details: Sequence[Any],
-        model: type[BaseModel],
-        path: yaml_document.Path,
-        at: yaml_document.Path | None,
-        extra_keys: Sequence[str] = (),
-    ) -> None:
-        """Say pydantic's findings in qbench's words."""
-        for detail in details:
-            location = (*path, *detail["loc"])
-            fields = _fields_at(model, detail["loc"][:-1])
-            if detail["type"] == "extra_forbidden":
-                self._unknown_key(location, [*fields, *(extra_keys if len(detail["loc"]) == 1 else ())])
-            elif detail["loc"] and detail["loc"][-1] in fields:
-                schema = fields[str(detail["loc"][-1])]
-                default = f" (default {schema['default']})" if schema.get("default") is not None else ""
-                message = f"{detail['input']!r} is not accepted; accepted: {accepted_form(schema)}{default}"
-                self._say(at or location, message)
-            else:
-                self._say(at or location, detail["msg"].removeprefix("Value error, "))
-
-
-def _place(problem: Problem) -> tuple[str, int, int]:
-    """Sort key: by file, line and column."""
-    name, line, column = (*problem.where.rsplit(":", 2), "", "")[:3]
-    return (name, int(line), int(column)) if line.isdigit() and column.isdigit() else (problem.where, 0, 0)
-
-
-def _fields_at(model: type[BaseModel], location: Sequence[str | int]) -> dict[str, Any]:
-    """Return the JSON schema properties of the (nested) model that a location leads to."""
-    schema = model.model_json_schema()
-    definitions = schema.get("$defs", {})
-    for step in location:
-        schema = schema.get("properties", {}).get(step, {})
-        if "$ref" in schema:
-            schema = definitions[schema["$ref"].rsplit("/", 1)[-1]]
-    properties: dict[str, Any] = schema.get("properties", {})
-    return properties
-
 
 def _is_list_field(model: type[BaseModel], key: str) -> bool:
-    schema = model.model_json_schema().get("properties", {}).get(key, {})
+    schema = fields_at(model).get(key, {})
     return "array" in [schema.get("type"), *(option.get("type") for option in schema.get("anyOf", []))]
