@@ -22,16 +22,24 @@ C1 = (0.01 * 255) ** 2
 C2 = (0.03 * 255) ** 2
 CENTRE = 127.5
 """Subtracted before variances are taken: they don't change, and float32 keeps more of them."""
+STRIP_PIXELS = 100_000
+"""Pixels of a candidate that are in hands at a time on a CPU."""
 SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 
 
 @dataclass(frozen=True)
 class Moments:
-    """A centred image x (1×3×H×W, [-127.5, 127.5]) with its local means and variances (1×3×H-10×W-10)."""
+    """A centred image x (N×3×H×W, [-127.5, 127.5]) with its local means and variances (N×3×H-10×W-10)."""
 
     image: torch.Tensor
     mean: torch.Tensor
     variance: torch.Tensor
+
+    def rows(self, start: int, stop: int) -> Moments:
+        """Return the windows of rows start to stop, with the pixels that they cover."""
+        pixels = slice(start, stop + WINDOW - 1)
+        windows = slice(start, stop)
+        return Moments(self.image[:, :, pixels], self.mean[:, :, windows], self.variance[:, :, windows])
 
 
 def gaussian_filter(images: torch.Tensor) -> torch.Tensor:
@@ -67,6 +75,27 @@ def luminance_map(reference: Moments, candidates: Moments) -> torch.Tensor:
     return (2 * here * there).add_(C1).div_((here * here).addcmul_(there, there).add_(C1))
 
 
+def mean_similarity(reference: Moments, candidates: torch.Tensor, *, luminance: bool) -> torch.Tensor:
+    """Return the mean over positions of SSIM (or of its contrast-structure factor alone), N×3, float64.
+
+    On a CPU this goes strip by strip: what is in hands stays in the caches, and memory does not grow with the image.
+    """
+    import torch
+
+    height, width = reference.mean.shape[2:]
+    step = height if candidates.is_cuda else max(16, STRIP_PIXELS // width)
+    total = torch.zeros(candidates.shape[:2], dtype=torch.float64, device=candidates.device)
+    for start in range(0, height, step):
+        stop = min(start + step, height)
+        there = reference.rows(start, stop)
+        here = moments(candidates[:, :, start : stop + WINDOW - 1])
+        maps = structure_map(there, here)
+        if luminance:
+            maps.mul_(luminance_map(there, here))
+        total += maps.sum(dim=(2, 3), dtype=torch.float64)
+    return total / (height * width)
+
+
 class Ssim(Metric):
     """Structural similarity: 11×11 Gaussian window (σ 1.5), K1 0.01, K2 0.03, range 255, no downsampling.
 
@@ -87,11 +116,8 @@ class Ssim(Metric):
 
     def score(self, candidates: Candidates, prepared: Any) -> Sequence[Scores]:
         """Score a batch."""
-        import torch
-
-        own = moments(candidates.tensor - CENTRE)
-        maps = structure_map(prepared, own).mul_(luminance_map(prepared, own))
-        return [{"ssim": value} for value in maps.mean(dim=(1, 2, 3), dtype=torch.float64).tolist()]
+        values = mean_similarity(prepared, candidates.tensor - CENTRE, luminance=True)
+        return [{"ssim": value} for value in values.mean(dim=1).tolist()]
 
 
 class MsSsim(Metric):
@@ -127,13 +153,10 @@ class MsSsim(Metric):
         images = candidates.tensor - CENTRE
         factors = []
         for scale, reference in enumerate(prepared):
-            own = moments(images)
-            maps = structure_map(reference, own)
-            if scale == len(prepared) - 1:  # only the coarsest scale looks at luminance
-                maps.mul_(luminance_map(reference, own))
-            else:
+            coarsest = scale == len(prepared) - 1  # the only one that looks at luminance
+            factors.append(mean_similarity(reference, images, luminance=coarsest).clamp(min=0))
+            if not coarsest:
                 images = halve(images)
-            factors.append(maps.mean(dim=(2, 3), dtype=torch.float64).clamp(min=0))
         weights = torch.tensor(SCALE_WEIGHTS, dtype=torch.float64, device=images.device).view(-1, 1, 1)
         values = torch.prod(torch.stack(factors) ** weights, dim=0).mean(dim=1).tolist()
         return [{"ms-ssim": value, "db": decibel(value)} for value in values]

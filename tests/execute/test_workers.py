@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 import toys
 
 import qbench
+from qbench.errors import PluginError
 from qbench.execute import Notice
 from qbench.registry import default_registry
 from qbench.results import Status
@@ -31,7 +35,7 @@ def test_workers_measure_what_one_process_measures(suite, installed):
     assert two.complete
     assert [row.entries for row in two.rows] == [row.entries for row in one.rows]
     assert [row.cell.bitstream_sha256 for row in two.rows] == [row.cell.bitstream_sha256 for row in one.rows]
-    assert {row.cell.timing.beside for row in two.rows} == {"1 other workers"}
+    assert {row.cell.timing.beside for row in two.rows} == {"1 other worker"}
     assert {row.cell.timing.threads for row in two.rows} == {max(1, qbench_cores() // 2)}
 
 
@@ -95,6 +99,19 @@ def test_more_jobs_than_images_start_no_idle_workers(suite, installed):
 
 def test_auto_takes_the_cores_there_are(suite, installed):
     assert run(suite, jobs=0).sessions[0].provenance["jobs"] == min(qbench_cores(), 3)
+
+
+def test_a_registry_of_ones_own_can_not_go_to_workers(suite, registry):
+    with pytest.raises(PluginError, match="use jobs=1"):
+        run(suite, registry=registry)
+
+
+def test_a_script_without_a_main_guard_is_told(suite, environment, tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(f"import qbench\nqbench.run({suite!r}, jobs=2, output='x')\n")
+    done = subprocess.run([sys.executable, script], env=environment, capture_output=True, text=True, check=False)
+    assert "before it could work" in done.stderr
+    assert "if __name__ == '__main__'" in done.stderr
 
 
 def test_toys_are_the_installed_ones(installed):

@@ -28,21 +28,26 @@ class Stop:
     """Asks the work to end soon: cells and scores in flight are finished, no new ones begun."""
 
     def __init__(self) -> None:
-        # A multiprocessing event, for workers poll it too.
-        self._event = multiprocessing.get_context("spawn").Event()
+        self._event = threading.Event()
+        self._shared: list[Any] = []
 
     def set(self) -> None:
         """Ask."""
         self._event.set()
+        for event in self._shared:
+            event.set()
 
     def is_set(self) -> bool:
         """Whether somebody asked."""
         return self._event.is_set()
 
-    @property
-    def event(self) -> Any:
-        """The event, to hand to a worker."""
-        return self._event
+    def share(self) -> Any:
+        """Return an event that worker processes can poll, set when this is."""
+        event = multiprocessing.get_context("spawn").Event()
+        self._shared.append(event)
+        if self.is_set():
+            event.set()
+        return event
 
 
 def run_here(
@@ -138,6 +143,7 @@ class WorkerPool:
         self._setup = setup
         self._jobs = min(jobs, len(works))
         self._stop = stop
+        self._shared_stop = stop.share()
         self._workers: list[_Worker] = []
         self._started = 0
         self._unexplained: Counter[str] = Counter()
@@ -161,7 +167,7 @@ class WorkerPool:
         number = self._started
         process = context.Process(
             target=_worker_main,
-            args=(theirs, self._setup, self._stop.event, number),
+            args=(theirs, self._setup, self._shared_stop, number),
             name=f"qbench-worker-{number}",
             daemon=True,
         )
@@ -212,7 +218,10 @@ class WorkerPool:
         self._workers.remove(worker)
         cause = _exit_text(worker.process.exitcode)
         if not worker.ready:
-            raise StoreError(f"a worker process {cause} before it could work; try --jobs 1 to see why")
+            raise StoreError(
+                f"a worker process {cause} before it could work; try jobs=1 to see why. (A script that runs qbench "
+                "with workers must keep its own work below `if __name__ == '__main__':`)"
+            )
         work = worker.work
         if work is not None:
             text = f"the worker process {cause}"

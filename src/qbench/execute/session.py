@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 
 from qbench.codec import Context
-from qbench.errors import StoreError
+from qbench.errors import PluginError, StoreError
 from qbench.execute.bench import CellWork, ImageWork, Setup
 from qbench.execute.coding import TimingPlan
 from qbench.execute.device import available_cores, resolve_device
@@ -16,7 +16,7 @@ from qbench.execute.options import Options
 from qbench.execute.provenance import provenance_of
 from qbench.plan import OperatingPoint, Plan, PlannedImage
 from qbench.records import CellRecord, PlanRecord, ScoreRecord, SessionRecord
-from qbench.registry import Registry
+from qbench.registry import Registry, default_registry
 from qbench.store import Cache, JournalWriter, RunFolder, RunState, now, score_key
 
 
@@ -36,6 +36,8 @@ class Session:
         self._cores = available_cores()
         jobs = options.jobs or self._cores
         self._jobs = 1 if plan.timing["exclusive"] else max(1, min(jobs, len(plan.images)))
+        if self._jobs > 1 and registry is not default_registry():
+            raise PluginError("worker processes know installed plugins only; with a registry of your own, use jobs=1")
         self._points = {point.id: point for point in plan.points}
         self._id = uuid.uuid4().hex[:12]
         self._told_trouble = False
@@ -98,7 +100,8 @@ class Session:
         overlap = not exclusive and self._jobs == 1 and self._cores > 1
         beside = "exclusive" if not overlap else "scoring in the same process"
         if self._jobs > 1:
-            beside = f"{self._jobs - 1} other workers"
+            others = self._jobs - 1
+            beside = f"{others} other worker{'s' if others > 1 else ''}"
         threads = max(1, self._cores // self._jobs)
         timing = TimingPlan(self._plan.timing["repeats"], self._plan.timing["budget"], threads, beside)
         context = Context(self._device, self._plan.seed, self._plan.profile)
