@@ -134,6 +134,17 @@ def test_a_cached_reconstruction_can_be_scored_by_a_new_metric(suite, registry):
     assert all(row.cell.cached for row in second.rows)
 
 
+def test_a_run_from_the_cache_has_its_pictures_too(suite, registry):
+    first = run(suite, registry, cache=True)
+    second = run(suite, registry, output="second", cache=True)
+    assert all(row.cell.cached for row in second.rows)
+    pictures = sorted(path.relative_to(first.path) for path in first.path.rglob("*.png"))
+    assert len(pictures) == 9
+    assert sorted(path.relative_to(second.path) for path in second.path.rglob("*.png")) == pictures
+    for path in pictures:
+        assert (first.path / path).read_bytes() == (second.path / path).read_bytes()
+
+
 def test_a_codec_that_raises_fails_only_its_own_cells(suite, registry):
     suite["codecs"]["shift"]["fail_on"] = 51
     done = run(suite, registry)
@@ -252,7 +263,9 @@ def test_an_original_that_changed_is_not_scored_against(suite, registry, photos)
     run(suite, registry)
     Image.new("RGB", (64, 48), "red").save(photos / "p0.png")
     scored = qbench.score("run", ["mse"], registry=registry, cache=False)
-    assert scored.rows[0].entries["mse"].status is Status.PENDING
+    assert scored.rows[0].entries["mse"].status is Status.FAILED
+    assert "the image changed since the run was planned" in scored.rows[0].entries["mse"].reason
+    assert scored.rows[0].status is Status.OK
     assert scored.rows[3].entries["mse"].status is Status.OK
 
 

@@ -84,6 +84,18 @@ def test_a_metric_that_kills_its_worker_is_blamed(suite, installed):
     assert done.failures[0].message == "the worker process was killed by SIGKILL"
 
 
+def test_a_decoder_that_kills_its_worker_again_and_again_is_given_up(suite, installed, monkeypatch):
+    suite["keep"] = {"reconstructions": False}
+    run(suite)
+    monkeypatch.setenv("TOYS_CRASH_WHEN_DECODING", "yes")  # a library that was updated, say
+    scored = qbench.score("run", ["mse"], jobs=2, cache=False)
+    assert scored.complete
+    for row in scored.rows:
+        assert row.status is Status.OK
+        assert row.entries["psnr"].status is Status.OK
+        assert row.entries["mse"].status is Status.FAILED
+
+
 def test_fail_fast_stops_the_workers(suite, installed):
     suite["codecs"] = {"shift": {"bits": [1, 2, 3], "seconds": 0.2, "fail_on": 64}}
     part = run(suite, fail_fast=True)

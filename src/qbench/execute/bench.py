@@ -13,7 +13,7 @@ from qbench.execute.coding import ContractError, PointCoder, TimingPlan
 from qbench.execute.events import CellStarted, Recorded, ScoringStarted, WorkEvent
 from qbench.execute.scoring import Outcome, batches, score_batches
 from qbench.image import ImageSource, Picture, pixels_digest
-from qbench.metric import Metric, Reference
+from qbench.metric import Candidates, Metric, Reference
 from qbench.plan import OperatingPoint, Plan, PlannedImage, PlannedMetric
 from qbench.records import CellRecord, Failure, ScoreRecord
 from qbench.registry import Registry
@@ -91,8 +91,7 @@ class Bench:
                 raise ImageError(f"{work.image.location}: the image changed since the run was planned")
         except ImageError as error:
             failure = Failure(plugin=f"image {work.image.name}", error="ImageError", message=str(error))
-            # Cells that were coded before stay so; it is only their scores that can't be made now.
-            yield Recorded(tuple(self._failed(work, cell, failure) for cell in work.cells if cell.coded is None))
+            yield Recorded(tuple(self._all_failed(work, failure)))
             return
         coded.picture = picture
         for cell in work.cells:
@@ -145,7 +144,9 @@ class Bench:
                 f"{path}: the bitstream is gone ({error.strerror}); it was kept when the cell was coded"
             ) from error
         if hashlib.sha256(bitstream).hexdigest() != record.bitstream_sha256:
-            raise StoreError(f"{path}: the bitstream is not the one that was recorded")
+            raise StoreError(
+                f"{path}: the bitstream is not the one that was recorded; delete it to have the cell coded again"
+            )
         reconstruction = self._coder(cell.point).decode(bitstream, pixels)
         if pixels_digest(reconstruction) != record.reconstruction_sha256:
             raise ContractError("decoding the stored bitstream gave other pixels than when it was coded")
@@ -168,7 +169,7 @@ class Bench:
             return
         image = coded.work.image
         reference = Reference(image.name, coded.picture.pixels, self._context.device)
-        shared: dict[tuple[int, ...], list] = {}  # type: ignore[type-arg]
+        shared: dict[tuple[int, ...], list[Candidates]] = {}
         for metric in self._plan.metrics:
             chosen = [index for index, (cell, _, _) in enumerate(coded.waiting) if metric.label in cell.metrics]
             if not chosen:
@@ -188,7 +189,7 @@ class Bench:
                 )
             )
 
-    def _outcomes(self, metric: PlannedMetric, reference: Reference, groups: Sequence) -> list[Outcome]:  # type: ignore[type-arg]
+    def _outcomes(self, metric: PlannedMetric, reference: Reference, groups: Sequence[Candidates]) -> list[Outcome]:
         try:
             if metric.label not in self._metrics:
                 cls = self._registry.metrics[metric.metric]
@@ -216,15 +217,26 @@ class Bench:
     def _failed(self, work: ImageWork, cell: CellWork, failure: Failure) -> CellRecord:
         return self._cell_record(work, cell, "failed", failure=failure, reason=failure.message)
 
+    def _all_failed(self, work: ImageWork, failure: Failure) -> Iterator[CellRecord | ScoreRecord]:
+        """Fail everything that was to be done for an image: its cells, or the scores of cells coded before."""
+        for cell in work.cells:
+            if cell.coded is None:
+                yield self._failed(work, cell, failure)
+            else:
+                for metric in self._plan.metrics:
+                    if metric.label in cell.metrics:
+                        yield self._score_record(metric, work.image, cell, cell.coded, failure)
+
     def _score_record(
-        self, metric: PlannedMetric, image: PlannedImage, cell: CellWork, record: CellRecord, outcome: Outcome
+        self, metric: PlannedMetric, image: PlannedImage, cell: CellWork, record: CellRecord, outcome: Outcome | Failure
     ) -> ScoreRecord:
         fields: dict[str, object] = {"outcome": "scored", "values": outcome}
         if isinstance(outcome, NotApplicable):
             fields = {"outcome": "not-applicable", "reason": outcome.reason}
-        elif isinstance(outcome, Exception):
-            failure = failure_of(f"metric {metric.metric}, plugin {metric.plugin}", outcome)
-            fields = {"outcome": "failed", "failure": failure, "reason": failure.message}
+        elif isinstance(outcome, (Exception, Failure)):
+            if isinstance(outcome, Exception):
+                outcome = failure_of(f"metric {metric.metric}, plugin {metric.plugin}", outcome)
+            fields = {"outcome": "failed", "failure": outcome, "reason": outcome.message}
         return ScoreRecord.model_validate(
             {
                 "key": score_key(self._plan, metric, image, record),

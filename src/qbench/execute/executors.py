@@ -237,10 +237,11 @@ class WorkerPool:
     def _blame(self, worker: _Worker, work: ImageWork, text: str) -> tuple[ImageWork, list[CellRecord | ScoreRecord]]:
         """Split what was left of an image into what is to blame, as failures, and what another worker is to do."""
         doing = worker.doing
-        between = doing is None or (isinstance(doing, CellStarted) and (doing.point,) in worker.recorded)
+        # A cell that has a record was being decoded at most: then nothing in particular is to blame.
+        between = doing is None or (isinstance(doing, CellStarted) and doing.point in worker.coded)
         if between:
             self._unexplained[work.image.name] += 1
-        hopeless = self._unexplained[work.image.name] > 1  # twice with nothing in hands: give the image up
+        hopeless = self._unexplained[work.image.name] > 1  # twice without a culprit: give the image up
         blamed: list[CellRecord | ScoreRecord] = []
         left: list[CellWork] = []
         for cell in work.cells:

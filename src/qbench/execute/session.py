@@ -115,12 +115,10 @@ class Session:
     def _works(self, state: RunState, journal: JournalWriter) -> Iterator[ImageWork]:
         for image in self._plan.images:
             source = self._plan.sources[image.name]
-            cells = []
-            for point in self._plan.points:
-                cell = self._cell_work(image, point, state, journal)
-                if cell.coded is None or cell.metrics:
-                    cells.append(cell)
-            cells = [cell for cell in cells if cell.coded is None or cell.coded.outcome == "coded"]
+            found = [self._cell_work(image, point, state, journal) for point in self._plan.points]
+            cells = [
+                cell for cell in found if cell.coded is None or cell.metrics or self._picture_missing(image, cell.coded)
+            ]
             if cells:
                 yield ImageWork(image, source, tuple(cells))
 
@@ -148,6 +146,14 @@ class Session:
                     missing.append(metric.label)
         return CellWork(point, key, record, tuple(missing))
 
+    def _picture_missing(self, image: PlannedImage, record: CellRecord) -> bool:
+        """Whether a coded cell's reconstruction is to be kept, isn't there, and can be had: from the cache, mostly."""
+        if record.outcome != "coded" or not self._plan.keep["reconstructions"]:
+            return False
+        point = self._points[record.point]
+        there = self._folder.reconstruction_path(point, image.name).is_file()
+        return not there and self._folder.bitstream_path(point, image.name).is_file()
+
     def _bitstream_kept(self, image: PlannedImage, point: OperatingPoint, record: CellRecord, state: RunState) -> bool:
         """Whether a coded cell can still be decoded, or need not be because all its scores are there."""
         if self._folder.bitstream_path(point, image.name).is_file():
@@ -159,7 +165,7 @@ class Session:
     def _cached_cell(
         self, key: str, image: PlannedImage, point: OperatingPoint, state: RunState, journal: JournalWriter
     ) -> CellRecord | None:
-        found = self._cache.cell(key) if self._cache is not None and not self._options.retry_failed else None
+        found = self._cache.cell(key) if self._cache is not None else None
         if found is None:
             return None
         record, bitstream = found
