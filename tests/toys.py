@@ -14,7 +14,18 @@ import numpy as np
 from pydantic import Field
 
 import qbench
-from qbench import BitstreamError, Candidates, Codec, Column, Direction, Metric, NotApplicable, Parameters, hookimpl
+from qbench import (
+    BitstreamError,
+    Candidates,
+    Codec,
+    Column,
+    Direction,
+    DistributionMetric,
+    Metric,
+    NotApplicable,
+    Parameters,
+    hookimpl,
+)
 from qbench.registry import PluginInfo, Registry
 
 
@@ -145,6 +156,49 @@ class Difference(Metric):
         return [{"difference": float(np.abs(prepared - pixels).mean())} for pixels in candidates.pixels]
 
 
+class MeanShiftParameters(Parameters):
+    how: str = Field("", description="what to do wrong")
+    log: str = Field("", description="file that gets a line per picture and per finish")
+
+
+class MeanShift(DistributionMetric):
+    """Distance between the mean colours of all originals and of all reconstructions."""
+
+    name = "mean-shift"
+    summary = "distance of mean colours"
+    columns: ClassVar = (Column("mean-shift", Direction.LOWER, 0), Column("samples", Direction.HIGHER, 0, digits=0))
+    Parameters: ClassVar = MeanShiftParameters
+
+    def _log(self, line):
+        if self.parameters.log:
+            with Path(self.parameters.log).open("a") as file:
+                file.write(line + "\n")
+
+    def features(self, pictures):
+        how = self.parameters.how
+        for pixels in pictures.pixels:
+            self._log("picture")
+            if how == "dark" and pixels.max() < 225:
+                raise ValueError("too dark")
+        if how == "not-applicable":
+            raise NotApplicable("no features today")
+        made = [pixels.reshape(-1, 3)[::7].astype(np.float32) for pixels in pictures.pixels]
+        if how == "float64":
+            return [features.astype(np.float64) for features in made]
+        if how == "nan":
+            return [features * np.float32("nan") for features in made]
+        return made[: len(made) - (how == "too-few")]
+
+    def finish(self, originals, reconstructions):
+        self._log("finish")
+        if self.parameters.how == "finish-raises":
+            raise ValueError("deliberate")
+        if self.parameters.how == "one-picture":
+            raise NotApplicable("too few pictures")
+        one, other = np.concatenate(originals), np.concatenate(reconstructions)
+        return {"mean-shift": float(np.linalg.norm(one.mean(0) - other.mean(0))), "samples": len(other)}
+
+
 class OddityParameters(Parameters):
     how: str = Field("raise", description="what to do wrong")
 
@@ -194,7 +248,7 @@ def qbench_register_codecs(register):
 
 @hookimpl
 def qbench_register_metrics(register):
-    for metric in (Difference, Oddity):
+    for metric in (Difference, Oddity, MeanShift):
         register(metric)
 
 
@@ -209,4 +263,4 @@ def registry() -> Registry:
     return made
 
 
-__all__ = ["Difference", "Misbehave", "Noisy", "Oddity", "Shift", "qbench", "registry"]
+__all__ = ["Difference", "MeanShift", "Misbehave", "Noisy", "Oddity", "Shift", "qbench", "registry"]

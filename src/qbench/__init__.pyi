@@ -15,7 +15,7 @@ from .errors import (
 )
 from .hookspecs import hookimpl
 from .image import ImageFile, ImageSource, Picture, read_image
-from .metric import Candidates, Column, Direction, Metric, Reference, Scope, Scores
+from .metric import Candidates, Column, Direction, DistributionMetric, Metric, Reference, Scope, Scores
 from .plan import Plan
 from .records import CellRecord, ScoreRecord
 from .results import Run
@@ -33,6 +33,7 @@ __all__ = [
     "DatasetError",
     "DeviceError",
     "Direction",
+    "DistributionMetric",
     "FetchProgress",
     "ImageError",
     "ImageFile",

@@ -25,7 +25,7 @@ import pluggy
 if TYPE_CHECKING:
     from qbench.codec import Codec
     from qbench.dataset import Dataset
-    from qbench.metric import Metric
+    from qbench.metric import MetricDeclaration
     from qbench.plan import Plan
     from qbench.records import CellRecord
     from qbench.results import Run
@@ -41,8 +41,12 @@ def qbench_register_codecs(register: Callable[[type[Codec]], None]) -> None:
 
 
 @hookspec
-def qbench_register_metrics(register: Callable[[type[Metric]], None]) -> None:
-    """Offer metrics: call ``register(MyMetric)`` with a subclass of :class:`qbench.Metric` for each."""
+def qbench_register_metrics(register: Callable[[type[MetricDeclaration]], None]) -> None:
+    """Offer metrics: call ``register(MyMetric)`` for each.
+
+    A metric is a subclass of :class:`qbench.Metric`, or of :class:`qbench.DistributionMetric` when it scores all
+    reconstructions of an operating point together.
+    """
 
 
 @hookspec

@@ -9,6 +9,9 @@ from enum import StrEnum
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
+import numpy.typing as npt
+
 from qbench.codec import Context, NoParameters, Parameters, Pixels
 from qbench.errors import NotApplicable
 
@@ -32,6 +35,8 @@ class Scope(StrEnum):
     """The reconstruction alone."""
     RATE = "rate"
     """The size of the bitstream (or of a file), not how the pixels look."""
+    DISTRIBUTION = "distribution"
+    """All reconstructions of an operating point together, against all originals."""
 
 
 @dataclass(frozen=True)
@@ -107,8 +112,8 @@ class Candidates:
         return _to_tensor(self.pixels, self.device)
 
 
-class Metric(ABC):
-    """A metric with one set of parameters.
+class MetricDeclaration:
+    """What every metric declares of itself; derive from :class:`Metric` or :class:`DistributionMetric`.
 
     Class attributes:
         name: how suites name it, lower case with hyphens.
@@ -132,6 +137,15 @@ class Metric(ABC):
         self.parameters = parameters
         self.context = context
 
+    @classmethod
+    def libraries(cls) -> dict[str, str]:
+        """Name and version of the libraries that decide the values; recorded, and part of the cache key."""
+        return {}
+
+
+class Metric(MetricDeclaration, ABC):
+    """A metric that gives every reconstruction a score of its own, with one set of parameters."""
+
     def prepare(self, reference: Reference) -> Any:
         """Compute once what every reconstruction of this image needs; passed to :meth:`score` as ``prepared``.
 
@@ -150,10 +164,36 @@ class Metric(ABC):
             For each candidate, in order, a value for every declared column, or :class:`NotApplicable`.
         """
 
-    @classmethod
-    def libraries(cls) -> dict[str, str]:
-        """Name and version of the libraries that decide the values; recorded, and part of the cache key."""
-        return {}
+
+class DistributionMetric(MetricDeclaration, ABC):
+    """A metric of all reconstructions of an operating point together, such as a Fréchet distance.
+
+    Features are computed picture by picture, beside the other metrics and in whichever process has the picture; they
+    are kept in the run folder until every picture of the operating point is done, and then finished once.
+    """
+
+    scope: ClassVar[Scope] = Scope.DISTRIBUTION
+
+    @abstractmethod
+    def features(self, pictures: Candidates) -> Sequence[npt.NDArray[np.float32]]:
+        """Return the features of a batch of pictures of one size: reconstructions, or the original alone.
+
+        Returns:
+            For each picture, in order, float32 of shape n×d: n samples (one, or one per patch) of d features.
+
+        Raises:
+            NotApplicable: the metric is not defined for pictures of this size.
+        """
+
+    @abstractmethod
+    def finish(
+        self, originals: Sequence[npt.NDArray[np.float32]], reconstructions: Sequence[npt.NDArray[np.float32]]
+    ) -> Scores:
+        """Score an operating point from the features of all pictures, in the same order in both lists.
+
+        Raises:
+            NotApplicable: too few samples, say.
+        """
 
 
 def column_id(label: str, metric_name: str, column_name: str) -> str:
@@ -162,7 +202,6 @@ def column_id(label: str, metric_name: str, column_name: str) -> str:
 
 
 def _to_tensor(pixels: Sequence[Pixels], device: str) -> torch.Tensor:
-    import numpy as np
     import torch
 
     batch = torch.from_numpy(np.stack(pixels))

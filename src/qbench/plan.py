@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from qbench.image import ImageSource
-from qbench.metric import Column, Direction, column_id
+from qbench.metric import Column, Direction, Scope, column_id
 from qbench.registry import Registry
 from qbench.suite.images import ResolvedImage
 from qbench.suite.model import MetricSpec, Suite
@@ -69,6 +69,11 @@ class PlannedMetric:
     scope: str
     columns: tuple[Column, ...]
 
+    @property
+    def per_point(self) -> bool:
+        """Whether it scores an operating point as a whole and not cell by cell."""
+        return self.scope == Scope.DISTRIBUTION
+
     def column_ids(self) -> list[str]:
         """Return the names that this metric's columns have in tables."""
         return [column_id(self.label, self.metric, column.name) for column in self.columns]
@@ -123,6 +128,11 @@ class Plan:
     def score_key(self, metric: PlannedMetric, image: PlannedImage, bitstream: str, reconstruction: str) -> str:
         """SHA-256 (hex) of all that decides a score: metric, settings, original, bitstream and reconstruction."""
         return content_key("score", metric.identity, image.sha256, bitstream, reconstruction, self.profile)
+
+    def point_score_key(self, metric: PlannedMetric, reconstructions: Sequence[str]) -> str:
+        """SHA-256 (hex) of all that decides a distribution metric's score of an operating point."""
+        originals = [image.sha256 for image in self.images]
+        return content_key("point score", metric.identity, originals, list(reconstructions), self.profile)
 
     def key(self) -> str:
         """SHA-256 (hex) of everything that decides the run's records. Two runs with one key are the same run."""

@@ -102,7 +102,11 @@ class CellRecord(_Row):
 
 
 class ScoreRecord(_Row):
-    """One metric on one cell: a value for each of its columns, or the reason why not."""
+    """One metric on one cell: a value for each of its columns, or the reason why not.
+
+    A distribution metric has a record per cell, without values, once the cell's features are in the run folder; and
+    one per operating point, with ``image`` empty, that holds its values.
+    """
 
     kind: Literal["score"] = "score"
     key: str

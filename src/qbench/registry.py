@@ -23,9 +23,9 @@ from qbench import hookspecs
 from qbench.codec import Codec
 from qbench.dataset import Dataset
 from qbench.errors import PluginError, did_you_mean
-from qbench.metric import Metric
+from qbench.metric import MetricDeclaration
 
-T = TypeVar("T", bound="type[Codec] | type[Metric] | type[Dataset]")
+T = TypeVar("T", bound="type[Codec] | type[MetricDeclaration] | type[Dataset]")
 
 RESERVED_PARAMETERS = {"codec", "metric", "target"}
 """Keys that suites use beside a codec's or metric's own parameters."""
@@ -96,18 +96,19 @@ class Catalogue(Mapping[str, T], Generic[T]):
 
     def _form_problem(self, cls: Any) -> str:
         if not (inspect.isclass(cls) and issubclass(cls, self._base)):
-            return f"must be a subclass of qbench.{self._base.__name__}"
+            bases = "Metric or qbench.DistributionMetric" if self._base is MetricDeclaration else self._base.__name__
+            return f"must be a subclass of qbench.{bases}"
         if inspect.isabstract(cls):
             missing = ", ".join(sorted(getattr(cls, "__abstractmethods__", ())))
             return f"does not implement {missing}"
         needed = [name for name in ("name", "summary") if not isinstance(getattr(cls, name, None), str)]
         if needed:
             return f"lacks the class attribute {' and '.join(needed)}"
-        if issubclass(cls, Metric):
+        if issubclass(cls, MetricDeclaration):
             columns = getattr(cls, "columns", ())
             if not columns or columns[0].name != cls.name:
                 return "its first column must have the metric's own name"
-        if issubclass(cls, (Codec, Metric)):
+        if issubclass(cls, (Codec, MetricDeclaration)):
             taken = RESERVED_PARAMETERS & set(cls.Parameters.model_fields)
             if taken:
                 return f"parameter name {', '.join(sorted(taken))} is reserved for suites"
@@ -157,7 +158,7 @@ class Registry:
     def __init__(self) -> None:
         self.plugins: list[PluginInfo] = []
         self.codecs: Catalogue[type[Codec]] = Catalogue("codec", Codec, self.plugins)
-        self.metrics: Catalogue[type[Metric]] = Catalogue("metric", Metric, self.plugins)
+        self.metrics: Catalogue[type[MetricDeclaration]] = Catalogue("metric", MetricDeclaration, self.plugins)
         self.datasets: Catalogue[type[Dataset]] = Catalogue("dataset", Dataset, self.plugins)
         self._manager = pluggy.PluginManager(hookspecs.PROJECT)
         self._manager.add_hookspecs(hookspecs)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from qbench.errors import QbenchError
 from qbench.metric import Column, column_id
-from qbench.plan import Plan
+from qbench.plan import OperatingPoint, Plan, PlannedImage, PlannedMetric
 from qbench.records import CellRecord, ScoreRecord, SessionRecord
 from qbench.store import RunFolder, RunState
 
@@ -46,7 +46,7 @@ class Row:
     Attributes:
         image, point, codec: where it belongs; ``codec`` is the label of the suite's entry.
         parameters: the operating point's settings; ``swept`` those that the suite varied.
-        entries: column id → entry, a column per metric column.
+        entries: column id → entry, for every column that has a value per cell.
         cell: the coding's record, None while it is pending.
     """
 
@@ -101,11 +101,47 @@ class Run:
         }
 
     @cached_property
+    def cell_columns(self) -> dict[str, Column]:
+        """The columns with a value per cell; the others (of distribution metrics) have one per operating point."""
+        per_point = {name for metric in self.plan.metrics if metric.per_point for name in metric.column_ids()}
+        return {name: column for name, column in self.columns.items() if name not in per_point}
+
+    @cached_property
+    def point_entries(self) -> dict[str, dict[str, Entry]]:
+        """Operating point → column id → entry, for the columns of distribution metrics."""
+        found: dict[str, dict[str, Entry]] = {point.id: {} for point in self.plan.points}
+        for metric in self.plan.metrics:
+            if not metric.per_point:
+                continue
+            for point in self.plan.points:
+                record = self._state.point_score(self.plan, metric, point)
+                for column in metric.columns:
+                    name = column_id(metric.label, metric.metric, column.name)
+                    entry = _entry(Status.OK, "", record, column.name)
+                    if record is None:
+                        entry = self._unfinished(metric, point)
+                    found[point.id][name] = entry
+        return found
+
+    def _unfinished(self, metric: PlannedMetric, point: OperatingPoint) -> Entry:
+        """Say why an operating point has no result of a distribution metric."""
+        states = [
+            (self._state.cell(image, point), self._state.score(self.plan, metric, image, point))
+            for image in self.plan.images
+        ]
+        without = sum(
+            any(record is not None and record.outcome not in ("coded", "scored") for record in pair) for pair in states
+        )
+        if without:
+            return Entry(Status.SKIPPED, reason=f"{without} of {len(states)} images have no features")
+        return Entry(Status.PENDING, reason="not finished yet")
+
+    @cached_property
     def rows(self) -> list[Row]:
         """One row per cell, in the suite's order: image by image, point by point."""
         return [self._row(image, point) for image in self.plan.images for point in self.plan.points]
 
-    def _row(self, image: Any, point: Any) -> Row:
+    def _row(self, image: PlannedImage, point: OperatingPoint) -> Row:
         cell = self._state.cell(image, point)
         status, reason = Status.PENDING, "not coded yet"
         if cell is not None:
@@ -113,6 +149,8 @@ class Run:
             reason = cell.reason
         entries: dict[str, Entry] = {}
         for metric in self.plan.metrics:
+            if metric.per_point:
+                continue
             record = self._state.score(self.plan, metric, image, point)
             for column in metric.columns:
                 name = column_id(metric.label, metric.metric, column.name)
@@ -124,26 +162,26 @@ class Run:
     @cached_property
     def failures(self) -> list[FailureNote]:
         """Every failure, with its traceback."""
-        notes = []
+        notes: list[FailureNote] = []
         for image in self.plan.images:
             for point in self.plan.points:
                 records: list[CellRecord | ScoreRecord | None] = [self._state.cell(image, point)]
                 records += [self._state.score(self.plan, metric, image, point) for metric in self.plan.metrics]
-                for record in records:
-                    if record is not None and record.failure is not None:
-                        failure = record.failure
-                        notes.append(
-                            FailureNote(image.name, point.id, failure.plugin, failure.message, failure.traceback)
-                        )
+                notes.extend(_failure_note(image.name, record) for record in records if record and record.failure)
+        for metric in self.plan.metrics:
+            for point in self.plan.points:
+                finished = self._state.point_score(self.plan, metric, point) if metric.per_point else None
+                if finished is not None and finished.failure is not None:
+                    notes.append(_failure_note("all images", finished))
         return notes
 
     @property
     def complete(self) -> bool:
         """Whether every cell and score has an outcome."""
-        return not any(
-            row.status is Status.PENDING or any(entry.status is Status.PENDING for entry in row.entries.values())
-            for row in self.rows
-        )
+        entries = [entry for row in self.rows for entry in row.entries.values()]
+        entries += [entry for found in self.point_entries.values() for entry in found.values()]
+        statuses = {row.status for row in self.rows} | {entry.status for entry in entries}
+        return Status.PENDING not in statuses
 
     def records(self) -> list[dict[str, Any]]:
         """Return a flat dictionary per cell: image, point, codec, parameters, sizes, times, then every column.
@@ -189,6 +227,12 @@ class Run:
         """Say what it is."""
         state = "complete" if self.complete else "incomplete"
         return f"<Run {self.name}: {self.plan.cells} cells, {len(self.failures)} failures, {state}>"
+
+
+def _failure_note(image: str, record: CellRecord | ScoreRecord) -> FailureNote:
+    failure = record.failure
+    assert failure is not None
+    return FailureNote(image, record.point, failure.plugin, failure.message, failure.traceback)
 
 
 def _entry(cell: Status, reason: str, record: ScoreRecord | None, column: str) -> Entry:

@@ -7,13 +7,15 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from qbench.codec import Context, Pixels
 from qbench.errors import ImageError, NotApplicable, StoreError
 from qbench.execute.coding import ContractError, PointCoder, TimingPlan
 from qbench.execute.events import CellStarted, Recorded, ScoringStarted, WorkEvent
-from qbench.execute.scoring import Outcome, batches, score_batches
+from qbench.execute.scoring import Outcome, batches, feature_batches, original_features, score_batches
 from qbench.image import ImageSource, Picture, pixels_digest
-from qbench.metric import Candidates, Metric, Reference
+from qbench.metric import Candidates, DistributionMetric, Metric, MetricDeclaration, Reference
 from qbench.plan import OperatingPoint, Plan, PlannedImage, PlannedMetric
 from qbench.records import CellRecord, Failure, ScoreRecord
 from qbench.registry import Registry
@@ -79,7 +81,7 @@ class Bench:
         self._stopping = stopping
         self._worker = worker
         self._coders: dict[str, PointCoder] = {}
-        self._metrics: dict[str, Metric] = {}
+        self._metrics: dict[str, MetricDeclaration] = {}
 
     # -- coding ---------------------------------------------------------------------------------------------------
 
@@ -182,6 +184,10 @@ class Bench:
                 sizes = [coded.waiting[index][1].bitstream_size or 0 for index in chosen]
                 shared[tuple(chosen)] = list(batches(reference, pixels, sizes))
             outcomes = self._outcomes(metric, reference, shared[tuple(chosen)])
+            for index, outcome in zip(chosen, outcomes, strict=True):
+                if isinstance(outcome, np.ndarray):
+                    path = self._folder.features_path(metric.label, coded.waiting[index][0].point, image.name)
+                    self._folder.write_features(path, outcome)
             yield Recorded(
                 tuple(
                     self._score_record(metric, image, *coded.waiting[index][:2], outcome)
@@ -189,15 +195,22 @@ class Bench:
                 )
             )
 
-    def _outcomes(self, metric: PlannedMetric, reference: Reference, groups: Sequence[Candidates]) -> list[Outcome]:
+    def _outcomes(self, planned: PlannedMetric, reference: Reference, groups: Sequence[Candidates]) -> list[Outcome]:
         try:
-            if metric.label not in self._metrics:
-                cls = self._registry.metrics[metric.metric]
-                parameters = cls.Parameters.model_validate(dict(metric.parameters), strict=False)
-                self._metrics[metric.label] = cls(parameters, self._context)
+            if planned.label not in self._metrics:
+                self._metrics[planned.label] = make_metric(planned, self._registry, self._context)
+            metric = self._metrics[planned.label]
+            if isinstance(metric, Metric):
+                return score_batches(metric, reference, groups)
+            assert isinstance(metric, DistributionMetric)
+            path = self._folder.features_path(planned.label, None, reference.image)
+            if not path.is_file():
+                self._folder.write_features(path, original_features(metric, reference))
+            return feature_batches(metric, groups)
+        except StoreError:
+            raise
         except Exception as error:
             return [error] * sum(len(group) for group in groups)
-        return score_batches(self._metrics[metric.label], reference, groups)
 
     # -- records --------------------------------------------------------------------------------------------------
 
@@ -230,7 +243,8 @@ class Bench:
     def _score_record(
         self, metric: PlannedMetric, image: PlannedImage, cell: CellWork, record: CellRecord, outcome: Outcome | Failure
     ) -> ScoreRecord:
-        fields: dict[str, object] = {"outcome": "scored", "values": outcome}
+        values = {} if isinstance(outcome, np.ndarray) else outcome
+        fields: dict[str, object] = {"outcome": "scored", "values": values}
         if isinstance(outcome, NotApplicable):
             fields = {"outcome": "not-applicable", "reason": outcome.reason}
         elif isinstance(outcome, (Exception, Failure)):
@@ -248,6 +262,12 @@ class Bench:
                 **fields,
             }
         )
+
+
+def make_metric(planned: PlannedMetric, registry: Registry, context: Context) -> MetricDeclaration:
+    """Make the instance of a planned metric."""
+    cls = registry.metrics[planned.metric]
+    return cls(cls.Parameters.model_validate(dict(planned.parameters), strict=False), context)
 
 
 def failure_of(plugin: str, error: BaseException) -> Failure:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from qbench.errors import NotApplicable
 from qbench.execute.coding import ContractError
-from qbench.metric import Candidates, Metric, Reference
+from qbench.metric import Candidates, DistributionMetric, Metric, MetricDeclaration, Reference
 
 CPU_BATCH_PIXELS = 600_000
 """Pixels scored at a time on a CPU: larger batches leave its caches (measured: up to twice as slow) and cost memory."""
@@ -18,7 +21,9 @@ GPU_BATCH_PIXELS = 64_000_000
 ROUNDING = 1e-5
 """How far float32 arithmetic may carry a value past its range. Such values are kept as they are, never clamped."""
 
-Outcome = dict[str, float] | NotApplicable | Exception
+Features = npt.NDArray[np.float32]
+Outcome = dict[str, float] | Features | NotApplicable | Exception
+"""What became of one reconstruction: scores, features (of a distribution metric), or why there are none."""
 
 
 def batches(reference: Reference, pixels: Sequence[Any], sizes: Sequence[int]) -> Iterator[Candidates]:
@@ -31,30 +36,54 @@ def batches(reference: Reference, pixels: Sequence[Any], sizes: Sequence[int]) -
 
 
 def score_batches(metric: Metric, reference: Reference, groups: Sequence[Candidates]) -> list[Outcome]:
-    """Score all reconstructions of one image with one metric.
-
-    Returns:
-        An outcome per reconstruction, in order. A batch that raises is scored again one by one, so that one bad
-        reconstruction does not take its neighbours along.
-    """
+    """Score all reconstructions of one image with one metric; an outcome per reconstruction, in order."""
     try:
         prepared = metric.prepare(reference)
     except Exception as problem:  # NotApplicable included
         return [problem] * sum(len(group) for group in groups)
+    return _each(groups, lambda group: _score(metric, group, prepared))
+
+
+def feature_batches(metric: DistributionMetric, groups: Sequence[Candidates]) -> list[Outcome]:
+    """Compute a distribution metric's features of all reconstructions of one image; an outcome for each, in order."""
+    return _each(groups, lambda group: list(_features(metric, group)))
+
+
+def original_features(metric: DistributionMetric, reference: Reference) -> Features:
+    """Compute a distribution metric's features of the original."""
+    return _features(metric, Candidates(reference, [reference.pixels], [0], reference.device))[0]
+
+
+def finish(
+    metric: DistributionMetric, originals: Sequence[Features], reconstructions: Sequence[Features]
+) -> dict[str, float]:
+    """Score an operating point from its features.
+
+    Raises:
+        ContractError: the metric broke its contract.
+        Exception: whatever the metric raises, NotApplicable included.
+    """
+    outcome = _checked(metric, metric.finish(originals, reconstructions))
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome
+
+
+def _each(groups: Sequence[Candidates], call: Callable[[Candidates], list[Outcome]]) -> list[Outcome]:
+    """Call for every batch; a batch that raises is tried again one by one, so that one bad picture harms no other."""
     outcomes: list[Outcome] = []
     for group in groups:
         try:
-            outcomes.extend(_score(metric, group, prepared))
+            outcomes.extend(call(group))
         except Exception as problem:
             if len(group) == 1:
                 outcomes.append(problem)
                 continue
             for index in range(len(group)):
-                single = Candidates(
-                    reference, group.pixels[index : index + 1], group.bitstream_sizes[index : index + 1], group.device
-                )
+                one = slice(index, index + 1)
+                single = Candidates(group.reference, group.pixels[one], group.bitstream_sizes[one], group.device)
                 try:
-                    outcomes.extend(_score(metric, single, prepared))
+                    outcomes.extend(call(single))
                 except Exception as own:
                     outcomes.append(own)
     return outcomes
@@ -67,7 +96,20 @@ def _score(metric: Metric, group: Candidates, prepared: Any) -> list[Outcome]:
     return [result if isinstance(result, NotApplicable) else _checked(metric, result) for result in results]
 
 
-def _checked(metric: Metric, result: Any) -> Outcome:
+def _features(metric: DistributionMetric, group: Candidates) -> Sequence[Features]:
+    results = list(metric.features(group))
+    if len(results) != len(group):
+        raise ContractError(f"features returned {len(results)} results for {len(group)} pictures")
+    for result in results:
+        if not isinstance(result, np.ndarray) or result.ndim != 2 or result.dtype != np.float32:
+            what = f"{result.dtype} of {result.ndim} dimensions" if isinstance(result, np.ndarray) else type(result)
+            raise ContractError(f"features returned {what}, not a float32 array of samples × features")
+        if not np.isfinite(result).all():
+            raise ContractError("features hold NaN or infinity")
+    return results
+
+
+def _checked(metric: MetricDeclaration, result: Any) -> dict[str, float] | ContractError:
     declared = [column.name for column in metric.columns]
     if not hasattr(result, "keys") or sorted(result.keys()) != sorted(declared):
         given = sorted(result.keys()) if hasattr(result, "keys") else type(result).__name__

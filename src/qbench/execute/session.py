@@ -12,9 +12,10 @@ from qbench.execute.coding import TimingPlan
 from qbench.execute.device import available_cores, resolve_device
 from qbench.execute.events import Event, Notice, Progress, Recorded
 from qbench.execute.executors import Stop, WorkerPool, run_here
+from qbench.execute.finishing import Finisher, needs_finishing
 from qbench.execute.options import Options
 from qbench.execute.provenance import provenance_of
-from qbench.plan import OperatingPoint, Plan, PlannedImage
+from qbench.plan import OperatingPoint, Plan, PlannedImage, PlannedMetric
 from qbench.records import CellRecord, PlanRecord, ScoreRecord, SessionRecord
 from qbench.registry import Registry, default_registry
 from qbench.store import Cache, JournalWriter, RunFolder, RunState, now, score_key
@@ -33,6 +34,7 @@ class Session:
         self._cache = cache
         self._stop = stop
         self._device = resolve_device(options.device)
+        self._context = Context(self._device, plan.seed, plan.profile)
         self._cores = available_cores()
         jobs = options.jobs or self._cores
         self._jobs = 1 if plan.timing["exclusive"] else max(1, min(jobs, len(plan.images)))
@@ -58,7 +60,7 @@ class Session:
         with self._folder.locked(), self._folder.writing() as journal:
             state = self._folder.load()
             if state.plan.to_json() != self._plan.to_json():
-                if not any(self._plan.keep.values()):
+                if not (self._plan.keep["bitstreams"] or self._plan.keep["reconstructions"]):
                     raise StoreError(
                         f"{self._folder.path}: kept neither bitstreams nor reconstructions (see `keep` in its suite), "
                         "so it can't be scored anew; run the suite again with the metrics in it"
@@ -76,23 +78,43 @@ class Session:
         on_event(self._progress(state))
         self._tell_trouble(on_event)
         if works:
-            provenance = provenance_of(self._plan, self._registry, self._options, self._device, self._jobs)
-            session = SessionRecord(id=self._id, at=now(), provenance=provenance)
-            journal.append([session])
-            state.add(session)
-            self._folder.write_provenance(provenance)
-            if self._cache is not None:
-                self._cache.put(sessions=[session])
-            for event in self._events(works):
-                if isinstance(event, Recorded):
-                    journal.append(event.records)
-                    self._keep(event.records, state)
-                    if self._options.fail_fast and any(record.outcome == "failed" for record in event.records):
-                        self._stop.set()
-                on_event(event)
-                self._tell_trouble(on_event)
+            self._begin_session(state, journal)
+            self._listen(self._events(works), state, journal, on_event)
         if not self._stop.is_set():
-            self._prune(state)
+            finisher = self._finisher()
+            if finisher.ready(state):
+                self._begin_session(state, journal)
+                self._listen(finisher.finish(state), state, journal, on_event)
+            self._prune()
+
+    def _begin_session(self, state: RunState, journal: JournalWriter) -> None:
+        """Record where, when and with what this session works, once there is something to do."""
+        if self._id in state.sessions:
+            return
+        provenance = provenance_of(self._plan, self._registry, self._options, self._device, self._jobs)
+        session = SessionRecord(id=self._id, at=now(), provenance=provenance)
+        journal.append([session])
+        state.add(session)
+        self._folder.write_provenance(provenance)
+        if self._cache is not None:
+            self._cache.put(sessions=[session])
+
+    def _listen(
+        self, events: Iterator[Event], state: RunState, journal: JournalWriter, on_event: Callable[[Event], None]
+    ) -> None:
+        """Store records as they come, then pass the events on."""
+        for event in events:
+            if isinstance(event, Recorded):
+                journal.append(event.records)
+                self._keep(event.records, state)
+                if self._options.fail_fast and any(record.outcome == "failed" for record in event.records):
+                    self._stop.set()
+            on_event(event)
+            self._tell_trouble(on_event)
+
+    def _finisher(self) -> Finisher:
+        retry = self._options.retry_failed
+        return Finisher(self._plan, self._folder, self._registry, self._context, self._id, retry_failed=retry)
 
     def _events(self, works: Sequence[ImageWork]) -> Iterator[Event]:
         exclusive = self._plan.timing["exclusive"]
@@ -104,8 +126,7 @@ class Session:
             beside = f"{others} other worker{'s' if others > 1 else ''}"
         threads = max(1, self._cores // self._jobs)
         timing = TimingPlan(self._plan.timing["repeats"], self._plan.timing["budget"], threads, beside)
-        context = Context(self._device, self._plan.seed, self._plan.profile)
-        setup = Setup(self._plan, self._folder, self._id, context, timing)
+        setup = Setup(self._plan, self._folder, self._id, self._context, timing)
         if self._jobs > 1:
             return WorkerPool(works, setup, self._jobs, self._stop).run()
         return run_here(works, setup, self._registry, self._stop, overlap=overlap)
@@ -138,13 +159,30 @@ class Session:
         if record is None or record.outcome == "coded":
             for metric in self._plan.metrics:
                 score = state.score(self._plan, metric, image, point) if record is not None else None
-                if record is not None and score is None:
-                    score = self._cached_score(
-                        score_key(self._plan, metric, image, record), record, metric.label, state, journal
-                    )
+                if metric.per_point:
+                    score = self._usable_features(metric, image, point, score, state)
+                elif record is not None and score is None:
+                    key_of_score = score_key(self._plan, metric, image, record)
+                    score = self._cached_score(key_of_score, record, metric.label, state, journal)
                 if score is None or (retry and score.outcome == "failed"):
                     missing.append(metric.label)
         return CellWork(point, key, record, tuple(missing))
+
+    def _usable_features(
+        self,
+        metric: PlannedMetric,
+        image: PlannedImage,
+        point: OperatingPoint,
+        score: ScoreRecord | None,
+        state: RunState,
+    ) -> ScoreRecord | None:
+        """Return the record of a cell's features, None if they are still needed and their files are gone."""
+        if score is None or score.outcome != "scored":
+            return score
+        if not needs_finishing(self._plan, metric, point, state, self._options.retry_failed):
+            return score
+        paths = [self._folder.features_path(metric.label, where, image.name) for where in (None, point)]
+        return score if all(path.is_file() for path in paths) else None
 
     def _picture_missing(self, image: PlannedImage, record: CellRecord) -> bool:
         """Whether a coded cell's reconstruction is to be kept, isn't there, and can be had: from the cache, mostly."""
@@ -205,15 +243,21 @@ class Session:
                 path = self._folder.bitstream_path(self._points[record.point], record.image)
                 cells.append((record, path.read_bytes()))
         if self._cache is not None:
-            scores = [record for record in records if isinstance(record, ScoreRecord) and record.outcome == "scored"]
+            # A distribution's records belong to this run: its features are here, and its cells all together.
+            scores = [
+                record
+                for record in records
+                if isinstance(record, ScoreRecord) and record.outcome == "scored" and record.values and record.image
+            ]
             self._cache.put(cells=cells, scores=scores)
 
-    def _prune(self, state: RunState) -> None:
-        """Remove the bitstreams that the suite doesn't keep; they were needed to go on after an interruption."""
-        if self._plan.keep["bitstreams"]:
-            return
-        for image, point, _ in self._plan.iter_cells():
-            self._folder.bitstream_path(point, image.name).unlink(missing_ok=True)
+    def _prune(self) -> None:
+        """Remove what the suite doesn't keep; it was needed to go on after an interruption."""
+        if not self._plan.keep["bitstreams"]:
+            for image, point, _ in self._plan.iter_cells():
+                self._folder.bitstream_path(point, image.name).unlink(missing_ok=True)
+        if not self._plan.keep["features"]:
+            self._folder.remove_features()
 
     def _progress(self, state: RunState) -> Progress:
         cells = jobs = 0

@@ -71,18 +71,23 @@ def group_rows(run: Run, by: str) -> list[Group]:
     groups: dict[str, list[Row]] = {}
     for row in run.rows:
         groups.setdefault(GROUPINGS[by](row), []).append(row)
-    return [
-        Group(
-            key,
-            len(rows),
-            {
-                status: sum(status in (row.status, *(entry.status for entry in row.entries.values())) for row in rows)
-                for status in (Status.FAILED, Status.NOT_APPLICABLE, Status.PENDING)
-            },
-            {name: summarise([row.entries[name] for row in rows]) for name in run.columns},
-        )
-        for key, rows in groups.items()
-    ]
+    return [_group(run, by, key, rows) for key, rows in groups.items()]
+
+
+def _group(run: Run, by: str, key: str, rows: list[Row]) -> Group:
+    # An image alone has no value of a distribution metric.
+    points = [] if by == "image" else list(dict.fromkeys(row.point for row in rows))
+    entries = {
+        name: [row.entries[name] for row in rows]
+        if name in run.cell_columns
+        else [run.point_entries[point][name] for point in points]
+        for name in run.columns
+    }
+    without = {
+        status: sum(status in (row.status, *(entry.status for entry in row.entries.values())) for row in rows)
+        for status in (Status.FAILED, Status.NOT_APPLICABLE, Status.PENDING)
+    }
+    return Group(key, len(rows), without, {name: summarise(found) for name, found in entries.items()})
 
 
 def find_column(run: Run, name: str) -> str:
@@ -102,7 +107,7 @@ def sort_rows(run: Run, by: str | None) -> list[Row]:
     if by is None:
         return run.rows
     if find_column(run, by) in run.columns:
-        return sorted(run.rows, key=lambda row: _rank(row.entries[by].value, run.columns[by]))
+        return sorted(run.rows, key=lambda row: _rank(_value(run, row, by), run.columns[by]))
     return sorted(run.rows, key=lambda row: str(getattr(row, by)))
 
 
@@ -128,6 +133,11 @@ def format_value(value: float | None, column: Column) -> str:
     if math.isinf(value):
         return "∞" if value > 0 else "-∞"
     return f"{value:.{column.digits}f}"
+
+
+def _value(run: Run, row: Row, column: str) -> float | None:
+    entry = row.entries[column] if column in row.entries else run.point_entries[row.point][column]
+    return entry.value
 
 
 def _rank(value: float | None, column: Column) -> tuple[bool, float]:

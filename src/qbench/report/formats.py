@@ -114,13 +114,16 @@ def _typeset(run: Run, by: str | None, sort: str | None, *, latex: bool) -> tupl
         return strong % text if finest is not None and value == finest else text
 
     arrows = {Direction.HIGHER: r" $\uparrow$" if latex else " ↑", Direction.LOWER: r" $\downarrow$" if latex else " ↓"}
-    names = [escape(name) + arrows[column.direction] for name, column in run.columns.items()]
+    names = [
+        escape(name) + arrows[column.direction]
+        for name, column in (run.cell_columns if by is None else run.columns).items()
+    ]
     body = []
     if by is None:
         finest = {
             (image.name, name): best([row.entries[name].value for row in run.rows if row.image == image.name], column)
             for image in run.plan.images
-            for name, column in run.columns.items()
+            for name, column in run.cell_columns.items()
         }
         for row in sort_rows(run, sort):
             cells = [

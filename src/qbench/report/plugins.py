@@ -13,7 +13,7 @@ from rich.text import Text
 from qbench.codec import Codec
 from qbench.errors import PluginError, did_you_mean
 from qbench.home import dataset_home
-from qbench.metric import Metric, column_id
+from qbench.metric import MetricDeclaration, column_id
 from qbench.registry import Registry, parameter_rows
 
 
@@ -79,7 +79,7 @@ def _print_class(console: Console, kind: str, cls: Any, plugin: str) -> None:
             f"runs on {cls.runs_on}",
         ]
         console.print(Text(", ".join(trait for trait in traits if trait)))
-    if issubclass(cls, (Codec, Metric)):
+    if issubclass(cls, (Codec, MetricDeclaration)):
         libraries = ", ".join(f"{name} {version}" for name, version in cls.libraries().items())
         if libraries:
             console.print(Text(f"libraries: {libraries}"))
@@ -91,7 +91,7 @@ def _print_class(console: Console, kind: str, cls: Any, plugin: str) -> None:
             console.print(table)
         else:
             console.print(Text("no parameters"))
-    if issubclass(cls, Metric):
+    if issubclass(cls, MetricDeclaration):
         console.print(Text(f"scope: {cls.scope.value}"))
         table = _table("column", "better", "range", "unit", "what it is")
         for column in cls.columns:

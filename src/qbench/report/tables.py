@@ -53,7 +53,7 @@ def cells_table(run: Run, sort: str | None, width: int) -> RenderableType:
         _Field("operating point", [_point_text(row) for row in rows], "left"),
     ]
     fields = []
-    for name, column in run.columns.items():
+    for name, column in run.cell_columns.items():
         finest = {
             image.name: best([row.entries[name].value for row in rows if row.image == image.name], column)
             for image in run.plan.images
@@ -144,6 +144,10 @@ def failures_text(run: Run, most: int = 10) -> Text:
         for name, entry in row.entries.items():
             if entry.status is Status.NOT_APPLICABLE:
                 reasons[name, entry.reason] = reasons.get((name, entry.reason), 0) + 1
+    for point, found in run.point_entries.items():
+        for name, entry in found.items():
+            if entry.status in (Status.NOT_APPLICABLE, Status.SKIPPED):
+                reasons[name, f"{point}: {entry.reason}"] = 1
     for (name, reason), count in reasons.items():
         text.append("n/a", "yellow")
         text.append(f"     {name} ({count}×): {reason}\n")

@@ -7,6 +7,7 @@
         provenance.json     versions, machine, settings of the latest session (all of them are in the journal)
         journal.jsonl       the records
         bitstreams/jpeg/quality=40/face.jpg
+        features/...        of distribution metrics, until they are finished
         reconstructions/jpeg/quality=40/face.png
         lock                held by the process that executes the run
 """
@@ -16,9 +17,11 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import io
 import json
 import os
 import re
+import shutil
 import socket
 import tempfile
 from collections.abc import Iterator
@@ -27,6 +30,8 @@ from pathlib import Path
 from typing import Any
 
 import filelock
+import numpy as np
+import numpy.typing as npt
 
 from qbench.codec import Pixels
 from qbench.errors import RunLockedError, StoreError
@@ -78,6 +83,13 @@ class RunFolder:
     def reconstruction_path(self, point: OperatingPoint, image: str) -> Path:
         """Where a cell's reconstruction is kept, a PNG."""
         return self._cell_path("reconstructions", point, image, "png")
+
+    def features_path(self, metric: str, point: OperatingPoint | None, image: str) -> Path:
+        """Where a distribution metric's features of a reconstruction (or of the original) wait to be finished."""
+        kind = f"features/{_slug(metric)}"
+        if point is None:
+            return self.path / kind / "originals" / f"{_slug(image)}.npy"
+        return self._cell_path(f"{kind}/points", point, image, "npy")
 
     def _cell_path(self, kind: str, point: OperatingPoint, image: str, extension: str) -> Path:
         swept = point.id.partition(":")[2] or "default"
@@ -163,6 +175,28 @@ class RunFolder:
             pixels, level=1, strategy=imagecodecs.PNG.STRATEGY.RLE, filter=imagecodecs.PNG.FILTER.PAETH
         )
         self.write_file(self.reconstruction_path(point, image), bytes(png))
+
+    def write_features(self, path: Path, features: npt.NDArray[np.float32]) -> None:
+        """Keep features in NumPy's own format."""
+        buffer = io.BytesIO()
+        np.save(buffer, features, allow_pickle=False)
+        self.write_file(path, buffer.getvalue())
+
+    def remove_features(self) -> None:
+        """Remove all features."""
+        shutil.rmtree(self.path / "features", ignore_errors=True)
+
+    def read_features(self, path: Path) -> npt.NDArray[np.float32]:
+        """Read features back.
+
+        Raises:
+            StoreError: they are gone or damaged.
+        """
+        try:
+            features: npt.NDArray[np.float32] = np.load(path, allow_pickle=False)
+        except (OSError, ValueError) as error:
+            raise StoreError(f"{path}: can't read the features: {error}; delete it and run the same command") from error
+        return features
 
     def write_file(self, path: Path, data: bytes) -> None:
         """Write a file whole or not at all.

@@ -55,6 +55,16 @@ class RunState:
             return None
         return record
 
+    def point_score(self, plan: Plan, metric: PlannedMetric, point: OperatingPoint) -> ScoreRecord | None:
+        """Return a distribution metric's record of an operating point, None while it has none that fits its cells."""
+        record = self._scores.get(("", point.id, metric.label))
+        return record if record is not None and record.key == self.point_score_key(plan, metric, point) else None
+
+    def point_score_key(self, plan: Plan, metric: PlannedMetric, point: OperatingPoint) -> str:
+        """Return the content key of a distribution metric on the present cells of an operating point."""
+        cells = [self.cell(image, point) for image in plan.images]
+        return plan.point_score_key(metric, [str(cell and cell.reconstruction_sha256) for cell in cells])
+
 
 def score_key(plan: Plan, metric: PlannedMetric, image: PlannedImage, cell: CellRecord) -> str:
     """Return the content key of a metric on a coded cell."""

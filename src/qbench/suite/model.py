@@ -34,6 +34,7 @@ class Keep(Parameters):
 
     bitstreams: bool = Field(True, description="keep every cell's bitstream")
     reconstructions: bool = Field(True, description="keep every reconstruction as PNG")
+    features: bool = Field(False, description="keep the features that distribution metrics were computed from")
 
 
 class TimingOptions(Parameters):
