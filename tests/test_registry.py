@@ -46,7 +46,7 @@ def test_our_own_plugins_are_found_like_a_strangers():
 def test_unknown_names_get_the_nearest_and_the_known():
     made = registry(toys=toys)
     with pytest.raises(
-        PluginError, match=r"unknown codec `shfit`; did you mean `shift`\? \(known: misbehave, noisy, shift\)"
+        PluginError, match=r"unknown codec `shfit`; did you mean `shift`\? \(known: chatty, misbehave, noisy, shift\)"
     ):
         made.codecs["shfit"]
 

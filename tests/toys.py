@@ -15,6 +15,7 @@ from pydantic import Field
 
 import qbench
 from qbench import (
+    Artifact,
     BitstreamError,
     Candidates,
     Codec,
@@ -33,7 +34,7 @@ class ShiftParameters(Parameters):
     bits: int = Field(0, ge=0, le=7, description="low bits dropped")
     seconds: float = Field(0.0, ge=0, description="time that encoding takes")
     log: str = Field("", description="file that gets a line per encoding")
-    fail_on: int = Field(-1, description="width of the images to fail on")
+    fail_on: int = Field(-1, ge=-2, description="width of the images to fail on")
 
 
 class Shift(Codec):
@@ -111,6 +112,21 @@ class Misbehave(Codec):
         if how == "decode-raises":
             raise BitstreamError("can't read what I wrote")
         return np.zeros((height, width, 3), np.uint8)
+
+
+class Chatty(Shift):
+    """Leaves something to look at; its name tries to leave the folder."""
+
+    name = "chatty"
+
+    def encode(self, image):
+        self.seen = image.shape
+        return super().encode(image)
+
+    def artifacts(self):
+        if self.parameters.fail_on == -2:
+            return ["not an artifact"]
+        return [Artifact("../../shape.txt", repr(self.seen).encode(), "the shape of the image")]
 
 
 class Noisy(Codec):
@@ -242,7 +258,7 @@ class Oddity(Metric):
 
 @hookimpl
 def qbench_register_codecs(register):
-    for codec in (Shift, Misbehave, Noisy):
+    for codec in (Shift, Misbehave, Noisy, Chatty):
         register(codec)
 
 

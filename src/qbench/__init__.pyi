@@ -1,5 +1,5 @@
 from .api import load_run, plan_suite, run, score
-from .codec import Codec, Context, NoParameters, Parameters, Pixels
+from .codec import Artifact, Codec, Context, NoParameters, Parameters, Pixels
 from .dataset import Dataset, FetchProgress
 from .errors import (
     BitstreamError,
@@ -23,6 +23,7 @@ from .results import Run
 __version__: str
 
 __all__ = [
+    "Artifact",
     "BitstreamError",
     "Candidates",
     "CellRecord",

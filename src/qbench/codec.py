@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -53,6 +54,21 @@ class Context:
         digest = hashlib.sha256(repr((self.seed, pixels.shape)).encode())
         digest.update(np.ascontiguousarray(pixels).data)
         return np.random.default_rng(int.from_bytes(digest.digest(), "big"))
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """Something that a person wants to see beside a cell's result: a loss curve, a picture of the latent.
+
+    Attributes:
+        name: a file name whose ending says what it is: ``"loss.csv"``, ``"latent.png"``.
+        data: the file's contents.
+        summary: one line on what it shows.
+    """
+
+    name: str
+    data: bytes
+    summary: str = ""
 
 
 class Codec(ABC):
@@ -108,6 +124,13 @@ class Codec(ABC):
         Raises:
             BitstreamError: the bytes are truncated, damaged or foreign. Check sizes before allocating.
         """
+
+    def artifacts(self) -> Sequence[Artifact]:
+        """Return what the latest :meth:`encode` of this instance left to look at; nothing, unless overridden.
+
+        Not part of the bitstream, and not timed. Kept in the run folder, but not in the cache across runs.
+        """
+        return ()
 
     @classmethod
     def libraries(cls) -> dict[str, str]:

@@ -82,6 +82,13 @@ class PlanRecord(_Row):
     plan: dict[str, Any]
 
 
+class ArtifactNote(_Row):
+    """A file that a codec left to look at, in the run folder under ``artifacts``."""
+
+    name: str
+    summary: str = ""
+
+
 class CellRecord(_Row):
     """One image coded at one operating point, or the reason why not."""
 
@@ -94,6 +101,7 @@ class CellRecord(_Row):
     bitstream_sha256: str | None = None
     reconstruction_sha256: str | None = None
     timing: Timing | None = None
+    artifacts: tuple[ArtifactNote, ...] = ()
     reason: str = ""
     failure: Failure | None = None
     session: str

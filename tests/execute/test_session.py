@@ -165,6 +165,20 @@ def test_a_codec_that_can_not_be_made_fails_its_cells(suite, registry):
     assert done.failures[0].message == "no instance for you"
 
 
+def test_what_a_codec_leaves_to_look_at_is_kept(suite, registry):
+    suite["codecs"] = {"chatty": None}
+    done = run(suite, registry, cache=True)
+    cell = done.rows[0].cell
+    assert [(note.name, note.summary) for note in cell.artifacts] == [("../../shape.txt", "the shape of the image")]
+    path = done.folder.artifact_path(done.plan.points[0], "p0", cell.artifacts[0].name)
+    assert path.read_text() == "(48, 64, 3)"
+    assert done.path.resolve() / "artifacts" in path.resolve().parents
+    cached = run(suite, registry, output="second", cache=True)
+    assert cached.rows[0].cell.artifacts == ()  # the cache does not keep them, and says so
+    suite["codecs"] = {"chatty": {"fail_on": -2}}
+    assert "no qbench.Artifact" in run(suite, registry, output="bad").failures[0].message
+
+
 def test_a_codec_may_be_not_applicable(suite, registry):
     suite["codecs"]["misbehave"] = {"how": "not-applicable"}
     row = run(suite, registry).rows[3]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import toys
 
-from qbench.testing import check_codec, check_metric
+from qbench.testing import check_codec, check_distribution_metric, check_metric
 from qbench.testing import test_images as images_of_the_kit
 
 
@@ -89,6 +89,28 @@ def test_a_metric_in_the_wrong_direction_is_found():
 
     with pytest.raises(AssertionError, match="prefers a distorted image"):
         check_metric(Backwards)
+
+
+def test_a_good_distribution_metric_passes():
+    check_distribution_metric(toys.MeanShift)
+
+
+@pytest.mark.parametrize(
+    ("how", "message"), [("float64", "float64, not float32"), ("too-few", "1 results for 2 pictures")]
+)
+def test_a_distribution_metrics_broken_promises_are_found(how, message):
+    with pytest.raises(AssertionError, match=message):
+        check_distribution_metric(toys.MeanShift, parameters={"how": how})
+
+
+def test_a_distribution_metric_in_the_wrong_direction_is_found():
+    class Backwards(toys.MeanShift):
+        def finish(self, originals, reconstructions):
+            scores = super().finish(originals, reconstructions)
+            return {**scores, "mean-shift": 1000 - scores["mean-shift"]}
+
+    with pytest.raises(AssertionError, match="prefers distorted pictures"):
+        check_distribution_metric(Backwards)
 
 
 def test_the_pictures_are_the_same_every_time():

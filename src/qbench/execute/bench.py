@@ -17,7 +17,7 @@ from qbench.execute.scoring import Outcome, batches, feature_batches, original_f
 from qbench.image import ImageSource, Picture, pixels_digest
 from qbench.metric import Candidates, DistributionMetric, Metric, MetricDeclaration, Reference
 from qbench.plan import OperatingPoint, Plan, PlannedImage, PlannedMetric
-from qbench.records import CellRecord, Failure, ScoreRecord
+from qbench.records import ArtifactNote, CellRecord, Failure, ScoreRecord
 from qbench.registry import Registry
 from qbench.store import RunFolder, now, score_key
 
@@ -122,6 +122,8 @@ class Bench:
         self._folder.write_file(self._folder.bitstream_path(cell.point, name), made.bitstream)
         if self._plan.keep["reconstructions"]:
             self._folder.write_reconstruction(cell.point, name, made.reconstruction)
+        for artifact in made.artifacts:
+            self._folder.write_file(self._folder.artifact_path(cell.point, name, artifact.name), artifact.data)
         record = self._cell_record(
             work,
             cell,
@@ -130,6 +132,7 @@ class Bench:
             bitstream_sha256=made.bitstream_sha256,
             reconstruction_sha256=made.reconstruction_sha256,
             timing=made.timing,
+            artifacts=[ArtifactNote(name=artifact.name, summary=artifact.summary) for artifact in made.artifacts],
         )
         return record, made.reconstruction
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from qbench.codec import Codec, Pixels
+from qbench.codec import Artifact, Codec, Pixels
 from qbench.execute.device import synchronise
 from qbench.image import pixels_digest
 from qbench.records import Timing
@@ -42,6 +42,7 @@ class Coded:
     reconstruction: Pixels
     reconstruction_sha256: str
     timing: Timing
+    artifacts: tuple[Artifact, ...] = ()
 
 
 class PointCoder:
@@ -64,6 +65,9 @@ class PointCoder:
         warm_up, self._cold = self._cold, False
         encoder = self._encoder
         bitstream, encode, repeats, warmed = self._timed(lambda: encoder.encode(pixels), warm_up, _check_bitstream)
+        artifacts = tuple(encoder.artifacts())
+        if not all(isinstance(artifact, Artifact) for artifact in artifacts):
+            raise ContractError("artifacts returned something that is no qbench.Artifact")
         reconstruction, decode, _, _ = self._timed(
             lambda: self._decoder.decode(bitstream), warm_up, lambda value: _check_pixels(value, pixels)
         )
@@ -84,6 +88,7 @@ class PointCoder:
             reconstruction,
             pixels_digest(reconstruction),
             timing,
+            artifacts,
         )
 
     def decode(self, bitstream: bytes, like: Pixels) -> Pixels:

@@ -207,7 +207,8 @@ class Session:
         if found is None:
             return None
         record, bitstream = found
-        record = record.model_copy(update={"image": image.name, "point": point.id, "cached": True})
+        update = {"image": image.name, "point": point.id, "cached": True, "artifacts": ()}
+        record = record.model_copy(update=update)
         self._folder.write_file(self._folder.bitstream_path(point, image.name), bitstream)
         self._append_cached(record, state, journal)
         return record

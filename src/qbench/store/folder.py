@@ -7,6 +7,7 @@
         provenance.json     versions, machine, settings of the latest session (all of them are in the journal)
         journal.jsonl       the records
         bitstreams/jpeg/quality=40/face.jpg
+        artifacts/...       what codecs left to look at, per operating point and image
         features/...        of distribution metrics, until they are finished
         reconstructions/jpeg/quality=40/face.png
         lock                held by the process that executes the run
@@ -84,6 +85,10 @@ class RunFolder:
         """Where a cell's reconstruction is kept, a PNG."""
         return self._cell_path("reconstructions", point, image, "png")
 
+    def artifact_path(self, point: OperatingPoint, image: str, name: str) -> Path:
+        """Where a file that a codec left to look at is kept."""
+        return self._point_path("artifacts", point) / _slug(image) / _slug(name)
+
     def features_path(self, metric: str, point: OperatingPoint | None, image: str) -> Path:
         """Where a distribution metric's features of a reconstruction (or of the original) wait to be finished."""
         kind = f"features/{_slug(metric)}"
@@ -92,8 +97,11 @@ class RunFolder:
         return self._cell_path(f"{kind}/points", point, image, "npy")
 
     def _cell_path(self, kind: str, point: OperatingPoint, image: str, extension: str) -> Path:
+        return self._point_path(kind, point) / f"{_slug(image)}.{_slug(extension)}"
+
+    def _point_path(self, kind: str, point: OperatingPoint) -> Path:
         swept = point.id.partition(":")[2] or "default"
-        return self.path / kind / _slug(point.label) / _slug(swept) / f"{_slug(image)}.{_slug(extension)}"
+        return self.path / kind / _slug(point.label) / _slug(swept)
 
     def read_reconstruction(self, point: OperatingPoint, image: str) -> Pixels | None:
         """Return a kept reconstruction, None if there is none or its file is damaged."""

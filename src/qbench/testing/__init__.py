@@ -15,6 +15,6 @@ Each check raises AssertionError and says which promise was broken, on which inp
 
 from qbench.testing.codecs import check_codec
 from qbench.testing.images import test_images
-from qbench.testing.metrics import check_metric
+from qbench.testing.metrics import check_distribution_metric, check_metric
 
-__all__ = ["check_codec", "check_metric", "test_images"]
+__all__ = ["check_codec", "check_distribution_metric", "check_metric", "test_images"]

@@ -10,7 +10,7 @@ import numpy as np
 
 from qbench.codec import Context, Pixels
 from qbench.errors import NotApplicable
-from qbench.metric import Candidates, Direction, Metric, Reference, Scope
+from qbench.metric import Candidates, Direction, DistributionMetric, Metric, MetricDeclaration, Reference, Scope
 from qbench.testing.images import test_images
 
 TOLERANCE = 1e-5
@@ -54,6 +54,51 @@ def check_metric(
     assert scored, "the metric was not applicable to any image"
 
 
+def check_distribution_metric(
+    cls: type[DistributionMetric],
+    *,
+    parameters: Mapping[str, Any] | None = None,
+    images: Sequence[Pixels] | None = None,
+) -> None:
+    """Check that a distribution metric keeps its contract.
+
+    Features are float32 of shape n×d with one d for all pictures, and don't depend on the batch; scores have every
+    declared column, in range; the originals themselves score no worse than noisy ones.
+
+    Args:
+        images: at least as many pictures as the metric needs; eight variations of one by default.
+
+    Raises:
+        AssertionError: which promise was broken.
+    """
+    metric = cls(cls.Parameters.model_validate(dict(parameters or {})), Context())
+    originals = list(images) if images is not None else [np.roll(_images()["waves"], 13 * n, axis=1) for n in range(8)]
+    distorted = [_distorted(image)[0] for image in originals]
+
+    def features(pictures: Sequence[Pixels]) -> list[Any]:
+        made = []
+        for original, picture in zip(originals, pictures, strict=True):
+            pair = Candidates(Reference("image", original), [picture, original], [1, 1])
+            both = metric.features(pair)
+            assert len(both) == 2, f"features returned {len(both)} results for 2 pictures"
+            alone = metric.features(Candidates(pair.reference, [picture], [1]))[0]
+            assert both[0].dtype == np.float32, f"features are {both[0].dtype}, not float32"
+            assert both[0].ndim == 2, f"features have {both[0].ndim} dimensions, not samples × features"
+            assert np.allclose(both[0], alone, rtol=1e-3, atol=1e-4), "features depend on the rest of the batch"
+            made.append(alone)
+        assert len({array.shape[1] for array in made}) == 1, "pictures have different numbers of features"
+        return made
+
+    reference = features(originals)
+    same, worse = metric.finish(reference, reference), metric.finish(reference, features(distorted))
+    for result in (same, worse):
+        _check_result(cls, "all pictures", result, result)
+    column = cls.columns[0]
+    own, other = float(same[column.name]), float(worse[column.name])
+    ordered = own >= other if column.direction is Direction.HIGHER else own <= other
+    assert ordered, f"{column.name} prefers distorted pictures ({other}) to the originals themselves ({own})"
+
+
 def _images() -> dict[str, Pixels]:
     rows, columns = np.mgrid[0:200, 0:260]
     waves = 128 + 80 * np.sin(rows / 7) * np.cos(columns / 11)
@@ -69,7 +114,7 @@ def _distorted(image: Pixels) -> list[Pixels]:
     return [noisy, flat]
 
 
-def _check_result(cls: type[Metric], name: str, result: Any, alone: Any) -> None:
+def _check_result(cls: type[MetricDeclaration], name: str, result: Any, alone: Any) -> None:
     if isinstance(result, NotApplicable):
         assert isinstance(alone, NotApplicable), f"{name}: not applicable in a batch, but applicable alone"
         return
