@@ -201,6 +201,11 @@ def test_too_many_operating_points_are_refused_before_they_are_made(registry):
     assert "at most 10000 are accepted" in problems(text, registry)[0]
 
 
+def test_duplicate_labels_are_refused_with_both_places(registry):
+    text = GOOD.replace("  best: {codec: jpeg, quality: 95}", "  jpeg: {quality: 95}")
+    assert problems(text, registry) == ["s.yaml:7:3: codecs.jpeg: given twice; the first is at s.yaml:4:3"]
+
+
 def test_yaml_anchors_can_be_used(registry):
     text = GOOD.replace("jpeg:\n", "jpeg: &base\n", 1).replace("{codec: jpeg, quality: 95}", "{<<: *base, codec: jpeg}")
     assert len(load(text, registry).points) == 9

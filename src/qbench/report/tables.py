@@ -85,7 +85,10 @@ def groups_table(run: Run, by: str, sort: str | None, width: int) -> RenderableT
             fields.append(
                 _Field(heading, [Text(str(number), MARKS[status][1] if number else "dim") for number in numbers])
             )
-    return _blocks(f"Mean ± standard deviation by {keys[0].heading}", keys, fields, width, [])
+    # Operating points stand together by codec.
+    labels = [group.key.partition(":")[0] if by == "point" else "" for group in groups]
+    sections = [index for index in range(1, len(groups)) if labels[index] != labels[index - 1] and sort is None]
+    return _blocks(f"Mean ± standard deviation by {keys[0].heading}", keys, fields, width, sections)
 
 
 def timings_table(run: Run, width: int) -> RenderableType:
