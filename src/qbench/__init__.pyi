@@ -17,6 +17,7 @@ from .hookspecs import hookimpl
 from .image import ImageFile, ImageSource, Picture, read_image
 from .metric import Candidates, Column, Direction, DistributionMetric, Metric, Reference, Scope, Scores
 from .plan import Plan
+from .recipe import Recipe, TrainingStep
 from .records import CellRecord, ScoreRecord
 from .results import Run
 
@@ -48,6 +49,7 @@ __all__ = [
     "Plan",
     "PluginError",
     "QbenchError",
+    "Recipe",
     "Reference",
     "Run",
     "RunLockedError",
@@ -56,6 +58,7 @@ __all__ = [
     "Scores",
     "StoreError",
     "SuiteError",
+    "TrainingStep",
     "hookimpl",
     "load_run",
     "plan_suite",

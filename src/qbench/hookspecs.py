@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from qbench.dataset import Dataset
     from qbench.metric import MetricDeclaration
     from qbench.plan import Plan
+    from qbench.recipe import Recipe
     from qbench.records import CellRecord
     from qbench.results import Run
 
@@ -52,6 +53,11 @@ def qbench_register_metrics(register: Callable[[type[MetricDeclaration]], None])
 @hookspec
 def qbench_register_datasets(register: Callable[[type[Dataset]], None]) -> None:
     """Offer named image sets: call ``register(MyDataset)`` with a subclass of :class:`qbench.Dataset` for each."""
+
+
+@hookspec
+def qbench_register_recipes(register: Callable[[type[Recipe]], None]) -> None:
+    """Offer trainings: call ``register(MyRecipe)`` with a subclass of :class:`qbench.Recipe` for ``qbench train``."""
 
 
 @hookspec

@@ -24,8 +24,9 @@ from qbench.codec import Codec
 from qbench.dataset import Dataset
 from qbench.errors import PluginError, did_you_mean
 from qbench.metric import MetricDeclaration
+from qbench.recipe import Recipe
 
-T = TypeVar("T", bound="type[Codec] | type[MetricDeclaration] | type[Dataset]")
+T = TypeVar("T", bound="type[Codec] | type[MetricDeclaration] | type[Dataset] | type[Recipe]")
 
 RESERVED_PARAMETERS = {"codec", "metric", "target"}
 """Keys that suites use beside a codec's or metric's own parameters."""
@@ -108,7 +109,7 @@ class Catalogue(Mapping[str, T], Generic[T]):
             columns = getattr(cls, "columns", ())
             if not columns or columns[0].name != cls.name:
                 return "its first column must have the metric's own name"
-        if issubclass(cls, (Codec, MetricDeclaration)):
+        if issubclass(cls, (Codec, MetricDeclaration, Recipe)):
             taken = RESERVED_PARAMETERS & set(cls.Parameters.model_fields)
             if taken:
                 return f"parameter name {', '.join(sorted(taken))} is reserved for suites"
@@ -153,13 +154,14 @@ class Catalogue(Mapping[str, T], Generic[T]):
 
 
 class Registry:
-    """The catalogues of codecs, metrics and datasets, and the hooks that observe a run."""
+    """The catalogues of codecs, metrics, datasets and recipes, and the hooks that observe a run."""
 
     def __init__(self) -> None:
         self.plugins: list[PluginInfo] = []
         self.codecs: Catalogue[type[Codec]] = Catalogue("codec", Codec, self.plugins)
         self.metrics: Catalogue[type[MetricDeclaration]] = Catalogue("metric", MetricDeclaration, self.plugins)
         self.datasets: Catalogue[type[Dataset]] = Catalogue("dataset", Dataset, self.plugins)
+        self.recipes: Catalogue[type[Recipe]] = Catalogue("recipe", Recipe, self.plugins)
         self._manager = pluggy.PluginManager(hookspecs.PROJECT)
         self._manager.add_hookspecs(hookspecs)
 
@@ -197,6 +199,7 @@ class Registry:
             ("qbench_register_codecs", self.codecs),
             ("qbench_register_metrics", self.metrics),
             ("qbench_register_datasets", self.datasets),
+            ("qbench_register_recipes", self.recipes),
         ):
             self._call_registering(plugin, info, hook, catalogue)
         return info

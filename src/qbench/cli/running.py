@@ -133,7 +133,11 @@ def plan_command(
 class _Watch:
     stop: Stop
     on_event: Callable[[Event], None]
-    interrupted: bool = False
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether the user asked to stop."""
+        return self.stop.reason == "interrupted"
 
 
 @contextlib.contextmanager
@@ -141,28 +145,38 @@ def _watched() -> Iterator[_Watch]:
     """Show progress, and let the first Ctrl-C end the work in good order."""
     from rich.console import Console
 
-    from qbench.execute import Notice, Stop
+    from qbench.execute import Notice
     from qbench.report.progress import RunDisplay
 
     # OpenMP's threads otherwise spin while they wait, on cores that a codec could use: a tenth of the time on two
     # cores. It must be set before torch is loaded, and only a program that owns its process may do so.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    with RunDisplay(Console(stderr=True)) as display:
-        watch = _Watch(Stop(), display.on_event)
+    with (
+        RunDisplay(Console(stderr=True)) as display,
+        interruptible(lambda text: display.on_event(Notice(text))) as stop,
+    ):
+        yield _Watch(stop, display.on_event)
 
-        def interrupt(number: int, frame: object) -> None:
-            if watch.interrupted:
-                os._exit(INTERRUPTED)  # a second time: at once; the journal is whole at every instant
-            watch.interrupted = True
-            watch.stop.set()
-            display.on_event(Notice("stopping after what is in flight; press Ctrl-C again to stop at once"))
 
-        previous = [(number, signal.signal(number, interrupt)) for number in (signal.SIGINT, signal.SIGTERM)]
-        try:
-            yield watch
-        finally:
-            for number, handler in previous:
-                signal.signal(number, handler)
+@contextlib.contextmanager
+def interruptible(say: Callable[[str], None]) -> Iterator[Stop]:
+    """Yield a Stop that the first Ctrl-C (or SIGTERM) sets; the second ends the process at once."""
+    from qbench.execute import Stop
+
+    stop = Stop()
+
+    def interrupt(number: int, frame: object) -> None:
+        if stop.reason:
+            os._exit(INTERRUPTED)  # what is on disk is whole at every instant
+        stop.set("interrupted")
+        say("stopping after what is in flight; press Ctrl-C again to stop at once")
+
+    previous = [(number, signal.signal(number, interrupt)) for number in (signal.SIGINT, signal.SIGTERM)]
+    try:
+        yield stop
+    finally:
+        for number, handler in previous:
+            signal.signal(number, handler)
 
 
 def _finish(run: Run, quiet: bool, interrupted: bool) -> None:

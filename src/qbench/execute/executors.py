@@ -30,9 +30,11 @@ class Stop:
     def __init__(self) -> None:
         self._event = threading.Event()
         self._shared: list[Any] = []
+        self.reason = ""
 
-    def set(self) -> None:
-        """Ask."""
+    def set(self, reason: str = "") -> None:
+        """Ask; ``reason`` is remembered."""
+        self.reason = self.reason or reason
         self._event.set()
         for event in self._shared:
             event.set()

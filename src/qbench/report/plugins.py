@@ -40,7 +40,7 @@ def print_offer(console: Console, registry: Registry, name: str) -> None:
         PluginError: nothing of that name.
     """
     found = False
-    for catalogue in (registry.codecs, registry.metrics, registry.datasets):
+    for catalogue in (registry.codecs, registry.metrics, registry.datasets, registry.recipes):
         if name in catalogue:
             found = True
             offer: Any = catalogue.offer(name)
@@ -53,7 +53,13 @@ def print_offer(console: Console, registry: Registry, name: str) -> None:
         if not info.ok:
             console.print(Text(f"  broken: {info.problem}", "bold red"))
     if not found and not plugins:
-        known = [*registry.codecs, *registry.metrics, *registry.datasets, *(info.name for info in registry.plugins)]
+        known = [
+            *registry.codecs,
+            *registry.metrics,
+            *registry.datasets,
+            *registry.recipes,
+            *(info.name for info in registry.plugins),
+        ]
         raise PluginError(f"nothing is called `{name}`{did_you_mean(name, known)} (known: {', '.join(known)})")
 
 
@@ -79,10 +85,10 @@ def _print_class(console: Console, kind: str, cls: Any, plugin: str) -> None:
             f"runs on {cls.runs_on}",
         ]
         console.print(Text(", ".join(trait for trait in traits if trait)))
-    if issubclass(cls, (Codec, MetricDeclaration)):
+    if issubclass(cls, (Codec, MetricDeclaration)) and cls.libraries():
         libraries = ", ".join(f"{name} {version}" for name, version in cls.libraries().items())
-        if libraries:
-            console.print(Text(f"libraries: {libraries}"))
+        console.print(Text(f"libraries: {libraries}"))
+    if hasattr(cls, "Parameters"):
         rows = parameter_rows(cls.Parameters)
         if rows:
             table = _table("parameter", "accepts", "default", "what it is")

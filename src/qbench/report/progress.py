@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from qbench import execute
+from qbench.recipe import TrainingStep
 from qbench.records import CellRecord
 
 LOG_EVERY_SECONDS = 10.0
@@ -103,3 +104,54 @@ class RunDisplay:
         eta = f", about {left:.0f} s left" if left else ""
         done = f"{cells.completed:.0f}/{cells.total:.0f} cells coded, {jobs.completed:.0f}/{jobs.total:.0f} scores"
         self._console.print(done + failed + eta, highlight=False)
+
+
+class TrainingDisplay:
+    """Shows a training: a bar with loss and time left on a terminal, a line now and then elsewhere."""
+
+    def __init__(self, console: Console, name: str) -> None:
+        self._console = console
+        self._progress = Progress(
+            TextColumn("[bold]{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.completed}/{task.total}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[now]}", style="dim"),
+            console=console,
+            disable=not console.is_terminal,
+            transient=True,
+        )
+        self._task = self._progress.add_task(name, total=None, now="")
+        self._loss: float | None = None
+        self._logged = time.monotonic()
+
+    def __enter__(self) -> TrainingDisplay:
+        """Start."""
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop."""
+        self._progress.stop()
+
+    def say(self, text: str) -> None:
+        """Show a line."""
+        self._console.print(text, markup=False, highlight=False)
+
+    def on_step(self, step: TrainingStep) -> None:
+        """Show one step; the loss is a moving average over about a hundred of them."""
+        if step.milestone:
+            values = ", ".join(f"{name} {value:.4g}" for name, value in step.values.items() if name != "epoch")
+            self.say(f"epoch {step.epoch}, step {step.done} of {step.total}: loss {self._loss or 0:.3f}, {values}")
+            return
+        loss = step.values.get("loss", 0.0)
+        self._loss = loss if self._loss is None else 0.99 * self._loss + 0.01 * loss
+        now = f"epoch {step.epoch}, loss {self._loss:.3f}"
+        self._progress.update(self._task, total=step.total, completed=step.done, now=now)
+        if not self._console.is_terminal and time.monotonic() - self._logged > 6 * LOG_EVERY_SECONDS:
+            self._logged = time.monotonic()
+            self.say(f"step {step.done} of {step.total}, {now}")

@@ -1,6 +1,6 @@
 """The suite room: reading, validating and describing suites. It runs nothing."""
 
-from qbench.suite.load import load_metrics, load_suite
+from qbench.suite.load import load_metrics, load_settings, load_suite
 from qbench.suite.model import ImagesEntry, Keep, MetricSpec, PointSpec, Settings, Suite, TimingOptions
 
 __all__ = [
@@ -12,5 +12,6 @@ __all__ = [
     "Suite",
     "TimingOptions",
     "load_metrics",
+    "load_settings",
     "load_suite",
 ]

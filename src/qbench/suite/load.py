@@ -6,7 +6,7 @@ import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel
@@ -21,6 +21,7 @@ from qbench.suite.model import ImagesEntry, MetricSpec, PointSpec, Settings, Sui
 LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_+-]*")
 PROFILES = ("bundled", "hub")
 MAX_POINTS = 10_000
+M = TypeVar("M", bound=BaseModel)
 SECTIONS = ("images", "codecs", "metrics", "profiles")
 
 
@@ -68,6 +69,26 @@ def load_metrics(metrics: Sequence[Any], registry: Registry, name: str = "--metr
     """
     document = yaml_document.parse(yaml.safe_dump({"metrics": list(metrics)}), name)
     return _Loader(document, registry).load_metrics()
+
+
+def load_settings(model: type[M], settings: Sequence[str]) -> M:
+    """Validate ``name=value`` settings of a parameter model, as ``--set`` gives them.
+
+    Raises:
+        SuiteError: with every problem found.
+    """
+    document = Document({}, "--set")
+    findings = Findings(document)
+    for setting in settings:
+        name, equals, text = setting.partition("=")
+        if not equals:
+            raise SuiteError([Problem(f"--set {setting}", "", "write name=value, for example epochs=10")])
+        where = f"--set {setting}"
+        document.replace((name.strip(),), yaml_document.parse_value(text, where), where)
+    made = findings.validate(model, document.data, ())
+    findings.raise_if_any()
+    assert made is not None  # or there would have been a finding
+    return made
 
 
 class _Loader:

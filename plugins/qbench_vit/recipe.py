@@ -1,0 +1,254 @@
+"""``qbench train vit``: the bundled vision transformer, trained on Tiny-ImageNet."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from pydantic import Field
+
+from qbench import Parameters, QbenchError, Recipe, TrainingStep
+from qbench_vit.network import Shape, build
+from qbench_vit.tiny_imagenet import Pictures, TinyImageNet, load
+
+if TYPE_CHECKING:
+    import torch
+
+STATE = "state.pt"
+EVERY_SECONDS = 300.0
+"""The state is saved this often within an epoch, and after each."""
+
+
+class VitParameters(Parameters):
+    """Settings of the training; the defaults made the bundled weights."""
+
+    epochs: int = Field(30, ge=1, description="passes over the training pictures")
+    batch: int = Field(256, ge=8, description="pictures a step")
+    rate: float = Field(1e-3, gt=0, description="learning rate at its peak, of AdamW")
+    decay: float = Field(0.05, ge=0, description="weight decay")
+    warmup: float = Field(1.0, ge=0, description="epochs in which the rate rises")
+    smoothing: float = Field(0.1, ge=0, lt=1, description="label smoothing")
+    mixing: float = Field(0.5, ge=0, le=1, description="share of batches with CutMix or Mixup")
+    magnitude: int = Field(5, ge=0, le=30, description="RandAugment's magnitude; 0 leaves it out")
+    drop_path: float = Field(0.05, ge=0, lt=1, description="stochastic depth at the last block")
+    average: float = Field(0.999, ge=0, lt=1, description="decay of the weights' moving average")
+    width: int = Field(192, ge=32, description="of the transformer; a multiple of heads")
+    depth: int = Field(7, ge=1, description="blocks")
+    heads: int = Field(3, ge=1, description="attention heads")
+
+
+class VitRecipe(Recipe):
+    """A small vision transformer on the 200 labels of Tiny-ImageNet.
+
+    AdamW with a cosine schedule, bf16 autocast, RandAugment, CutMix and Mixup, label smoothing, stochastic depth, and
+    a moving average of the weights, which is what is kept: in half precision, with top-1 and top-5 of the validation
+    pictures beside it.
+    """
+
+    name = "vit"
+    summary = "the bundled vision transformer, on Tiny-ImageNet"
+    Parameters: ClassVar = VitParameters
+
+    def train(
+        self, data: Path, work: Path, report: Callable[[TrainingStep], None], stopping: Callable[[], bool]
+    ) -> Path | None:
+        """Train, or go on; see :mod:`qbench_vit.tiny_imagenet` for the form of ``data``."""
+        pictures = load(data, work)
+        trainer = _Trainer(self.parameters, self.context.seed, self.context.device, pictures, work)
+        trainer.resume()
+        if not trainer.run(report, stopping):
+            return None
+        return trainer.finish()
+
+
+class _Trainer:
+    def __init__(self, settings: VitParameters, seed: int, device: str, data: TinyImageNet, work: Path) -> None:
+        import torch
+        from timm.utils.model_ema import ModelEmaV3
+
+        torch.manual_seed(seed)
+        self._settings = settings
+        self._seed = seed
+        self._device = device
+        self._data = data
+        self._work = work
+        self._shape = Shape(
+            data.train.pixels.shape[1], settings.width, settings.depth, settings.heads, len(data.identifiers)
+        )
+        self._network = build(self._shape, drop_path=settings.drop_path).to(device)
+        self._average = ModelEmaV3(self._network, decay=settings.average, use_warmup=True)
+        decayed = [weight for weight in self._network.parameters() if weight.ndim > 1]
+        others = [weight for weight in self._network.parameters() if weight.ndim <= 1]
+        groups = [{"params": decayed, "weight_decay": settings.decay}, {"params": others, "weight_decay": 0.0}]
+        self._optimiser = torch.optim.AdamW(groups, lr=settings.rate, betas=(0.9, 0.999))
+        self._steps = len(data.train.labels) // settings.batch
+        if self._steps == 0:
+            raise QbenchError(f"{len(data.train.labels)} training pictures are fewer than a batch of {settings.batch}")
+        self._done = 0
+        self._seconds = 0.0
+        self._log: list[dict[str, float]] = []
+
+    @property
+    def _total(self) -> int:
+        return self._steps * self._settings.epochs
+
+    def resume(self) -> None:
+        """Take up the state that an earlier session saved."""
+        import torch
+
+        path = self._work / STATE
+        if not path.is_file():
+            return
+        state = torch.load(path, map_location=self._device, weights_only=True)
+        if state["settings"] != self._identity():
+            raise QbenchError(f"{path}: is of a training with other settings or data; choose another work folder")
+        self._network.load_state_dict(state["network"])
+        self._average.load_state_dict(state["average"])
+        self._optimiser.load_state_dict(state["optimiser"])
+        torch.set_rng_state(state["random"].cpu())
+        if self._network_on_gpu():
+            torch.cuda.set_rng_state(state["random_gpu"].cpu(), self._device)
+        self._done, self._seconds, self._log = state["done"], state["seconds"], state["log"]
+
+    def run(self, report: Callable[[TrainingStep], None], stopping: Callable[[], bool]) -> bool:
+        """Train to the end; False if it was asked to stop before."""
+        began = saved = time.monotonic()
+        while self._done < self._total:
+            epoch, first = divmod(self._done, self._steps)
+            order = np.random.default_rng((self._seed, epoch)).permutation(len(self._data.train.labels))
+            for step in range(first, self._steps):
+                chosen = np.sort(order[step * self._settings.batch : (step + 1) * self._settings.batch])
+                loss = self._step(chosen)
+                self._done += 1
+                report(TrainingStep(self._done, self._total, epoch + 1, {"loss": loss}))
+                now = time.monotonic()
+                if stopping() or now - saved > EVERY_SECONDS:
+                    self._seconds += now - began
+                    began = saved = now
+                    self._save()
+                if stopping():
+                    return False
+            result = {"epoch": float(epoch + 1), **self.validate()}
+            self._log.append(result)
+            now = time.monotonic()
+            self._seconds += now - began
+            began = saved = now
+            self._save()
+            report(TrainingStep(self._done, self._total, epoch + 1, result, milestone=True))
+        return True
+
+    def _step(self, chosen: Any) -> float:
+        import torch
+        from torch.nn import functional
+
+        from qbench_vit.augment import augment
+
+        pixels, labels = self._batch(self._data.train, chosen)
+        count = self._shape.labels
+        pictures, targets = augment(
+            pixels, labels, count, magnitude=self._settings.magnitude, mixing=self._settings.mixing
+        )
+        for group in self._optimiser.param_groups:
+            group["lr"] = self._rate()
+        self._network.train()
+        with torch.autocast(self._device.partition(":")[0], dtype=torch.bfloat16):
+            logits = self._network(pictures)
+        loss = functional.cross_entropy(logits.float(), targets, label_smoothing=self._settings.smoothing)
+        if not torch.isfinite(loss):
+            raise QbenchError(f"the loss is {float(loss)} at step {self._done + 1}; try a lower rate")
+        self._optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self._network.parameters(), 1.0)
+        self._optimiser.step()
+        self._average.update(self._network, step=self._done)
+        return float(loss.detach())
+
+    def validate(self) -> dict[str, float]:
+        """Return top-1 and top-5 of the averaged weights on the validation pictures."""
+        import torch
+
+        self._average.eval()
+        top = {1: 0, 5: 0}
+        total = len(self._data.validation.labels)
+        with torch.inference_mode():
+            for start in range(0, total, 500):
+                pixels, labels = self._batch(self._data.validation, slice(start, start + 500))
+                with torch.autocast(self._device.partition(":")[0], dtype=torch.bfloat16):
+                    logits = self._average(pixels.float() / 127.5 - 1)
+                best = logits.float().topk(min(5, self._shape.labels), dim=1).indices
+                for count in top:
+                    top[count] += int((best[:, :count] == labels[:, None]).any(dim=1).sum())
+        return {f"top{count}": hits / total for count, hits in top.items()}
+
+    def finish(self) -> Path:
+        """Write the averaged weights in half precision, and beside them what a model card needs."""
+        import torch
+        from safetensors.torch import save_file
+
+        path = self._work / "vit.safetensors"
+        state = self._average.module.state_dict()
+        tensors = {
+            name: (tensor.half() if tensor.is_floating_point() else tensor).contiguous().cpu()
+            for name, tensor in state.items()
+        }
+        save_file(tensors, path, {"shape": json.dumps(asdict(self._shape))})
+        card = {
+            "shape": asdict(self._shape),
+            "settings": self._settings.model_dump(),
+            "seed": self._seed,
+            "device": self._device,
+            "torch": torch.__version__,
+            "hours": round(self._seconds / 3600, 2),
+            "log": self._log,
+            "identifiers": self._data.identifiers,
+            "names": self._data.names,
+        }
+        path.with_suffix(".json").write_text(json.dumps(card, indent=1), encoding="utf-8")
+        return path
+
+    def _batch(self, part: Pictures, chosen: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        import torch
+
+        pixels = torch.from_numpy(np.ascontiguousarray(part.pixels[chosen])).permute(0, 3, 1, 2)
+        return pixels.to(self._device), torch.from_numpy(part.labels[chosen]).to(self._device)
+
+    def _rate(self) -> float:
+        """Linear warm-up, then half a cosine down to a hundredth."""
+        warm = self._settings.warmup * self._steps
+        if self._done < warm:
+            return self._settings.rate * (self._done + 1) / warm
+        progress = (self._done - warm) / max(1.0, self._total - warm)
+        return self._settings.rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * progress)))
+
+    def _network_on_gpu(self) -> bool:
+        return self._device != "cpu"
+
+    def _identity(self) -> dict[str, Any]:
+        pictures = [len(self._data.train.labels), len(self._data.validation.labels), len(self._data.identifiers)]
+        return {"parameters": self._settings.model_dump(), "seed": self._seed, "pictures": pictures}
+
+    def _save(self) -> None:
+        import torch
+
+        temporary = self._work / (STATE + ".part")
+        torch.save(
+            {
+                "settings": self._identity(),
+                "network": self._network.state_dict(),
+                "average": self._average.state_dict(),
+                "optimiser": self._optimiser.state_dict(),
+                "random": torch.get_rng_state(),
+                "random_gpu": torch.cuda.get_rng_state(self._device) if self._network_on_gpu() else None,
+                "done": self._done,
+                "seconds": self._seconds,
+                "log": self._log,
+            },
+            temporary,
+        )
+        temporary.replace(self._work / STATE)

@@ -1,0 +1,47 @@
+"""The command that trains: train."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from qbench.cli.running import INTERRUPTED, Device
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the command."""
+    app.command("train")(train_command)
+
+
+def train_command(
+    name: Annotated[str, typer.Argument(help="Name of the recipe: vit.", show_default=False)],
+    data: Annotated[Path, typer.Option(help="Folder with the training data.", show_default=False)],
+    work: Annotated[Path, typer.Option(help="Folder for state and results; goes on with what is there.")],
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A setting of the recipe. Repeatable.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed.", min=0)] = 0,
+    device: Device = "auto",
+) -> None:
+    """Train a model that qbench ships, or go on with a training that was interrupted."""
+    from rich.console import Console
+
+    from qbench.cli.running import interruptible
+    from qbench.codec import Context
+    from qbench.execute.device import resolve_device
+    from qbench.registry import default_registry
+    from qbench.report.progress import TrainingDisplay
+    from qbench.suite import load_settings
+
+    cls = default_registry().recipes[name]
+    parameters = load_settings(cls.Parameters, overrides or ())
+    recipe = cls(parameters, Context(resolve_device(device), seed))
+    console = Console(stderr=True)
+    with TrainingDisplay(console, name) as display, interruptible(display.say) as stop:
+        trained = recipe.train(data, work, display.on_step, stop.is_set)
+    if trained is None:
+        console.print("stopped; the same command goes on", highlight=False)
+        raise typer.Exit(INTERRUPTED)
+    typer.echo(f"weights: {trained}")
