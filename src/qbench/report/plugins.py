@@ -75,7 +75,7 @@ def print_datasets(console: Console, registry: Registry) -> None:
 
 def _print_class(console: Console, kind: str, cls: Any, plugin: str) -> None:
     console.print(Text.assemble((cls.name, "bold"), f"  {kind} of plugin {plugin}"))
-    console.print(Text(inspect.cleandoc(cls.__doc__ or cls.summary).replace("``", "`")))
+    console.print(Text(_paragraphs(cls.__doc__ or cls.summary)))
     if getattr(cls, "reference", ""):
         console.print(Text(f"reference: {cls.reference}"))
     if issubclass(cls, Codec):
@@ -111,6 +111,12 @@ def _print_class(console: Console, kind: str, cls: Any, plugin: str) -> None:
                 column.summary or cls.summary,
             )
         console.print(table)
+
+
+def _paragraphs(docstring: str) -> str:
+    """Return a docstring with its lines joined to paragraphs, for the terminal to break."""
+    paragraphs = inspect.cleandoc(docstring).replace("``", "`").split("\n\n")
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
 
 
 def _table(*headings: str) -> Table:
