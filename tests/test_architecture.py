@@ -13,7 +13,19 @@ PLUGINS = REPOSITORY / "plugins"
 
 # Rooms in the order in which data flows: a module may import from its own room and from those before it.
 ROOMS = {
-    "types": ["errors", "codec", "metric", "image", "dataset", "hookspecs", "home", "recipe", "registry", "records"],
+    "types": [
+        "errors",
+        "codec",
+        "metric",
+        "image",
+        "dataset",
+        "hookspecs",
+        "home",
+        "models",
+        "recipe",
+        "registry",
+        "records",
+    ],
     "suite": ["suite"],
     "plan": ["plan"],
     "store": ["store"],

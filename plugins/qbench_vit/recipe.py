@@ -215,7 +215,7 @@ class _Trainer:
     def _batch(self, part: Pictures, chosen: Any) -> tuple[torch.Tensor, torch.Tensor]:
         import torch
 
-        pixels = torch.from_numpy(np.ascontiguousarray(part.pixels[chosen])).permute(0, 3, 1, 2)
+        pixels = torch.from_numpy(np.array(part.pixels[chosen])).permute(0, 3, 1, 2)
         return pixels.to(self._device), torch.from_numpy(part.labels[chosen]).to(self._device)
 
     def _rate(self) -> float:

@@ -6,6 +6,7 @@ from .errors import (
     DatasetError,
     DeviceError,
     ImageError,
+    ModelError,
     NotApplicable,
     PluginError,
     QbenchError,
@@ -16,6 +17,7 @@ from .errors import (
 from .hookspecs import hookimpl
 from .image import ImageFile, ImageSource, Picture, read_image
 from .metric import Candidates, Column, Direction, DistributionMetric, Metric, Reference, Scope, Scores
+from .models import Weights, find_weights
 from .plan import Plan
 from .recipe import Recipe, TrainingStep
 from .records import CellRecord, ScoreRecord
@@ -41,6 +43,7 @@ __all__ = [
     "ImageFile",
     "ImageSource",
     "Metric",
+    "ModelError",
     "NoParameters",
     "NotApplicable",
     "Parameters",
@@ -59,6 +62,8 @@ __all__ = [
     "StoreError",
     "SuiteError",
     "TrainingStep",
+    "Weights",
+    "find_weights",
     "hookimpl",
     "load_run",
     "plan_suite",

@@ -45,6 +45,10 @@ class DatasetError(QbenchError):
     """A named dataset that is not there yet, could not be fetched, or is not what it should be."""
 
 
+class ModelError(QbenchError):
+    """Weights that are not there, can't be fetched, or are not what they should be."""
+
+
 class PluginError(QbenchError):
     """A plugin that is missing, broken, or clashes with another."""
 

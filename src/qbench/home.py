@@ -19,6 +19,11 @@ def dataset_home(name: str) -> Path:
     return home() / "datasets" / name
 
 
+def model_home(name: str) -> Path:
+    """Return the folder that a model's weights are kept in."""
+    return home() / "models" / name
+
+
 def cache_home() -> Path:
     """Return the folder of the content-addressed cache."""
     return home() / "cache"

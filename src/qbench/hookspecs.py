@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from qbench.codec import Codec
     from qbench.dataset import Dataset
     from qbench.metric import MetricDeclaration
+    from qbench.models.weights import Weights
     from qbench.plan import Plan
     from qbench.recipe import Recipe
     from qbench.records import CellRecord
@@ -53,6 +54,11 @@ def qbench_register_metrics(register: Callable[[type[MetricDeclaration]], None])
 @hookspec
 def qbench_register_datasets(register: Callable[[type[Dataset]], None]) -> None:
     """Offer named image sets: call ``register(MyDataset)`` with a subclass of :class:`qbench.Dataset` for each."""
+
+
+@hookspec
+def qbench_register_models(register: Callable[[Weights], None]) -> None:
+    """Offer models' weights: call ``register(Weights(...))`` with a :class:`qbench.Weights` for each."""
 
 
 @hookspec

@@ -24,9 +24,10 @@ from qbench.codec import Codec
 from qbench.dataset import Dataset
 from qbench.errors import PluginError, did_you_mean
 from qbench.metric import MetricDeclaration
+from qbench.models.weights import Weights
 from qbench.recipe import Recipe
 
-T = TypeVar("T", bound="type[Codec] | type[MetricDeclaration] | type[Dataset] | type[Recipe]")
+T = TypeVar("T", bound="type[Codec] | type[MetricDeclaration] | type[Dataset] | type[Recipe] | Weights")
 
 RESERVED_PARAMETERS = {"codec", "metric", "target"}
 """Keys that suites use beside a codec's or metric's own parameters."""
@@ -63,7 +64,7 @@ class PluginInfo:
 
 @dataclass(frozen=True)
 class Offer(Generic[T]):
-    """A class that a plugin registered."""
+    """A class that a plugin registered, or a model's weights."""
 
     cls: T
     plugin: PluginInfo
@@ -96,6 +97,8 @@ class Catalogue(Mapping[str, T], Generic[T]):
                 offer.plugin.problem = f"{self.kind} `{cls.name}` is registered by both {owners}"
 
     def _form_problem(self, cls: Any) -> str:
+        if self._base is Weights:
+            return cls.problem() if isinstance(cls, Weights) else "must be a qbench.Weights"
         if not (inspect.isclass(cls) and issubclass(cls, self._base)):
             bases = "Metric or qbench.DistributionMetric" if self._base is MetricDeclaration else self._base.__name__
             return f"must be a subclass of qbench.{bases}"
@@ -154,13 +157,14 @@ class Catalogue(Mapping[str, T], Generic[T]):
 
 
 class Registry:
-    """The catalogues of codecs, metrics, datasets and recipes, and the hooks that observe a run."""
+    """The catalogues of codecs, metrics, datasets, models and recipes, and the hooks that observe a run."""
 
     def __init__(self) -> None:
         self.plugins: list[PluginInfo] = []
         self.codecs: Catalogue[type[Codec]] = Catalogue("codec", Codec, self.plugins)
         self.metrics: Catalogue[type[MetricDeclaration]] = Catalogue("metric", MetricDeclaration, self.plugins)
         self.datasets: Catalogue[type[Dataset]] = Catalogue("dataset", Dataset, self.plugins)
+        self.models: Catalogue[Weights] = Catalogue("model", Weights, self.plugins)
         self.recipes: Catalogue[type[Recipe]] = Catalogue("recipe", Recipe, self.plugins)
         self._manager = pluggy.PluginManager(hookspecs.PROJECT)
         self._manager.add_hookspecs(hookspecs)
@@ -199,6 +203,7 @@ class Registry:
             ("qbench_register_codecs", self.codecs),
             ("qbench_register_metrics", self.metrics),
             ("qbench_register_datasets", self.datasets),
+            ("qbench_register_models", self.models),
             ("qbench_register_recipes", self.recipes),
         ):
             self._call_registering(plugin, info, hook, catalogue)

@@ -14,6 +14,7 @@ from qbench.codec import Codec
 from qbench.errors import PluginError, did_you_mean
 from qbench.home import dataset_home
 from qbench.metric import MetricDeclaration, column_id
+from qbench.models.resolve import local_path
 from qbench.registry import Registry, parameter_rows
 
 
@@ -124,3 +125,16 @@ def _table(*headings: str) -> Table:
     for heading in headings:
         table.add_column(heading, overflow="fold")
     return table
+
+
+def print_models(console: Console, registry: Registry) -> None:
+    """List weights, and whether they are here."""
+    table = _table("model", "profile", "size", "licence", "what", "here")
+    for name, weights in registry.models.items():
+        here = local_path(weights).is_file()
+        state = Text("yes", "green") if here else Text(f"no: qbench models pull {name}", "yellow")
+        size = f"{weights.size / 1e6:.1f} MB"
+        table.add_row(name, weights.profile, size, weights.licence, weights.summary, state)
+    console.print(table)
+    if not len(registry.models):
+        console.print("no plugin registers any model")

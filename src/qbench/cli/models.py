@@ -1,0 +1,85 @@
+"""Commands on weights: models list, pull, verify, path."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Annotated
+
+import typer
+
+models_app = typer.Typer(help="List models' weights; fetch, verify and find them.", invoke_without_command=True)
+
+Name = Annotated[str, typer.Argument(help="Name of the model.", show_default=False)]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands."""
+    app.add_typer(models_app, name="models")
+
+
+@models_app.callback()
+def models_command(context: typer.Context) -> None:
+    """List the weights that plugins register."""
+    if context.invoked_subcommand is None:
+        list_command()
+
+
+@models_app.command("list")
+def list_command() -> None:
+    """List the weights that plugins register."""
+    from rich.console import Console
+
+    from qbench.registry import default_registry
+    from qbench.report.plugins import print_models
+
+    print_models(Console(), default_registry())
+
+
+@models_app.command("pull")
+def pull_command(name: Name) -> None:
+    """Fetch a model's weights, or take up a download that broke off; verified before it counts."""
+    from qbench.models import pull
+    from qbench.registry import default_registry
+
+    weights = default_registry().models[name]
+    with _bar(name) as progress:
+        path = pull(weights, progress)
+    typer.echo(path)
+
+
+@models_app.command("verify")
+def verify_command(
+    name: Annotated[str | None, typer.Argument(help="Name of the model; all that are here without.")] = None,
+) -> None:
+    """Compare a file's SHA-256 with the registered one."""
+    from qbench.models import verify
+    from qbench.models.resolve import local_path
+    from qbench.registry import default_registry
+
+    models = default_registry().models
+    chosen = [models[name]] if name is not None else [found for found in models.values() if local_path(found).is_file()]
+    for weights in chosen:
+        with _bar(weights.name) as progress:
+            path = verify(weights, progress)
+        typer.echo(f"{weights.name}: as registered, {path}")
+
+
+@models_app.command("path")
+def path_command(name: Name) -> None:
+    """Print where a model's weights are."""
+    from qbench.models import find_weights
+    from qbench.registry import default_registry
+
+    typer.echo(find_weights(default_registry().models[name]))
+
+
+@contextlib.contextmanager
+def _bar(name: str) -> Iterator[Callable[[int, int], None]]:
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+    columns = (TextColumn(name), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(name, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -1,0 +1,220 @@
+"""Weights: found, fetched, resumed, verified, and refused."""
+
+from __future__ import annotations
+
+import hashlib
+import http.server
+import threading
+from collections import namedtuple
+from dataclasses import replace
+
+import pytest
+
+from qbench import ModelError, Weights, find_weights
+from qbench.errors import PluginError
+from qbench.models import pull, verify
+from qbench.models.resolve import local_path
+from qbench.registry import PluginInfo, Registry
+
+CONTENT = bytes(range(256)) * 20_000  # about 5 MB
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+
+
+class Server(http.server.BaseHTTPRequestHandler):
+    """Serves one file, with ranges; breaks off or lies as told."""
+
+    content = CONTENT
+    break_after: int | None = None
+    ranges = True
+    asked: list = []  # noqa: RUF012
+
+    def do_GET(self):
+        cls = type(self)
+        asked = self.headers.get("Range")
+        cls.asked.append(asked)
+        if self.path != "/model.safetensors":
+            self.send_error(404)
+            return
+        start = int(asked.removeprefix("bytes=").rstrip("-")) if asked and cls.ranges else 0
+        body = cls.content[start:]
+        self.send_response(206 if start else 200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body[: cls.break_after] if cls.break_after else body)
+
+    def log_message(self, *arguments):
+        pass
+
+
+@pytest.fixture
+def server():
+    class Fresh(Server):
+        asked: list = []  # noqa: RUF012
+
+    made = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Fresh)
+    threading.Thread(target=made.serve_forever, daemon=True).start()
+    Fresh.address = f"http://127.0.0.1:{made.server_port}"
+    yield Fresh
+    made.shutdown()
+    made.server_close()
+
+
+@pytest.fixture
+def weights(server):
+    source = f"{server.address}/model.safetensors"
+    return Weights("toy-vit", "a toy", source, SHA256, len(CONTENT), "CC0-1.0", "made by a test")
+
+
+def test_weights_that_are_not_here_name_the_command_and_the_way_without(weights):
+    with pytest.raises(
+        ModelError, match=r"`toy-vit` \(5 MB, CC0-1\.0\) are not here; fetch them with: qbench models pull toy-vit"
+    ):
+        find_weights(weights)
+    with pytest.raises(ModelError, match="Profile `bundled` needs no download"):
+        find_weights(weights)
+    with pytest.raises(ModelError, match="qbench models pull toy-vit"):
+        verify(weights)
+
+
+def test_fetched_once_verified_and_found(weights, server, home):
+    told = []
+    path = pull(weights, lambda done, total: told.append((done, total)))
+    assert path.read_bytes() == CONTENT
+    assert path.is_relative_to(home)
+    assert told[-1] == (len(CONTENT), len(CONTENT))
+    assert find_weights(weights) == path
+    assert pull(weights) == path
+    assert server.asked == [None]  # the second pull asked nobody
+
+
+def test_a_download_that_broke_off_is_taken_up_again(weights, server):
+    server.break_after = 2_000_000
+    with pytest.raises(ModelError, match="What came is kept; the same command goes on"):
+        pull(weights)
+    kept = local_path(weights).with_suffix(".part").stat().st_size
+    assert kept > 0
+    assert not local_path(weights).exists()
+    server.break_after = None
+    assert pull(weights).read_bytes() == CONTENT
+    assert server.asked == [None, f"bytes={kept}-"]
+
+
+def test_a_server_that_does_not_resume_is_read_from_the_beginning(weights, server):
+    partial = local_path(weights).with_suffix(".part")
+    partial.parent.mkdir(parents=True)
+    partial.write_bytes(b"x" * 1000)
+    server.ranges = False
+    assert pull(weights).read_bytes() == CONTENT
+
+
+def test_another_file_than_was_published_is_thrown_away(weights, server):
+    server.content = CONTENT[:-1] + b"!"
+    with pytest.raises(ModelError, match=r"gave a file with SHA-256 .*as published; it was thrown away"):
+        pull(weights)
+    assert list(local_path(weights).parent.iterdir()) == []
+
+
+def test_a_part_of_something_else_is_noticed_and_the_next_try_is_clean(weights, server):
+    partial = local_path(weights).with_suffix(".part")
+    partial.parent.mkdir(parents=True)
+    partial.write_bytes(b"x" * 1000)
+    with pytest.raises(ModelError, match="thrown away"):
+        pull(weights)
+    assert pull(weights).read_bytes() == CONTENT
+
+
+def test_a_file_that_changed_since_is_noticed(weights):
+    path = pull(weights)
+    path.write_bytes(CONTENT[:-1] + b"!")
+    with pytest.raises(ModelError, match=r"damaged: SHA-256 .*fetch it again: qbench models pull toy-vit"):
+        find_weights(weights)
+    path.write_bytes(CONTENT[:1000])
+    with pytest.raises(ModelError, match=f"damaged: 1000 bytes, not {len(CONTENT)}"):
+        find_weights(weights)
+    assert pull(weights).read_bytes() == CONTENT
+    assert find_weights(weights) == path
+
+
+def test_no_network_and_a_wrong_address_are_said(weights, server):
+    with pytest.raises(ModelError, match="can't fetch http://127.0.0.1:9/x: .*refused"):  # noqa: RUF043
+        pull(replace(weights, source="http://127.0.0.1:9/x"))
+    with pytest.raises(ModelError, match=r"HTTP Error 404|Not Found"):
+        pull(replace(weights, source=f"{server.address}/other"))
+
+
+@pytest.mark.parametrize("variable", ["HF_HUB_OFFLINE", "QBENCH_OFFLINE"])
+def test_offline_means_offline(weights, server, monkeypatch, variable):
+    monkeypatch.setenv(variable, "1")
+    with pytest.raises(ModelError, match="forbids fetching"):
+        pull(weights)
+    assert server.asked == []
+    monkeypatch.setenv(variable, "0")
+    assert pull(weights).is_file()
+
+
+def test_no_room_is_said_before_anything_is_fetched(weights, server, monkeypatch):
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr("shutil.disk_usage", lambda path: usage(10**9, 10**9, 10**6))
+    with pytest.raises(ModelError, match=r"need 55 MB in .*, where 1 MB are free; make room, or set QBENCH_HOME"):
+        pull(weights)
+    assert server.asked == []
+
+
+def test_weights_in_a_package_need_no_fetching(tmp_path, monkeypatch):
+    package = tmp_path / "toy_package"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "w.safetensors").write_bytes(CONTENT)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    weights = Weights("shipped", "a toy", "package:toy_package/w.safetensors", SHA256, len(CONTENT), "CC0-1.0", "test")
+    assert weights.profile == "bundled"
+    assert find_weights(weights) == verify(weights) == pull(weights) == package / "w.safetensors"
+    (package / "w.safetensors").write_bytes(b"!" + CONTENT[1:])
+    with pytest.raises(ModelError, match=r"damaged.*reinstall"):
+        verify(weights)
+    (package / "w.safetensors").unlink()
+    with pytest.raises(ModelError, match="missing from the installation"):
+        find_weights(weights)
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"name": "Bad Name"}, "its name must be"),
+        ({"sha256": "abc"}, "its sha256 must be 64 hexadecimal digits"),
+        ({"size": 0}, "its size must be in bytes"),
+        ({"source": "/somewhere/model.pt"}, "its source must be package:module/path or an https address"),
+    ],
+)
+def test_declarations_that_can_not_be_used_are_refused(weights, change, problem):
+    registry = Registry()
+    info = PluginInfo("p", "p", "1")
+    registry.plugins.append(info)
+    with pytest.raises(PluginError, match=problem):
+        registry.models.add(replace(weights, **change), info)
+    registry.models.add(weights, info)
+    assert registry.models["toy-vit"] is weights
+    with pytest.raises(PluginError, match=r"unknown model `toy-vti`; did you mean `toy-vit`\?"):
+        registry.models["toy-vti"]
+
+
+def test_the_command_line(qbench_command, weights, server, toy_site, environment, tmp_path):
+    site = tmp_path / "models_site"
+    information = site / "toymodels-1.0.dist-info"
+    information.mkdir(parents=True)
+    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: toymodels\nVersion: 1.0\n")
+    (information / "entry_points.txt").write_text("[qbench]\ntoymodels = toymodels\n")
+    (site / "toymodels.py").write_text(
+        "from qbench import Weights, hookimpl\n\n@hookimpl\ndef qbench_register_models(register):\n"
+        f"    register({weights!r})\n"
+    )
+    env = {**environment, "PYTHONPATH": f"{environment['PYTHONPATH']}:{site}"}
+    assert "no: qbench models pull toy-vit" in " ".join(qbench_command("models", env=env).stdout.split())
+    missing = qbench_command("models", "path", "toy-vit", env=env)
+    assert missing.returncode == 2
+    assert "qbench models pull toy-vit" in missing.stderr
+    pulled = qbench_command("models", "pull", "toy-vit", env=env)
+    assert pulled.returncode == 0, pulled.stderr
+    assert qbench_command("models", "path", "toy-vit", env=env).stdout == pulled.stdout
+    assert "toy-vit: as registered" in qbench_command("models", "verify", env=env).stdout
+    assert qbench_command("models", "pull", "toy-vti", env=env).returncode == 2
