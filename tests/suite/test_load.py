@@ -91,6 +91,14 @@ def test_overrides_replace_add_and_remove(registry):
     assert suite.overrides[0] == "codecs.jpeg.quality=[5]"
 
 
+def test_metrics_can_be_overridden_in_every_form(registry):
+    listed = load(GOOD, registry, overrides=["metrics=[bpp, {mine: {metric: ssim}}]"]).metrics
+    assert [(metric.label, metric.metric) for metric in listed] == [("bpp", "bpp"), ("mine", "ssim")]
+    assert [metric.label for metric in load(GOOD, registry, overrides=["metrics.plain="]).metrics] == ["psnr"]
+    added = load(GOOD, registry, overrides=["metrics.other.metric=mse"]).metrics
+    assert [(metric.label, metric.metric) for metric in added][-1] == ("other", "mse")
+
+
 def test_a_profile_changes_its_parts_only(registry):
     text = change(profiles={"quick": {"codecs": {"jpeg": {"quality": 30}, "png": None}, "metrics": ["bpp"]}})
     assert len(load(text, registry).points) == 6

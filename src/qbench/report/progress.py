@@ -15,23 +15,28 @@ from qbench.records import CellRecord
 LOG_EVERY_SECONDS = 10.0
 
 
+def _bars(console: Console) -> Progress:
+    """Return bars with count, time, time left and what is at hand; they show nothing where there is no terminal."""
+    return Progress(
+        TextColumn("[bold]{task.description}"),
+        BarColumn(bar_width=24),
+        TextColumn("{task.completed}/{task.total}"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[now]}", style="dim"),
+        console=console,
+        disable=not console.is_terminal,
+        transient=True,
+    )
+
+
 class RunDisplay:
     """Listens to a run's events and shows them. Use it as a context manager and pass :meth:`on_event` on."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._live = console.is_terminal
-        self._progress = Progress(
-            TextColumn("[bold]{task.description}"),
-            BarColumn(bar_width=24),
-            TextColumn("{task.completed}/{task.total}"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[now]}", style="dim"),
-            console=console,
-            transient=True,
-        )
+        self._progress = _bars(console)
         self._cells: TaskID | None = None
         self._jobs: TaskID | None = None
         self._metrics = 0
@@ -40,17 +45,15 @@ class RunDisplay:
 
     def __enter__(self) -> RunDisplay:
         """Start."""
-        if self._live:
-            self._progress.start()
+        self._progress.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Stop; a last line says where it ended."""
-        if self._live:
-            self._progress.stop()
-        elif self._cells is not None:
+        self._progress.stop()
+        if not self._console.is_terminal and self._cells is not None:
             self._log(last=True)
 
     def on_event(self, event: execute.Event) -> None:
@@ -85,7 +88,7 @@ class RunDisplay:
                 self._failures += 1
                 line = record.failure.message.splitlines()[0]
                 self._say(f"failed: {record.image} · {record.point} · {record.failure.plugin}: {line}")
-        if not self._live and time.monotonic() - self._logged > LOG_EVERY_SECONDS:
+        if not self._console.is_terminal and time.monotonic() - self._logged > LOG_EVERY_SECONDS:
             self._log()
 
     def _now(self, task: TaskID | None, text: str) -> None:
@@ -111,18 +114,7 @@ class TrainingDisplay:
 
     def __init__(self, console: Console, name: str) -> None:
         self._console = console
-        self._progress = Progress(
-            TextColumn("[bold]{task.description}"),
-            BarColumn(bar_width=24),
-            TextColumn("{task.completed}/{task.total}"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[now]}", style="dim"),
-            console=console,
-            disable=not console.is_terminal,
-            transient=True,
-        )
+        self._progress = _bars(console)
         self._task = self._progress.add_task(name, total=None, now="")
         self._loss: float | None = None
         self._logged = time.monotonic()

@@ -188,10 +188,8 @@ class _Loader:
             return
         steps = tuple(int(step) if step.isdigit() else step for step in path.strip().split("."))
         try:
-            value = yaml_document.parse_value(text, where)
-            if steps == ("metrics",) and isinstance(value, list):
-                value = {str(item): {} for item in value}
-            self._document.replace(steps, value, where)
+            self._document.replace(steps, yaml_document.parse_value(text, where), where)
+            self._name_listed_metrics(("metrics",))
         except SuiteError as error:
             self._findings.problems.extend(error.problems)
 
