@@ -87,6 +87,19 @@ def test_sixteen_bit_tiff(tmp_path):
     assert read.notes == ("16-bit converted to 8-bit",)
 
 
+@pytest.mark.parametrize("kind", ["big-endian TIFF", "PGM"])
+def test_other_sixteen_bit_grey(tmp_path, kind):
+    deep = (picture(12, 10)[..., 0].astype(np.uint16) * 257) + 100
+    path = tmp_path / ("a.tif" if kind == "big-endian TIFF" else "a.pgm")
+    if kind == "big-endian TIFF":
+        tifffile.imwrite(path, deep, byteorder=">")
+    else:
+        path.write_bytes(b"P5 12 10 65535\n" + deep.astype(">u2").tobytes())
+    read = read_image(path)
+    assert np.array_equal(read.pixels[..., 0], np.round(deep / 257).astype(np.uint8))
+    assert read.notes == ("16-bit converted to 8-bit", "grey converted to RGB")
+
+
 def test_exif_orientation_is_applied(tmp_path):
     pixels = picture(10, 6)
     exif = Image.Exif()

@@ -184,8 +184,8 @@ def _sixteen_bit(opened: Image.Image, data: bytes) -> Pixels | None:
         import imagecodecs
 
         deep = imagecodecs.png_decode(data)
-    elif opened.mode.startswith("I;16"):
-        deep = np.asarray(opened)
+    elif opened.mode.startswith("I;16") or (opened.format == "PPM" and opened.mode == "I"):
+        deep = np.asarray(opened).astype(np.uint16)  # whatever the byte order in the file was
     elif opened.format == "TIFF" and 16 in (opened.tag_v2.get(258) or ()):  # type: ignore[attr-defined]
         import tifffile
 

@@ -102,8 +102,8 @@ def test_killed_runs_go_on_and_end_the_same(files, tmp_path, environment, jobs):
     assert sorted(set(log.read_text().splitlines())) == sorted(set(once))
 
 
-@pytest.mark.parametrize("jobs", [1, 2])
-def test_ctrl_c_ends_in_good_order_and_says_how_to_go_on(files, tmp_path, environment, jobs):
+@pytest.mark.parametrize(("jobs", "number"), [(1, signal.SIGINT), (2, signal.SIGINT), (2, signal.SIGTERM)])
+def test_ctrl_c_ends_in_good_order_and_says_how_to_go_on(files, tmp_path, environment, jobs, number):
     path, _ = files
     process = subprocess.Popen(
         [
@@ -128,7 +128,7 @@ def test_ctrl_c_ends_in_good_order_and_says_how_to_go_on(files, tmp_path, enviro
     while not journal.exists() or journal.read_bytes().count(b'"kind":"cell"') < 3:
         assert process.poll() is None
         time.sleep(0.01)
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the whole group
+    os.killpg(process.pid, number)  # as terminals and batch systems do: to the whole group
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 130, output
     assert "stopping after what is in flight" in output

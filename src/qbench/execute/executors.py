@@ -312,7 +312,9 @@ def _exit_text(code: int | None) -> str:
 
 
 def _worker_main(connection: Connection, setup: Setup, stop: Any, number: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
+    # Ctrl-C, and a batch system's SIGTERM, reach the whole group; the parent decides.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     threading.Thread(target=_die_with_parent, daemon=True).start()
     limit_threads(setup.timing.threads)
     bench = Bench(setup, default_registry(), stop.is_set, number)
