@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
+
 from qbench import Candidates, Column, Direction, Metric, NotApplicable, Reference, Scores
 
 if TYPE_CHECKING:
@@ -117,7 +119,7 @@ class Ssim(Metric):
     def score(self, candidates: Candidates, prepared: Any) -> Sequence[Scores]:
         """Score a batch."""
         values = mean_similarity(prepared, candidates.tensor - CENTRE, luminance=True)
-        return [{"ssim": value} for value in values.mean(dim=1).tolist()]
+        return [{"ssim": value} for value in one_if_identical(values.mean(dim=1).tolist(), candidates)]
 
 
 class MsSsim(Metric):
@@ -159,7 +161,7 @@ class MsSsim(Metric):
                 images = halve(images)
         weights = torch.tensor(SCALE_WEIGHTS, dtype=torch.float64, device=images.device).view(-1, 1, 1)
         values = torch.prod(torch.stack(factors) ** weights, dim=0).mean(dim=1).tolist()
-        return [{"ms-ssim": value, "db": decibel(value)} for value in values]
+        return [{"ms-ssim": value, "db": decibel(value)} for value in one_if_identical(values, candidates)]
 
 
 def halve(images: torch.Tensor) -> torch.Tensor:
@@ -170,6 +172,13 @@ def halve(images: torch.Tensor) -> torch.Tensor:
     # Zero means black in the pictures' own range, which is what the reference implementations pad with.
     padded = functional.pad(images, (padding[1], padding[1], padding[0], padding[0]), value=-CENTRE)
     return functional.avg_pool2d(padded, kernel_size=2)
+
+
+def one_if_identical(values: list[float], candidates: Candidates) -> list[float]:
+    """Return the values, exactly 1 for candidates that are the original: float32 may miss it, and dB would show that."""
+    original = candidates.reference.pixels
+    pairs = zip(values, candidates.pixels, strict=True)
+    return [1.0 if np.array_equal(pixels, original) else value for value, pixels in pairs]
 
 
 def decibel(value: float) -> float:
