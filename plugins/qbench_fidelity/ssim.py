@@ -175,7 +175,7 @@ def halve(images: torch.Tensor) -> torch.Tensor:
 
 
 def one_if_identical(values: list[float], candidates: Candidates) -> list[float]:
-    """Return the values, exactly 1 for candidates that are the original: float32 may miss it, and dB would show that."""
+    """Return the values, exactly 1 for candidates that are the original: float32 may miss it, which dB would show."""
     original = candidates.reference.pixels
     pairs = zip(values, candidates.pixels, strict=True)
     return [1.0 if np.array_equal(pixels, original) else value for value, pixels in pairs]

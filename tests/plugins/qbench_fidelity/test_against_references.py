@@ -142,9 +142,9 @@ def test_rates():
 def test_identical_images():
     assert value("psnr", COFFEE, COFFEE) == math.inf  # not a cap
     assert value("mse", COFFEE, COFFEE) == 0
-    for picture in (COFFEE, skimage.data.astronaut(), COFFEE[3:330, 7:408].copy()):
-        assert value("ssim", picture, picture) == 1
-        assert ours("ms-ssim", picture, picture) == [{"ms-ssim": 1.0, "db": math.inf}]
+    for pixels in (COFFEE, skimage.data.astronaut(), COFFEE[3:330, 7:408].copy()):
+        assert value("ssim", pixels, pixels) == 1
+        assert ours("ms-ssim", pixels, pixels) == [{"ms-ssim": 1.0, "db": math.inf}]
 
 
 @pytest.mark.parametrize(
