@@ -161,7 +161,7 @@ class _Trainer:
             logits = self._network(pictures)
         loss = functional.cross_entropy(logits.float(), targets, label_smoothing=self._settings.smoothing)
         if not torch.isfinite(loss):
-            raise QbenchError(f"the loss is {float(loss)} at step {self._done + 1}; try a lower rate")
+            raise QbenchError(f"the loss is {float(loss.detach())} at step {self._done + 1}; try a lower rate")
         self._optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self._network.parameters(), 1.0)
