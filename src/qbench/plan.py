@@ -56,6 +56,11 @@ class OperatingPoint:
     deterministic: bool
     runs_on: str
 
+    @property
+    def owner(self) -> str:
+        """Whose fault a failure here is."""
+        return f"codec {self.codec}, plugin {self.plugin}"
+
 
 @dataclass(frozen=True)
 class PlannedMetric:
@@ -68,6 +73,11 @@ class PlannedMetric:
     identity: Mapping[str, Any]
     scope: str
     columns: tuple[Column, ...]
+
+    @property
+    def owner(self) -> str:
+        """Whose fault a failure here is."""
+        return f"metric {self.metric}, plugin {self.plugin}"
 
     @property
     def per_point(self) -> bool:

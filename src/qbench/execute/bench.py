@@ -107,7 +107,7 @@ class Bench:
             except StoreError:
                 raise
             except Exception as error:
-                failure = failure_of(f"codec {cell.point.codec}, plugin {cell.point.plugin}", error)
+                failure = failure_of(cell.point.owner, error)
                 record, reconstruction = self._failed(work, cell, failure), None
             if cell.coded is None or record.outcome != "coded":
                 yield Recorded((record,))
@@ -246,14 +246,6 @@ class Bench:
     def _score_record(
         self, metric: PlannedMetric, image: PlannedImage, cell: CellWork, record: CellRecord, outcome: Outcome | Failure
     ) -> ScoreRecord:
-        values = {} if isinstance(outcome, np.ndarray) else outcome
-        fields: dict[str, object] = {"outcome": "scored", "values": values}
-        if isinstance(outcome, NotApplicable):
-            fields = {"outcome": "not-applicable", "reason": outcome.reason}
-        elif isinstance(outcome, (Exception, Failure)):
-            if isinstance(outcome, Exception):
-                outcome = failure_of(f"metric {metric.metric}, plugin {metric.plugin}", outcome)
-            fields = {"outcome": "failed", "failure": outcome, "reason": outcome.message}
         return ScoreRecord.model_validate(
             {
                 "key": score_key(self._plan, metric, image, record),
@@ -262,7 +254,7 @@ class Bench:
                 "metric": metric.label,
                 "session": self._session,
                 "at": now(),
-                **fields,
+                **outcome_fields(metric, outcome),
             }
         )
 
@@ -271,6 +263,18 @@ def make_metric(planned: PlannedMetric, registry: Registry, context: Context) ->
     """Make the instance of a planned metric."""
     cls = registry.metrics[planned.metric]
     return cls(cls.Parameters.model_validate(dict(planned.parameters), strict=False), context)
+
+
+def outcome_fields(metric: PlannedMetric, outcome: Outcome | Failure) -> dict[str, object]:
+    """Return the fields of a score's record that say what became of it."""
+    if isinstance(outcome, NotApplicable):
+        return {"outcome": "not-applicable", "reason": outcome.reason}
+    if isinstance(outcome, Exception):
+        outcome = failure_of(metric.owner, outcome)
+    if isinstance(outcome, Failure):
+        return {"outcome": "failed", "failure": outcome, "reason": outcome.message}
+    # A distribution metric's features are in the run folder; their record has no values.
+    return {"outcome": "scored", "values": {} if isinstance(outcome, np.ndarray) else outcome}
 
 
 def failure_of(plugin: str, error: BaseException) -> Failure:

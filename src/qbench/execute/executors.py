@@ -132,7 +132,7 @@ class _Worker:
     connection: Connection
     work: ImageWork | None = None
     doing: CellStarted | ScoringStarted | None = None
-    recorded: set[tuple[str, ...]] = field(default_factory=set)
+    recorded: set[tuple[str, str]] = field(default_factory=set)
     coded: dict[str, CellRecord] = field(default_factory=dict)
     ready: bool = False
 
@@ -208,7 +208,6 @@ class WorkerPool:
         elif isinstance(event, Recorded):
             for record in event.records:
                 if isinstance(record, CellRecord):
-                    worker.recorded.add((record.point,))
                     worker.coded[record.point] = record
                 else:
                     worker.recorded.add((record.point, record.metric))
@@ -270,9 +269,7 @@ class WorkerPool:
             image=work.image.name,
             point=cell.point.id,
             outcome="failed",
-            failure=Failure(
-                plugin=f"codec {cell.point.codec}, plugin {cell.point.plugin}", error="WorkerDied", message=text
-            ),
+            failure=Failure(plugin=cell.point.owner, error="WorkerDied", message=text),
             reason=text,
             session=self._setup.session,
             at=now(),
@@ -286,7 +283,7 @@ class WorkerPool:
             point=record.point,
             metric=label,
             outcome="failed",
-            failure=Failure(plugin=f"metric {metric.metric}, plugin {metric.plugin}", error="WorkerDied", message=text),
+            failure=Failure(plugin=metric.owner, error="WorkerDied", message=text),
             reason=text,
             session=self._setup.session,
             at=now(),

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from qbench.codec import Context
-from qbench.errors import NotApplicable, StoreError
-from qbench.execute.bench import failure_of, make_metric
+from qbench.errors import StoreError
+from qbench.execute.bench import make_metric, outcome_fields
 from qbench.execute.events import Recorded, ScoringStarted, WorkEvent
-from qbench.execute.scoring import finish
+from qbench.execute.scoring import Outcome, finish
 from qbench.metric import DistributionMetric
 from qbench.plan import OperatingPoint, Plan, PlannedMetric
 from qbench.records import ScoreRecord
@@ -47,7 +47,7 @@ class Finisher:
             yield Recorded((self._record(planned, point, state),))
 
     def _record(self, planned: PlannedMetric, point: OperatingPoint, state: RunState) -> ScoreRecord:
-        fields: dict[str, object]
+        outcome: Outcome
         try:
             metric = make_metric(planned, self._registry, self._context)
             assert isinstance(metric, DistributionMetric)
@@ -55,14 +55,11 @@ class Finisher:
             read = self._folder.read_features
             originals = [read(self._folder.features_path(planned.label, None, name)) for name in images]
             features = [read(self._folder.features_path(planned.label, point, name)) for name in images]
-            fields = {"outcome": "scored", "values": finish(metric, originals, features)}
+            outcome = finish(metric, originals, features)
         except StoreError:
             raise
-        except NotApplicable as reason:
-            fields = {"outcome": "not-applicable", "reason": reason.reason}
-        except Exception as error:
-            failure = failure_of(f"metric {planned.metric}, plugin {planned.plugin}", error)
-            fields = {"outcome": "failed", "failure": failure, "reason": failure.message}
+        except Exception as error:  # NotApplicable included
+            outcome = error
         return ScoreRecord.model_validate(
             {
                 "key": state.point_score_key(self._plan, planned, point),
@@ -71,7 +68,7 @@ class Finisher:
                 "metric": planned.label,
                 "session": self._session,
                 "at": now(),
-                **fields,
+                **outcome_fields(planned, outcome),
             }
         )
 
