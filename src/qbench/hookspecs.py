@@ -62,6 +62,15 @@ def qbench_register_models(register: Callable[[Weights], None]) -> None:
 
 
 @hookspec
+def qbench_find_model(name: str) -> Weights | None:
+    """Describe a model out of a family too large to register one by one, or return None for names of others.
+
+    Asked for names that nobody registered, such as ``timm/resnet50.a1_in1k`` in ``qbench models pull``. Raise
+    :class:`qbench.ModelError` with the nearest names for one that the family does not have.
+    """
+
+
+@hookspec
 def qbench_register_recipes(register: Callable[[type[Recipe]], None]) -> None:
     """Offer trainings: call ``register(MyRecipe)`` with a subclass of :class:`qbench.Recipe` for ``qbench train``."""
 

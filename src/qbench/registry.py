@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 import pluggy
 from pydantic import BaseModel
@@ -22,7 +22,7 @@ from pydantic import BaseModel
 from qbench import hookspecs
 from qbench.codec import Codec
 from qbench.dataset import Dataset
-from qbench.errors import PluginError, did_you_mean
+from qbench.errors import PluginError, QbenchError, did_you_mean
 from qbench.metric import MetricDeclaration
 from qbench.models.weights import Weights
 from qbench.recipe import Recipe
@@ -85,7 +85,7 @@ class Catalogue(Mapping[str, T], Generic[T]):
         Raises:
             PluginError: not a usable subclass; the text says what is wrong with it.
         """
-        problem = self._form_problem(cls)
+        problem = self.form_problem(cls)
         if problem:
             raise PluginError(f"{self.kind} {getattr(cls, '__qualname__', repr(cls))}: {problem}")
         offers = self._offers.setdefault(cls.name, [])
@@ -96,7 +96,8 @@ class Catalogue(Mapping[str, T], Generic[T]):
             for offer in offers:
                 offer.plugin.problem = f"{self.kind} `{cls.name}` is registered by both {owners}"
 
-    def _form_problem(self, cls: Any) -> str:
+    def form_problem(self, cls: Any) -> str:
+        """Say what is wrong with the form of something to be registered; empty when it can be."""
         if self._base is Weights:
             return cls.problem() if isinstance(cls, Weights) else "must be a qbench.Weights"
         if not (inspect.isclass(cls) and issubclass(cls, self._base)):
@@ -229,6 +230,29 @@ class Registry:
     def _break(info: PluginInfo, problem: str) -> None:
         info.problem = problem
         info.trace = traceback.format_exc()
+
+    def model(self, name: str) -> Weights:
+        """Return weights by name: registered ones, or out of a family that a plugin knows.
+
+        Raises:
+            QbenchError: nobody knows the name, or the plugin that should know it fails.
+        """
+        if name not in self.models:
+            for implementation in self._manager.hook.qbench_find_model.get_hookimpls():
+                try:
+                    found = implementation.function(name)
+                    problem = "" if found is None else self.models.form_problem(found)
+                except QbenchError:
+                    raise
+                except Exception as error:
+                    raise PluginError(
+                        f"plugin {implementation.plugin_name}, qbench_find_model:\n{traceback.format_exc()}"
+                    ) from error
+                if problem:
+                    raise PluginError(f"plugin {implementation.plugin_name}, qbench_find_model: {problem}")
+                if found is not None:
+                    return cast(Weights, found)
+        return self.models[name]
 
     def observe(self, hook: str, **arguments: Any) -> list[tuple[PluginInfo, str]]:
         """Call an observing hook on every plugin; return who failed, with the traceback."""

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import http.server
+import json
 import threading
 from collections import namedtuple
 from dataclasses import replace
 
 import pytest
 
-from qbench import ModelError, Weights, find_weights
+from qbench import ModelError, Weights, find_weights, hookimpl
 from qbench.errors import PluginError
 from qbench.models import pull, verify
-from qbench.models.resolve import local_path
+from qbench.models.resolve import local_path, pinned
 from qbench.registry import PluginInfo, Registry
 
 CONTENT = bytes(range(256)) * 20_000  # about 5 MB
@@ -26,21 +27,37 @@ class Server(http.server.BaseHTTPRequestHandler):
     content = CONTENT
     break_after: int | None = None
     ranges = True
+    declares = SHA256
     asked: list = []  # noqa: RUF012
 
     def do_GET(self):
         cls = type(self)
-        asked = self.headers.get("Range")
-        cls.asked.append(asked)
-        if self.path != "/model.safetensors":
+        if self.path not in ("/model.safetensors", "/toys/tiny/resolve/main/model.safetensors"):
             self.send_error(404)
             return
+        asked = self.headers.get("Range")
+        cls.asked.append(asked)
         start = int(asked.removeprefix("bytes=").rstrip("-")) if asked and cls.ranges else 0
         body = cls.content[start:]
         self.send_response(206 if start else 200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body[: cls.break_after] if cls.break_after else body)
+
+    def do_HEAD(self):
+        """As the Hugging Face hub describes a large file."""
+        cls = type(self)
+        if self.path != "/toys/tiny/resolve/main/model.safetensors":
+            self.send_error(404)
+            return
+        cls.asked.append("HEAD")
+        self.send_response(200)
+        if cls.declares:
+            self.send_header("X-Linked-Etag", f'"{cls.declares}"')
+            self.send_header("X-Linked-Size", str(len(CONTENT)))
+        self.send_header("X-Repo-Commit", "c0ffee")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
 
     def log_message(self, *arguments):
         pass
@@ -152,6 +169,112 @@ def test_offline_means_offline(weights, server, monkeypatch, variable):
     assert pull(weights).is_file()
 
 
+@pytest.fixture
+def on_hub(server, monkeypatch):
+    """Weights on a hub, registered without a digest."""
+    monkeypatch.setenv("HF_ENDPOINT", server.address)
+    return Weights("toys/tiny", "a toy", "hf:toys/tiny/model.safetensors", "", 0, "CC0-1.0", "made by a test")
+
+
+def test_weights_without_a_digest_are_pinned_to_what_the_hub_declares(on_hub, server, home):
+    for asked in (find_weights, verify, pinned):
+        with pytest.raises(ModelError, match=r"`toys/tiny` \(CC0-1\.0\) are not here; .*qbench models pull toys/tiny"):
+            asked(on_hub)
+    path = pull(on_hub)
+    assert path.read_bytes() == CONTENT
+    assert path.is_relative_to(home / "models" / "toys" / "tiny")
+    assert find_weights(on_hub) == verify(on_hub) == path
+    assert pinned(on_hub) == replace(on_hub, sha256=SHA256, size=len(CONTENT))
+    assert json.loads((path.parent / "pin.json").read_text())["commit"] == "c0ffee"
+    assert server.asked == ["HEAD", None]
+
+
+def test_a_pin_is_kept_when_the_hub_changes_its_mind(on_hub, server):
+    path = pull(on_hub)
+    path.unlink()
+    server.content = CONTENT[:-1] + b"!"
+    server.declares = hashlib.sha256(server.content).hexdigest()
+    with pytest.raises(ModelError, match=r"not .*as published; it was thrown away"):
+        pull(on_hub)
+
+
+def test_a_file_other_than_the_hub_declares_is_thrown_away(on_hub, server):
+    server.content = CONTENT[:-1] + b"!"
+    with pytest.raises(ModelError, match="thrown away"):
+        pull(on_hub)
+    assert not list(local_path(pinned(on_hub)).parent.glob("*.safetensors"))
+
+
+def test_a_download_from_the_hub_goes_on(on_hub, server):
+    server.break_after = 2_000_000
+    with pytest.raises(ModelError, match="the same command goes on"):
+        pull(on_hub)
+    server.break_after = None
+    assert pull(on_hub).read_bytes() == CONTENT
+    assert server.asked[:2] == ["HEAD", None]
+    assert server.asked[2].startswith("bytes=")
+
+
+def test_what_the_hub_does_not_have_or_not_declare_is_said(on_hub, server, monkeypatch):
+    with pytest.raises(ModelError, match=r"the hub does not give .*404"):
+        pull(replace(on_hub, source="hf:toys/other/model.safetensors"))
+    server.declares = None
+    with pytest.raises(ModelError, match="declares no SHA-256"):
+        pull(on_hub)
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    with pytest.raises(ModelError, match=r"can't fetch hf:toys/tiny/model\.safetensors: "):
+        pull(on_hub)
+
+
+def test_a_damaged_pin_is_said(on_hub):
+    path = pull(on_hub)
+    (path.parent / "pin.json").write_text("{")
+    with pytest.raises(ModelError, match=r"pin\.json: damaged .*delete it and fetch again: qbench models pull"):
+        find_weights(on_hub)
+
+
+def test_a_file_of_the_users_own(tmp_path):
+    path = tmp_path / "own.safetensors"
+    with pytest.raises(ModelError, match=r"own\.safetensors: can't read the weights: No such file"):
+        Weights.local(path, "mine")
+    path.write_bytes(CONTENT)
+    weights = Weights.local(path, "mine", {"labels": 3})
+    assert (weights.name, weights.sha256, weights.size, weights.profile) == (
+        "own.safetensors",
+        SHA256,
+        len(CONTENT),
+        "local",
+    )
+    assert find_weights(weights) == verify(weights) == pull(weights) == path
+    path.write_bytes(b"!" + CONTENT[1:])
+    with pytest.raises(ModelError, match=r"own.safetensors: damaged: SHA-256"):
+        verify(weights)
+    path.unlink()
+    with pytest.raises(ModelError, match="missing since it was given"):
+        find_weights(weights)
+
+
+def test_models_out_of_a_family_are_found_by_the_plugin_that_knows_it(weights):
+    class Family:
+        @hookimpl
+        def qbench_find_model(self, name):
+            if name == "broken/one":
+                raise RuntimeError("oops")
+            if name == "broken/two":
+                return replace(weights, size=0)
+            return replace(weights, name=name) if name.startswith("family/") else None
+
+    registry = Registry()
+    registry.register(Family(), PluginInfo("p", "p", "1"))
+    assert registry.model("family/any").name == "family/any"
+    with pytest.raises(PluginError, match="unknown model `other`"):
+        registry.model("other")
+    with pytest.raises(PluginError, match=r"plugin p:p, qbench_find_model:\nTraceback[\s\S]*oops"):
+        registry.model("broken/one")
+    with pytest.raises(PluginError, match="its size must be in bytes"):
+        registry.model("broken/two")
+
+
 def test_no_room_is_said_before_anything_is_fetched(weights, server, monkeypatch):
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr("shutil.disk_usage", lambda path: usage(10**9, 10**9, 10**6))
@@ -183,7 +306,7 @@ def test_weights_in_a_package_need_no_fetching(tmp_path, monkeypatch):
         ({"name": "Bad Name"}, "its name must be"),
         ({"sha256": "abc"}, "its sha256 must be 64 hexadecimal digits"),
         ({"size": 0}, "its size must be in bytes"),
-        ({"source": "/somewhere/model.pt"}, "its source must be package:module/path or an https address"),
+        ({"source": "/somewhere/model.pt"}, "its source must be package:module/path, hf:owner/repository"),
     ],
 )
 def test_declarations_that_can_not_be_used_are_refused(weights, change, problem):

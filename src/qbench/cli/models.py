@@ -42,7 +42,7 @@ def pull_command(name: Name) -> None:
     from qbench.models import pull
     from qbench.registry import default_registry
 
-    weights = default_registry().models[name]
+    weights = default_registry().model(name)
     with _bar(name) as progress:
         path = pull(weights, progress)
     typer.echo(path)
@@ -54,11 +54,12 @@ def verify_command(
 ) -> None:
     """Compare a file's SHA-256 with the registered one."""
     from qbench.models import verify
-    from qbench.models.resolve import local_path
+    from qbench.models.resolve import is_here
     from qbench.registry import default_registry
 
-    models = default_registry().models
-    chosen = [models[name]] if name is not None else [found for found in models.values() if local_path(found).is_file()]
+    registry = default_registry()
+    here = [weights for weights in registry.models.values() if is_here(weights)]
+    chosen = [registry.model(name)] if name is not None else here
     for weights in chosen:
         with _bar(weights.name) as progress:
             path = verify(weights, progress)
@@ -71,7 +72,7 @@ def path_command(name: Name) -> None:
     from qbench.models import find_weights
     from qbench.registry import default_registry
 
-    typer.echo(find_weights(default_registry().models[name]))
+    typer.echo(find_weights(default_registry().model(name)))
 
 
 @contextlib.contextmanager

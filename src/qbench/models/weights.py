@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
+
+from qbench.errors import ModelError
+
+CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -13,11 +19,14 @@ class Weights:
     """A file of weights in safetensors form; nothing is ever unpickled.
 
     Attributes:
-        name: how suites and ``qbench models`` call it; lower case with hyphens, dots and underscores.
-        summary: one line.
-        source: ``package:my_plugin/weights/model.safetensors`` for a file that a package ships, or an https address.
-        sha256: of the file, hexadecimal.
-        size: of the file in bytes.
+        name: how suites and ``qbench models`` call it: letters, digits, dots, hyphens, underscores and slashes.
+        summary: one line; tables show it as the model behind a column.
+        source: ``package:my_plugin/weights/model.safetensors`` for a file that a package ships,
+            ``hf:owner/repository/model.safetensors`` for one on the Hugging Face hub, an https address,
+            or ``file:/a/path`` (see :meth:`local`).
+        sha256: of the file, hexadecimal. May be left empty for ``hf:`` sources alone: then the digest that the hub
+            declares is taken when the file is first fetched, and it is held to that ever after.
+        size: of the file in bytes; 0 where it is as little known.
         licence: what may be done with it.
         provenance: who trained it on what, and where that is written down.
         metadata: what its plugin needs to build the model: architecture, labels, preprocessing.
@@ -32,19 +41,47 @@ class Weights:
     provenance: str
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
+    @classmethod
+    def local(cls, path: Path, summary: str, metadata: Mapping[str, Any] | None = None) -> Weights:
+        """Describe a file of the user's own; reads it whole, for its digest.
+
+        Raises:
+            ModelError: it can't be read.
+        """
+        try:
+            digest, size = file_digest(path), path.stat().st_size
+        except OSError as error:
+            raise ModelError(f"{path}: can't read the weights: {error.strerror or error}") from error
+        source = f"file:{path.resolve()}"
+        return cls(path.name, summary, source, digest, size, "", f"given as {path}", dict(metadata or {}))
+
     @property
-    def profile(self) -> str:
-        """``bundled`` or ``hub``."""
-        return "bundled" if self.source.startswith("package:") else "hub"
+    def profile(self) -> Literal["bundled", "hub", "local"]:
+        """Where it comes from: shipped with a package, fetched, or the user's own file."""
+        kind = self.source.partition(":")[0]
+        return "bundled" if kind == "package" else "local" if kind == "file" else "hub"
 
     def problem(self) -> str:
         """Say what is wrong with the declaration; empty when it can be used."""
-        if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", self.name):
-            return "its name must be lower case letters, digits, dots, hyphens and underscores"
-        if not re.fullmatch(r"[0-9a-f]{64}", self.sha256):
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*", self.name):
+            return "its name must be letters, digits, dots, hyphens and underscores, with slashes between parts"
+        if not re.match(r"package:[A-Za-z0-9_.]+/.|https?://.|hf:[^/]+/[^/]+/.|file:.", self.source):
+            return "its source must be package:module/path, hf:owner/repository/file or an https address"
+        pinned_later = self.source.startswith("hf:") and not self.sha256
+        if not pinned_later and not re.fullmatch(r"[0-9a-f]{64}", self.sha256):
             return "its sha256 must be 64 hexadecimal digits"
-        if self.size <= 0:
+        if not pinned_later and self.size <= 0:
             return "its size must be in bytes"
-        if not re.match(r"package:[A-Za-z0-9_.]+/.|https?://.", self.source):
-            return "its source must be package:module/path or an https address"
         return ""
+
+
+def file_digest(path: Path, progress: Any = lambda done, total: None) -> str:
+    """Return the SHA-256 (hex) of a file; ``progress`` is told bytes done and in all."""
+    digest = hashlib.sha256()
+    total, done = path.stat().st_size, 0
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK):
+            digest.update(chunk)
+            done += len(chunk)
+            progress(done, total)
+    return digest.hexdigest()

@@ -14,7 +14,7 @@ from qbench.codec import Codec
 from qbench.errors import PluginError, did_you_mean
 from qbench.home import dataset_home
 from qbench.metric import MetricDeclaration, column_id
-from qbench.models.resolve import local_path
+from qbench.models.resolve import is_here
 from qbench.registry import Registry, parameter_rows
 
 
@@ -131,9 +131,8 @@ def print_models(console: Console, registry: Registry) -> None:
     """List weights, and whether they are here."""
     table = _table("model", "profile", "size", "licence", "what", "here")
     for name, weights in registry.models.items():
-        here = local_path(weights).is_file()
-        state = Text("yes", "green") if here else Text(f"no: qbench models pull {name}", "yellow")
-        size = f"{weights.size / 1e6:.1f} MB"
+        state = Text("yes", "green") if is_here(weights) else Text(f"no: qbench models pull {name}", "yellow")
+        size = f"{weights.size / 1e6:.1f} MB" if weights.size else "?"
         table.add_row(name, weights.profile, size, weights.licence, weights.summary, state)
     console.print(table)
     if not len(registry.models):
