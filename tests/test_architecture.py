@@ -22,6 +22,7 @@ ROOMS = {
         "hookspecs",
         "home",
         "models",
+        "inference",
         "recipe",
         "registry",
         "records",

@@ -1,4 +1,4 @@
-from .api import load_run, plan_suite, run, score
+from .api import explain, load_run, plan_suite, run, score
 from .codec import Artifact, Codec, Context, NoParameters, Parameters, Pixels
 from .dataset import Dataset, FetchProgress
 from .errors import (
@@ -16,7 +16,19 @@ from .errors import (
 )
 from .hookspecs import hookimpl
 from .image import ImageFile, ImageSource, Picture, read_image
-from .metric import Candidates, Column, Direction, DistributionMetric, Metric, Reference, Scope, Scores
+from .inference import BatchedNetwork
+from .metric import (
+    Candidates,
+    Column,
+    Direction,
+    DistributionMetric,
+    Explanation,
+    ExplanationTable,
+    Metric,
+    Reference,
+    Scope,
+    Scores,
+)
 from .models import Weights, find_weights
 from .plan import Plan
 from .recipe import Recipe, TrainingStep
@@ -27,6 +39,7 @@ __version__: str
 
 __all__ = [
     "Artifact",
+    "BatchedNetwork",
     "BitstreamError",
     "Candidates",
     "CellRecord",
@@ -38,6 +51,8 @@ __all__ = [
     "DeviceError",
     "Direction",
     "DistributionMetric",
+    "Explanation",
+    "ExplanationTable",
     "FetchProgress",
     "ImageError",
     "ImageFile",
@@ -63,6 +78,7 @@ __all__ = [
     "SuiteError",
     "TrainingStep",
     "Weights",
+    "explain",
     "find_weights",
     "hookimpl",
     "load_run",

@@ -7,11 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from qbench.errors import DatasetError, StoreError
-from qbench.execute import Event, Notice, Options, Recorded, Session, Stop
+from qbench.codec import Context
+from qbench.errors import DatasetError, QbenchError, StoreError, did_you_mean
+from qbench.execute import Event, Notice, Options, Recorded, Session, Stop, explain_cell
+from qbench.execute.device import resolve_device
 from qbench.home import cache_home, dataset_home
 from qbench.image import ImageFile, ImageSource
-from qbench.plan import Plan, PlannedImage, make_plan, plan_metric
+from qbench.metric import Explanation
+from qbench.plan import Plan, PlannedImage, PlannedMetric, make_plan, plan_metric
 from qbench.records import CellRecord
 from qbench.registry import Registry, default_registry
 from qbench.results import Run
@@ -122,14 +125,75 @@ def score(
     folder = RunFolder(Path(path))
     old = folder.load().plan
     known = {metric.label for metric in old.metrics}
-    further = [metric for metric in load_metrics(metrics, registry) if metric.label not in known]
+    named = [plan_metric(metric, registry, old.profile) for metric in load_metrics(metrics, registry)]
     planned = replace(
         old,
-        metrics=(*old.metrics, *(plan_metric(metric, registry) for metric in further)),
+        metrics=(*old.metrics, *(metric for metric in named if metric.label not in known)),
         sources={image.name: _source_again(image, registry) for image in old.images},
     )
     options = Options(jobs, device, fail_fast, retry_failed)
     return _execute(planned, folder, registry, options, cache, on_event, stop, extend=True)
+
+
+def explain(
+    path: str | Path,
+    image: str,
+    point: str,
+    metric: str | None = None,
+    *,
+    device: str = "auto",
+    registry: Registry | None = None,
+    notice: Callable[[str], None] = lambda text: None,
+) -> tuple[PlannedMetric, Explanation]:
+    """Ask a metric what is behind its scores of one cell.
+
+    Args:
+        path: the run, as :func:`load_run` takes it.
+        image, point: of the cell.
+        metric: its label in the run; may be left out where only one metric has something to explain.
+        notice: told what plugins have to tell meanwhile.
+
+    Returns:
+        The metric as it was planned, and its explanation.
+
+    Raises:
+        QbenchError: no such cell or metric, the cell has no reconstruction, or the metric explains nothing.
+    """
+    registry = registry or default_registry()
+    found = load_run(path)
+    plan, folder = found.plan, RunFolder(found.path)
+    chosen = _explaining(plan, metric, registry)
+    images, points = [item.name for item in plan.images], [item.id for item in plan.points]
+    for kind, name, known in (("image", image, images), ("operating point", point, points)):
+        if name not in known:
+            raise QbenchError(f"{found.path}: no {kind} `{name}`{did_you_mean(name, known)} (has: {', '.join(known)})")
+    cell = folder.load().cell(plan.image(image), plan.point(point))
+    if cell is None or cell.outcome != "coded":
+        why = "it is not done yet" if cell is None else f"{cell.outcome}: {cell.reason}"
+        raise QbenchError(f"{image} at {point} has no reconstruction to explain ({why})")
+    context = Context(resolve_device(device), plan.seed, plan.profile, notice)
+    source = _source_again(plan.image(image), registry)
+    return chosen, explain_cell(folder, plan, cell, source, chosen, registry, context)
+
+
+def _explaining(plan: Plan, label: str | None, registry: Registry) -> PlannedMetric:
+    """Return the metric of that label, or the only one that explains."""
+    planned = {metric.label: metric for metric in plan.metrics}
+    able = [
+        metric.label
+        for metric in plan.metrics
+        if metric.metric in registry.metrics and "explain" in vars(registry.metrics[metric.metric])
+    ]
+    if label is None and len(able) != 1:
+        raise QbenchError(
+            f"name a metric with --metric (able to explain: {', '.join(able)})"
+            if able
+            else "no metric of this run explains"
+        )
+    name = able[0] if label is None else label
+    if name not in planned:
+        raise QbenchError(f"no metric `{name}` in this run{did_you_mean(name, planned)} (has: {', '.join(planned)})")
+    return planned[name]
 
 
 def load_run(path: str | Path) -> Run:

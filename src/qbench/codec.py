@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
+
+from qbench.models.weights import Weights
 
 Pixels = npt.NDArray[np.uint8]
 """An 8-bit sRGB image, shape H×W×3, C-contiguous."""
@@ -31,6 +34,10 @@ class NoParameters(Parameters):
     """For codecs and metrics without settings."""
 
 
+def _warn(text: str) -> None:
+    warnings.warn(text, stacklevel=3)
+
+
 @dataclass(frozen=True)
 class Context:
     """What a run tells a codec or a metric about the place it works in.
@@ -39,11 +46,13 @@ class Context:
         device: a torch device string, ``"cpu"`` or ``"cuda:0"``.
         seed: the run's seed.
         profile: the suite's profile, ``"bundled"`` or ``"hub"``: which weights to load.
+        notice: tells the person who runs this something that is no failure; say a thing once.
     """
 
     device: str = "cpu"
     seed: int = 0
     profile: str = "bundled"
+    notice: Callable[[str], None] = field(default=_warn, repr=False, compare=False)
 
     def rng(self, pixels: Pixels) -> np.random.Generator:
         """Return a generator seeded from the run's seed and this image.
@@ -139,3 +148,15 @@ class Codec(ABC):
         Recorded as provenance and part of the cache key.
         """
         return {}
+
+    @classmethod
+    def weights(cls, parameters: Any, profile: str) -> Sequence[Weights]:
+        """Return the weights that these parameters use in a profile.
+
+        Asked when a run is planned: their digests are recorded and part of the cache key, and that they are here is
+        checked before anything is coded.
+
+        Raises:
+            ModelError: there are none of that name.
+        """
+        return ()

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from qbench.codec import Context, NoParameters, Parameters, Pixels
 from qbench.errors import NotApplicable
+from qbench.models.weights import Weights
 
 if TYPE_CHECKING:
     import torch
@@ -67,6 +68,32 @@ Scores = Mapping[str, float]
 
 
 @dataclass(frozen=True)
+class ExplanationTable:
+    """One table of an explanation.
+
+    Attributes:
+        rows: each with a value per column, most important first.
+    """
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str | int | float, ...], ...]
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What is behind the scores of one reconstruction.
+
+    Attributes:
+        facts: what the metric looked with and what it found: ``{"model": "ViT-B/16", "K": 100}``.
+        tables: the details.
+    """
+
+    facts: Mapping[str, str | int | float]
+    tables: tuple[ExplanationTable, ...]
+
+
+@dataclass(frozen=True)
 class Reference:
     """The original image that reconstructions are compared with.
 
@@ -101,6 +128,15 @@ class Candidates:
     pixels: Sequence[Pixels]
     bitstream_sizes: Sequence[int]
     device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        """Refuse pictures of other sizes than the original's."""
+        expected = self.reference.pixels.shape
+        for index, pixels in enumerate(self.pixels):
+            if pixels.shape != expected:
+                raise ValueError(
+                    f"candidate {index} of {self.reference.image} has shape {pixels.shape}, its original {expected}"
+                )
 
     def __len__(self) -> int:
         """Return N."""
@@ -142,6 +178,26 @@ class MetricDeclaration:
         """Name and version of the libraries that decide the values; recorded, and part of the cache key."""
         return {}
 
+    @classmethod
+    def weights(cls, parameters: Any, profile: str) -> Sequence[Weights]:
+        """Return the weights that these parameters use in a profile.
+
+        Asked when a run is planned: their digests are recorded and part of the cache key, tables name them, and that
+        they are here is checked before anything is coded.
+
+        Raises:
+            ModelError: there are none of that name.
+        """
+        return ()
+
+    @classmethod
+    def default_label(cls, parameters: Any, profile: str) -> str:
+        """Return what its columns are called where the suite gives no label: the metric's name.
+
+        A metric whose values mean nothing without the network behind them puts it in here: ``lpips-alex``.
+        """
+        return cls.name
+
 
 class Metric(MetricDeclaration, ABC):
     """A metric that gives every reconstruction a score of its own, with one set of parameters."""
@@ -163,6 +219,14 @@ class Metric(MetricDeclaration, ABC):
         Returns:
             For each candidate, in order, a value for every declared column, or :class:`NotApplicable`.
         """
+
+    def explain(self, candidates: Candidates, prepared: Any) -> Explanation:
+        """Say what is behind the scores of one reconstruction (a batch of one), for ``qbench explain``.
+
+        Raises:
+            NotApplicable: as :meth:`score`; also where there is nothing to say, which is so unless overridden.
+        """
+        raise NotApplicable(f"{self.name} has nothing to explain beyond its value")
 
 
 class DistributionMetric(MetricDeclaration, ABC):

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from qbench.codec import Codec
+from qbench.errors import PluginError, QbenchError
 from qbench.image import ImageSource
-from qbench.metric import Column, Direction, Scope, column_id
+from qbench.metric import Column, Direction, MetricDeclaration, Scope, column_id
+from qbench.models.resolve import pinned
 from qbench.registry import Registry
 from qbench.suite.images import ResolvedImage
 from qbench.suite.model import MetricSpec, Suite
@@ -64,7 +68,12 @@ class OperatingPoint:
 
 @dataclass(frozen=True)
 class PlannedMetric:
-    """A metric with its settings and the columns it fills."""
+    """A metric with its settings and the columns it fills.
+
+    Attributes:
+        identity: everything that decides its values, for content keys; digests of weights included.
+        models: the weights it uses, name → what they are.
+    """
 
     label: str
     metric: str
@@ -73,6 +82,7 @@ class PlannedMetric:
     identity: Mapping[str, Any]
     scope: str
     columns: tuple[Column, ...]
+    models: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def owner(self) -> str:
@@ -203,10 +213,12 @@ def plan_from_json(data: Mapping[str, Any]) -> Plan:
 
 def make_plan(suite: Suite, images: tuple[ResolvedImage, ...], registry: Registry) -> Plan:
     """Make the plan of a validated suite and its images."""
+    profile = suite.settings.profile
     points = []
     for spec in suite.points:
         offer = registry.codecs.offer(spec.codec)
         codec = offer.cls
+        identity, _ = _identity(codec, spec.parameters, profile, str(offer.plugin))
         points.append(
             OperatingPoint(
                 spec.id,
@@ -215,7 +227,7 @@ def make_plan(suite: Suite, images: tuple[ResolvedImage, ...], registry: Registr
                 dict(spec.parameters),
                 dict(spec.swept),
                 str(offer.plugin),
-                _identity(codec.name, codec.version, codec.libraries(), spec.parameters),
+                identity,
                 codec.file_extension,
                 codec.deterministic,
                 codec.runs_on,
@@ -242,25 +254,30 @@ def make_plan(suite: Suite, images: tuple[ResolvedImage, ...], registry: Registr
             for image in images
         ),
         tuple(points),
-        tuple(plan_metric(spec, registry) for spec in suite.metrics),
+        tuple(plan_metric(spec, registry, profile) for spec in suite.metrics),
         suite.text,
         suite.overrides,
         {image.name: image.source for image in images},
     )
 
 
-def plan_metric(spec: MetricSpec, registry: Registry) -> PlannedMetric:
+def plan_metric(spec: MetricSpec, registry: Registry, profile: str) -> PlannedMetric:
     """Look up one metric of a suite."""
     offer = registry.metrics.offer(spec.metric)
     metric = offer.cls
+    identity, models = _identity(metric, spec.parameters, profile, str(offer.plugin))
+    label = spec.label
+    if label == spec.metric:
+        label = metric.default_label(metric.Parameters.model_validate(dict(spec.parameters), strict=False), profile)
     return PlannedMetric(
-        spec.label,
+        label,
         spec.metric,
         dict(spec.parameters),
         str(offer.plugin),
-        _identity(metric.name, metric.version, metric.libraries(), spec.parameters),
+        identity,
         metric.scope.value,
         metric.columns,
+        models,
     )
 
 
@@ -270,5 +287,25 @@ def content_key(*parts: Any) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def _identity(name: str, version: int, libraries: Mapping[str, str], parameters: Mapping[str, Any]) -> dict[str, Any]:
-    return {"name": name, "version": version, "libraries": dict(libraries), "parameters": dict(parameters)}
+def _identity(
+    cls: type[Codec] | type[MetricDeclaration], parameters: Mapping[str, Any], profile: str, plugin: str
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return all that decides a codec's or metric's results, and the models it uses: name → what they are.
+
+    Raises:
+        QbenchError: it has no such weights, or their digest is not known before they are fetched.
+    """
+    try:
+        used = cls.weights(cls.Parameters.model_validate(dict(parameters), strict=False), profile)
+    except QbenchError:
+        raise
+    except Exception as error:
+        raise PluginError(f"{cls.name}, plugin {plugin}: weights failed:\n{traceback.format_exc()}") from error
+    identity = {
+        "name": cls.name,
+        "version": cls.version,
+        "libraries": dict(cls.libraries()),
+        "parameters": dict(parameters),
+        "weights": {weights.name: pinned(weights).sha256 for weights in used},
+    }
+    return identity, {weights.name: weights.summary for weights in used}

@@ -1,12 +1,18 @@
-"""Commands that look: show, plugins, datasets, schema, cache."""
+"""Commands that look: show, explain, plugins, datasets, schema, cache."""
 
 from __future__ import annotations
 
 import contextlib
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from qbench.cli.running import Device
+
+MOST_EXPLAINED = 20
+"""Rows of a table that are shown unless all are asked for."""
 
 plugins_app = typer.Typer(help="List the installed plugins, or describe what they bring.", invoke_without_command=True)
 datasets_app = typer.Typer(help="List named datasets, or fetch one.", invoke_without_command=True)
@@ -16,6 +22,7 @@ cache_app = typer.Typer(help="Look at the cache across runs, or empty it.", no_a
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
     app.command("show")(show_command)
+    app.command("explain")(explain_command)
     app.add_typer(plugins_app, name="plugins")
     app.add_typer(datasets_app, name="datasets")
     app.command("schema")(schema_command)
@@ -78,6 +85,35 @@ def show_command(
             tables.print_run(console, found, sort=sort, cells=cells)
         if not found.complete:
             console.print("this run is not complete; run its suite again to go on", style="yellow")
+
+
+def explain_command(
+    run: Annotated[str, typer.Argument(help="A run: its folder, or its name below runs/.", show_default=False)],
+    image: Annotated[str, typer.Option(help="Name of the image.", show_default=False)],
+    point: Annotated[str, typer.Option(help="The operating point, such as jpeg:quality=40.", show_default=False)],
+    metric: Annotated[
+        str | None, typer.Option(help="Label of the metric; needed where several have something to explain.")
+    ] = None,
+    form: Annotated[str, typer.Option("--format", "-f", help="table or json.")] = "table",
+    everything: Annotated[bool, typer.Option("--all", help="List every row, however many there are.")] = False,
+    device: Device = "auto",
+) -> None:
+    """Show what is behind a metric's value of one cell, such as the labels that a classifier kept and lost."""
+    from rich.console import Console
+
+    from qbench import api
+    from qbench.errors import QbenchError
+    from qbench.report.explanations import explanation_json, print_explanation
+
+    if form not in ("table", "json"):
+        raise QbenchError(f"unknown format `{form}` (accepted: table, json)")
+    tell = partial(typer.echo, err=True)
+    planned, explanation = api.explain(run, image, point, metric, device=device, notice=tell)
+    if form == "json":
+        typer.echo(explanation_json(explanation))
+    else:
+        title = f"{planned.label} · {image} · {point}"
+        print_explanation(Console(), title, explanation, 0 if everything else MOST_EXPLAINED)
 
 
 @plugins_app.callback()

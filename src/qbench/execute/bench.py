@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import traceback
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from qbench.codec import Context, Pixels
 from qbench.errors import ImageError, NotApplicable, StoreError
 from qbench.execute.coding import ContractError, PointCoder, TimingPlan
-from qbench.execute.events import CellStarted, Recorded, ScoringStarted, WorkEvent
+from qbench.execute.events import CellStarted, Notice, Recorded, ScoringStarted, WorkEvent
 from qbench.execute.scoring import Outcome, batches, feature_batches, original_features, score_batches
 from qbench.image import ImageSource, Picture, pixels_digest
 from qbench.metric import Candidates, DistributionMetric, Metric, MetricDeclaration, Reference
@@ -75,7 +76,9 @@ class Bench:
         self._plan = setup.plan
         self._folder = setup.folder
         self._session = setup.session
-        self._context = setup.context
+        # Plugins may tell something from either thread; it goes out with the next event.
+        self._notices: deque[str] = deque()
+        self._context = replace(setup.context, notice=self._notices.append)
         self._timing = setup.timing
         self._registry = registry
         self._stopping = stopping
@@ -109,6 +112,7 @@ class Bench:
             except Exception as error:
                 failure = failure_of(cell.point.owner, error)
                 record, reconstruction = self._failed(work, cell, failure), None
+            yield from self._told()
             if cell.coded is None or record.outcome != "coded":
                 yield Recorded((record,))
             if reconstruction is not None and cell.metrics:
@@ -187,6 +191,7 @@ class Bench:
                 sizes = [coded.waiting[index][1].bitstream_size or 0 for index in chosen]
                 shared[tuple(chosen)] = list(batches(reference, pixels, sizes))
             outcomes = self._outcomes(metric, reference, shared[tuple(chosen)])
+            yield from self._told()
             for index, outcome in zip(chosen, outcomes, strict=True):
                 if isinstance(outcome, np.ndarray):
                     path = self._folder.features_path(metric.label, coded.waiting[index][0].point, image.name)
@@ -214,6 +219,10 @@ class Bench:
             raise
         except Exception as error:
             return [error] * sum(len(group) for group in groups)
+
+    def _told(self) -> Iterator[Notice]:
+        while self._notices:
+            yield Notice(self._notices.popleft())
 
     # -- records --------------------------------------------------------------------------------------------------
 

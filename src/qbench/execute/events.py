@@ -49,5 +49,5 @@ class Progress:
     jobs_done: int
 
 
-WorkEvent = CellStarted | ScoringStarted | Recorded
-Event = WorkEvent | Notice | Progress
+WorkEvent = CellStarted | ScoringStarted | Recorded | Notice
+Event = WorkEvent | Progress

@@ -46,6 +46,11 @@ def provenance_of(plan: Plan, registry: Registry, options: Options, device: str,
         "profile": plan.profile,
         "suite": plan.suite,
         "overrides": list(plan.overrides),
+        "weights": {
+            name: digest
+            for identity in [*(point.identity for point in plan.points), *(metric.identity for metric in plan.metrics)]
+            for name, digest in identity["weights"].items()
+        },
         "images": {image.name: {"sha256": image.sha256, "notes": list(image.notes)} for image in plan.images},
         "user_environment": {
             name: os.environ[name] for name in ("OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES") if name in os.environ

@@ -13,6 +13,7 @@ from qbench.execute.device import available_cores, resolve_device
 from qbench.execute.events import Event, Notice, Progress, Recorded
 from qbench.execute.executors import Stop, WorkerPool, run_here
 from qbench.execute.finishing import Finisher, needs_finishing
+from qbench.execute.needs import check_needs
 from qbench.execute.options import Options
 from qbench.execute.provenance import provenance_of
 from qbench.plan import OperatingPoint, Plan, PlannedImage, PlannedMetric
@@ -50,7 +51,9 @@ class Session:
         Raises:
             RunLockedError: another process is at it.
             StoreError: the folder can't be used, or holds a run of something else.
+            QbenchError: weights are not here, or settings that only the metric itself can judge are wrong.
         """
+        check_needs(self._plan.points, self._plan.metrics, self._registry, self._context)
         with self._folder.locked(), self._folder.writing() as journal:
             state = self._folder.begin(self._plan, journal)
             self._execute(state, journal, on_event)
@@ -59,6 +62,9 @@ class Session:
         """Execute a plan that is the folder's own with more metrics; records the plan when it differs."""
         with self._folder.locked(), self._folder.writing() as journal:
             state = self._folder.load()
+            known = {metric.label for metric in state.plan.metrics}
+            further = [metric for metric in self._plan.metrics if metric.label not in known]
+            check_needs((), further, self._registry, self._context)
             if state.plan.to_json() != self._plan.to_json():
                 if not (self._plan.keep["bitstreams"] or self._plan.keep["reconstructions"]):
                     raise StoreError(

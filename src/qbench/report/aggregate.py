@@ -144,3 +144,10 @@ def _rank(value: float | None, column: Column) -> tuple[bool, float]:
     if value is None:
         return True, 0.0
     return False, -value if column.direction is Direction.HIGHER else value
+
+
+def model_lines(run: Run) -> list[str]:
+    """Name the models that metrics use, a line each: ``vit-score: name (what it is)``."""
+    return [
+        f"{metric.label}: {name} ({summary})" for metric in run.plan.metrics for name, summary in metric.models.items()
+    ]

@@ -12,7 +12,7 @@ from typing import Any
 
 from qbench.errors import QbenchError
 from qbench.metric import Direction
-from qbench.report.aggregate import best, format_value, group_rows, sort_groups, sort_rows
+from qbench.report.aggregate import best, format_value, group_rows, model_lines, sort_groups, sort_rows
 from qbench.results import Run, Status
 
 TEXT_FORMATS = ("markdown", "latex", "csv", "json")
@@ -27,7 +27,7 @@ def write_text(run: Run, form: str, by: str | None, sort: str | None) -> str:
         records = _flat(run, by, sort)
         return _csv(records) if form == "csv" else _json(run, records)
     header, body = _typeset(run, by, sort, latex=form == "latex")
-    return _latex(run, header, body) if form == "latex" else _markdown(header, body)
+    return _latex(run, header, body) if form == "latex" else _markdown(header, body) + _models(run)
 
 
 def write_parquet(run: Run, path: Path, by: str | None, sort: str | None) -> None:
@@ -92,10 +92,20 @@ def _json(run: Run, records: Sequence[dict[str, Any]]) -> str:
         }
         for name, column in run.columns.items()
     }
+    models = {
+        metric.label: {
+            name: {"summary": summary, "sha256": metric.identity["weights"][name]}
+            for name, summary in metric.models.items()
+        }
+        for metric in run.plan.metrics
+        if metric.models
+    }
     rows = [{key: plain(value) for key, value in record.items()} for record in records]
     return (
         json.dumps(
-            {"run": run.name, "suite": run.plan.suite, "columns": columns, "rows": rows}, indent=1, ensure_ascii=False
+            {"run": run.name, "suite": run.plan.suite, "columns": columns, "models": models, "rows": rows},
+            indent=1,
+            ensure_ascii=False,
         )
         + "\n"
     )
@@ -166,10 +176,17 @@ def _markdown(header: list[str], body: list[list[str]]) -> str:
     )
 
 
+def _models(run: Run) -> str:
+    """Name the model behind each metric that uses one, below a table."""
+    lines = [_escape_markdown(line) for line in model_lines(run)]
+    return "".join(f"\n{line}\n" for line in lines)
+
+
 def _latex(run: Run, header: list[str], body: list[list[str]]) -> str:
     left = 2 if header[0] == "image" and header[1] == "operating point" else 1
     alignment = "l" * left + "r" * (len(header) - left)
-    lines = [f"% {run.name}; needs \\usepackage{{booktabs}}", rf"\begin{{tabular}}{{{alignment}}}"]
+    lines = [f"% {line}" for line in model_lines(run)]
+    lines += [f"% {run.name}; needs \\usepackage{{booktabs}}", rf"\begin{{tabular}}{{{alignment}}}"]
     lines += [r"\toprule", " & ".join(header) + r" \\", r"\midrule"]
     for index, line in enumerate(body):
         if index and header[0] == "image" and line[0] != body[index - 1][0]:

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from qbench.metric import Column, Direction
-from qbench.report.aggregate import best, format_value, group_rows, sort_groups, sort_rows
+from qbench.report.aggregate import best, format_value, group_rows, model_lines, sort_groups, sort_rows
 from qbench.results import Entry, Row, Run, Status
 
 HEADING_WIDTH = 12
@@ -131,6 +131,11 @@ def overview(run: Run) -> Text:
     return text
 
 
+def models_text(run: Run) -> Text:
+    """Name the model behind each metric that uses one: its numbers mean nothing without."""
+    return Text("\n".join(model_lines(run)), "dim")
+
+
 def failures_text(run: Run, most: int = 10) -> Text:
     """List failures, a line each, and what was not applicable, a line per reason."""
     text = Text()
@@ -200,9 +205,9 @@ def _heading(name: str, column: Column) -> str:
 
 
 def _broken(name: str) -> str:
-    """Break a long name after its hyphens, so that a column is not wider than it need be."""
+    """Break a long name after its hyphens and before its dots, so that a column is not wider than it need be."""
     lines = [""]
-    for part in re.split(r"(?<=-)", name):
+    for part in re.split(r"(?<=-)|(?=\.)", name):
         if lines[-1] and len(lines[-1]) + len(part) > HEADING_WIDTH:
             lines.append("")
         lines[-1] += part
@@ -251,6 +256,9 @@ def print_run(console: Console, run: Run, *, by: str = "point", sort: str | None
         parts.append(cells_table(run, sort, console.width))
     parts.append(groups_table(run, by, sort, console.width))
     parts.append(Text("* best in its direction (↑ higher, ↓ lower is better)", "dim"))
+    models = models_text(run)
+    if models:
+        parts.append(models)
     notes = failures_text(run)
     if notes:
         parts.append(notes)

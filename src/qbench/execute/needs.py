@@ -1,0 +1,38 @@
+"""What would make every cell fail in the same way, found out before anything is coded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from qbench.codec import Codec, Context
+from qbench.errors import QbenchError
+from qbench.execute.bench import make_metric
+from qbench.metric import MetricDeclaration
+from qbench.models import find_weights
+from qbench.plan import OperatingPoint, PlannedMetric
+from qbench.registry import Registry
+
+
+def check_needs(
+    points: Sequence[OperatingPoint], metrics: Sequence[PlannedMetric], registry: Registry, context: Context
+) -> None:
+    """Check that all weights are here, and that every metric accepts its settings.
+
+    Raises:
+        QbenchError: some weights are not here, or settings that only the metric itself can judge are wrong.
+    """
+    used: list[tuple[type[Codec] | type[MetricDeclaration], OperatingPoint | PlannedMetric]] = [
+        *((registry.codecs[point.codec], point) for point in points),
+        *((registry.metrics[metric.metric], metric) for metric in metrics),
+    ]
+    for cls, planned in used:
+        parameters = cls.Parameters.model_validate(dict(planned.parameters), strict=False)
+        for weights in cls.weights(parameters, context.profile):
+            find_weights(weights)
+    for metric in metrics:
+        try:
+            make_metric(metric, registry, context)
+        except QbenchError:
+            raise
+        except Exception:  # the plugin's failure: recorded, with its traceback, at every cell
+            continue
