@@ -28,7 +28,9 @@ EVERY_SECONDS = 300.0
 class VitParameters(Parameters):
     """Settings of the training; the defaults made the bundled weights."""
 
-    epochs: int = Field(30, ge=1, description="passes over the training pictures")
+    epochs: int = Field(
+        18, ge=1, description="passes over the training pictures; may be changed when a training goes on"
+    )
     batch: int = Field(256, ge=8, description="pictures a step")
     rate: float = Field(1e-3, gt=0, description="learning rate at its peak, of AdamW")
     decay: float = Field(0.05, ge=0, description="weight decay")
@@ -92,7 +94,9 @@ class _Trainer:
             raise QbenchError(f"{len(data.train.labels)} training pictures are fewer than a batch of {settings.batch}")
         self._done = 0
         self._seconds = 0.0
+        self._saved = time.monotonic()
         self._log: list[dict[str, float]] = []
+        self._schedule: list[dict[str, int]] = []
 
     @property
     def _total(self) -> int:
@@ -104,6 +108,7 @@ class _Trainer:
 
         path = self._work / STATE
         if not path.is_file():
+            self._schedule = [{"step": 0, "epochs": self._settings.epochs}]
             return
         state = torch.load(path, map_location=self._device, weights_only=True)
         if state["settings"] != self._identity():
@@ -115,10 +120,13 @@ class _Trainer:
         if self._network_on_gpu():
             torch.cuda.set_rng_state(state["random_gpu"].cpu(), self._device)
         self._done, self._seconds, self._log = state["done"], state["seconds"], state["log"]
+        self._schedule = state["schedule"]
+        if self._schedule[-1]["epochs"] != self._settings.epochs:
+            self._schedule.append({"step": self._done, "epochs": self._settings.epochs})
 
     def run(self, report: Callable[[TrainingStep], None], stopping: Callable[[], bool]) -> bool:
         """Train to the end; False if it was asked to stop before."""
-        began = saved = time.monotonic()
+        self._saved = time.monotonic()
         while self._done < self._total:
             epoch, first = divmod(self._done, self._steps)
             order = np.random.default_rng((self._seed, epoch)).permutation(len(self._data.train.labels))
@@ -127,18 +135,13 @@ class _Trainer:
                 loss = self._step(chosen)
                 self._done += 1
                 report(TrainingStep(self._done, self._total, epoch + 1, {"loss": loss}))
-                now = time.monotonic()
-                if stopping() or now - saved > EVERY_SECONDS:
-                    self._seconds += now - began
-                    began = saved = now
+                stop = stopping()
+                if stop or time.monotonic() - self._saved > EVERY_SECONDS:
                     self._save()
-                if stopping():
+                if stop:
                     return False
             result = {"epoch": float(epoch + 1), **self.validate()}
             self._log.append(result)
-            now = time.monotonic()
-            self._seconds += now - began
-            began = saved = now
             self._save()
             report(TrainingStep(self._done, self._total, epoch + 1, result, milestone=True))
         return True
@@ -197,10 +200,12 @@ class _Trainer:
             name: (tensor.half() if tensor.is_floating_point() else tensor).contiguous().cpu()
             for name, tensor in state.items()
         }
-        save_file(tensors, path, {"shape": json.dumps(asdict(self._shape))})
+        described = {"shape": asdict(self._shape), "labels": self._data.names}
+        save_file(tensors, path, {name: json.dumps(value) for name, value in described.items()})
         card = {
             "shape": asdict(self._shape),
             "settings": self._settings.model_dump(),
+            "schedule": self._schedule,
             "seed": self._seed,
             "device": self._device,
             "torch": torch.__version__,
@@ -231,11 +236,14 @@ class _Trainer:
 
     def _identity(self) -> dict[str, Any]:
         pictures = [len(self._data.train.labels), len(self._data.validation.labels), len(self._data.identifiers)]
-        return {"parameters": self._settings.model_dump(), "seed": self._seed, "pictures": pictures}
+        return {"parameters": self._settings.model_dump(exclude={"epochs"}), "seed": self._seed, "pictures": pictures}
 
     def _save(self) -> None:
         import torch
 
+        now = time.monotonic()
+        self._seconds += now - self._saved
+        self._saved = now
         temporary = self._work / (STATE + ".part")
         torch.save(
             {
@@ -246,6 +254,7 @@ class _Trainer:
                 "random": torch.get_rng_state(),
                 "random_gpu": torch.cuda.get_rng_state(self._device) if self._network_on_gpu() else None,
                 "done": self._done,
+                "schedule": self._schedule,
                 "seconds": self._seconds,
                 "log": self._log,
             },
