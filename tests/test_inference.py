@@ -81,6 +81,6 @@ def test_bfloat16_is_used_when_asked_for():
         seen.append(result.dtype)
         return (result,)
 
-    BatchedNetwork("toy", forward, Context(), "bfloat16")(INPUTS[:1])
+    BatchedNetwork("toy", forward, Context(), "bfloat16")(INPUTS)
     BatchedNetwork("toy", forward, Context())(INPUTS[:1])
-    assert seen == [torch.bfloat16, torch.float32]
+    assert seen == [torch.bfloat16, torch.bfloat16, torch.float32]  # six pictures, four at a time
