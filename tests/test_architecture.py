@@ -24,6 +24,7 @@ ROOMS = {
         "models",
         "inference",
         "recipe",
+        "training",
         "registry",
         "records",
     ],

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -13,16 +12,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from pydantic import Field
 
-from qbench import Parameters, QbenchError, Recipe, TrainingStep
+from qbench import Parameters, QbenchError, Recipe, TrainingLoop, TrainingStep
 from qbench_vit.network import Shape, build
 from qbench_vit.tiny_imagenet import Pictures, TinyImageNet, load
 
 if TYPE_CHECKING:
     import torch
-
-STATE = "state.pt"
-EVERY_SECONDS = 300.0
-"""The state is saved this often within an epoch, and after each."""
 
 
 class VitParameters(Parameters):
@@ -63,7 +58,6 @@ class VitRecipe(Recipe):
         """Train, or go on; see :mod:`qbench_vit.tiny_imagenet` for the form of ``data``."""
         pictures = load(data, work)
         trainer = _Trainer(self.parameters, self.context.seed, self.context.device, pictures, work)
-        trainer.resume()
         if not trainer.run(report, stopping):
             return None
         return trainer.finish()
@@ -89,69 +83,32 @@ class _Trainer:
         others = [weight for weight in self._network.parameters() if weight.ndim <= 1]
         groups = [{"params": decayed, "weight_decay": settings.decay}, {"params": others, "weight_decay": 0.0}]
         self._optimiser = torch.optim.AdamW(groups, lr=settings.rate, betas=(0.9, 0.999))
-        self._steps = len(data.train.labels) // settings.batch
-        if self._steps == 0:
+        steps = len(data.train.labels) // settings.batch
+        if steps == 0:
             raise QbenchError(f"{len(data.train.labels)} training pictures are fewer than a batch of {settings.batch}")
-        self._done = 0
-        self._seconds = 0.0
-        self._saved = time.monotonic()
-        self._log: list[dict[str, float]] = []
-        self._schedule: list[dict[str, int]] = []
-
-    @property
-    def _total(self) -> int:
-        return self._steps * self._settings.epochs
-
-    def resume(self) -> None:
-        """Take up the state that an earlier session saved."""
-        import torch
-
-        path = self._work / STATE
-        if not path.is_file():
-            self._schedule = [{"step": 0, "epochs": self._settings.epochs}]
-            return
-        state = torch.load(path, map_location=self._device, weights_only=True)
-        if state["settings"] != self._identity():
-            raise QbenchError(f"{path}: is of a training with other settings or data; choose another work folder")
-        self._network.load_state_dict(state["network"])
-        self._average.load_state_dict(state["average"])
-        self._optimiser.load_state_dict(state["optimiser"])
-        torch.set_rng_state(state["random"].cpu())
-        if self._network_on_gpu():
-            torch.cuda.set_rng_state(state["random_gpu"].cpu(), self._device)
-        self._done, self._seconds, self._log = state["done"], state["seconds"], state["log"]
-        self._schedule = state["schedule"]
-        if self._schedule[-1]["epochs"] != self._settings.epochs:
-            self._schedule.append({"step": self._done, "epochs": self._settings.epochs})
+        pictures = [len(data.train.labels), len(data.validation.labels), len(data.identifiers)]
+        self._warm = settings.warmup * steps
+        self._loop = TrainingLoop(
+            work,
+            device,
+            {"network": self._network, "average": self._average, "optimiser": self._optimiser},
+            identity={"parameters": settings.model_dump(exclude={"epochs"}), "seed": seed, "pictures": pictures},
+            epochs=settings.epochs,
+            steps=steps,
+        )
 
     def run(self, report: Callable[[TrainingStep], None], stopping: Callable[[], bool]) -> bool:
         """Train to the end; False if it was asked to stop before."""
-        self._saved = time.monotonic()
-        while self._done < self._total:
-            epoch, first = divmod(self._done, self._steps)
-            order = np.random.default_rng((self._seed, epoch)).permutation(len(self._data.train.labels))
-            for step in range(first, self._steps):
-                chosen = np.sort(order[step * self._settings.batch : (step + 1) * self._settings.batch])
-                loss = self._step(chosen)
-                self._done += 1
-                report(TrainingStep(self._done, self._total, epoch + 1, {"loss": loss}))
-                stop = stopping()
-                if stop or time.monotonic() - self._saved > EVERY_SECONDS:
-                    self._save()
-                if stop:
-                    return False
-            result = {"epoch": float(epoch + 1), **self.validate()}
-            self._log.append(result)
-            self._save()
-            report(TrainingStep(self._done, self._total, epoch + 1, result, milestone=True))
-        return True
+        return self._loop.run(self._step, self.validate, report, stopping)
 
-    def _step(self, chosen: Any) -> float:
+    def _step(self, epoch: int, index: int) -> dict[str, float]:
         import torch
         from torch.nn import functional
 
         from qbench_vit.augment import augment
 
+        order = np.random.default_rng((self._seed, epoch)).permutation(len(self._data.train.labels))
+        chosen = np.sort(order[index * self._settings.batch : (index + 1) * self._settings.batch])
         pixels, labels = self._batch(self._data.train, chosen)
         count = self._shape.labels
         pictures, targets = augment(
@@ -164,13 +121,13 @@ class _Trainer:
             logits = self._network(pictures)
         loss = functional.cross_entropy(logits.float(), targets, label_smoothing=self._settings.smoothing)
         if not torch.isfinite(loss):
-            raise QbenchError(f"the loss is {float(loss.detach())} at step {self._done + 1}; try a lower rate")
+            raise QbenchError(f"the loss is {float(loss.detach())} at step {self._loop.done + 1}; try a lower rate")
         self._optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self._network.parameters(), 1.0)
         self._optimiser.step()
-        self._average.update(self._network, step=self._done)
-        return float(loss.detach())
+        self._average.update(self._network, step=self._loop.done + 1)
+        return {"loss": float(loss.detach())}
 
     def validate(self) -> dict[str, float]:
         """Return top-1 and top-5 of the averaged weights on the validation pictures."""
@@ -191,7 +148,6 @@ class _Trainer:
 
     def finish(self) -> Path:
         """Write the averaged weights in half precision, and beside them what a model card needs."""
-        import torch
         from safetensors.torch import save_file
 
         path = self._work / "vit.safetensors"
@@ -205,12 +161,8 @@ class _Trainer:
         card = {
             "shape": asdict(self._shape),
             "settings": self._settings.model_dump(),
-            "schedule": self._schedule,
             "seed": self._seed,
-            "device": self._device,
-            "torch": torch.__version__,
-            "hours": round(self._seconds / 3600, 2),
-            "log": self._log,
+            **self._loop.history(),
             "identifiers": self._data.identifiers,
             "names": self._data.names,
         }
@@ -225,39 +177,7 @@ class _Trainer:
 
     def _rate(self) -> float:
         """Linear warm-up, then half a cosine down to a hundredth."""
-        warm = self._settings.warmup * self._steps
-        if self._done < warm:
-            return self._settings.rate * (self._done + 1) / warm
-        progress = (self._done - warm) / max(1.0, self._total - warm)
+        if self._loop.done < self._warm:
+            return self._settings.rate * (self._loop.done + 1) / self._warm
+        progress = (self._loop.done - self._warm) / max(1.0, self._loop.total - self._warm)
         return self._settings.rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * progress)))
-
-    def _network_on_gpu(self) -> bool:
-        return self._device != "cpu"
-
-    def _identity(self) -> dict[str, Any]:
-        pictures = [len(self._data.train.labels), len(self._data.validation.labels), len(self._data.identifiers)]
-        return {"parameters": self._settings.model_dump(exclude={"epochs"}), "seed": self._seed, "pictures": pictures}
-
-    def _save(self) -> None:
-        import torch
-
-        now = time.monotonic()
-        self._seconds += now - self._saved
-        self._saved = now
-        temporary = self._work / (STATE + ".part")
-        torch.save(
-            {
-                "settings": self._identity(),
-                "network": self._network.state_dict(),
-                "average": self._average.state_dict(),
-                "optimiser": self._optimiser.state_dict(),
-                "random": torch.get_rng_state(),
-                "random_gpu": torch.cuda.get_rng_state(self._device) if self._network_on_gpu() else None,
-                "done": self._done,
-                "schedule": self._schedule,
-                "seconds": self._seconds,
-                "log": self._log,
-            },
-            temporary,
-        )
-        temporary.replace(self._work / STATE)

@@ -34,6 +34,7 @@ from .plan import Plan
 from .recipe import Recipe, TrainingStep
 from .records import CellRecord, ScoreRecord
 from .results import Run
+from .training import TrainingLoop
 
 __version__: str
 
@@ -76,6 +77,7 @@ __all__ = [
     "Scores",
     "StoreError",
     "SuiteError",
+    "TrainingLoop",
     "TrainingStep",
     "Weights",
     "explain",

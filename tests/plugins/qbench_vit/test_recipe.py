@@ -112,6 +112,15 @@ def test_an_interrupted_training_ends_the_same(data, tmp_path, stop_after):
         torch.testing.assert_close(one[name], other[name], rtol=0, atol=1e-3)
 
 
+def test_the_number_of_epochs_may_change_on_the_way_and_that_is_recorded(data, tmp_path):
+    train(data, tmp_path / "work", stop_after=5)
+    path, steps = train(data, tmp_path / "work", epochs=2)
+    assert (steps[-1].done, steps[-1].total) == (8, 8)
+    card = json.loads(path.with_suffix(".json").read_text())
+    assert card["schedule"] == [{"step": 0, "epochs": 3}, {"step": 5, "epochs": 2}]
+    assert len(card["log"]) == 2
+
+
 def test_another_trainings_folder_is_refused(data, tmp_path):
     train(data, tmp_path / "work", stop_after=1)
     with pytest.raises(QbenchError, match="is of a training with other settings or data"):
