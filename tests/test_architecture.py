@@ -23,6 +23,8 @@ ROOMS = {
         "home",
         "models",
         "inference",
+        "generator",
+        "loss",
         "recipe",
         "training",
         "registry",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
+import numpy as np
 from PIL import features
 from pydantic import Field
 
@@ -41,3 +42,21 @@ class Jpeg(Codec):
     def libraries(cls) -> dict[str, str]:
         """libjpeg-turbo's version."""
         return {"libjpeg-turbo": str(features.version_feature("libjpeg_turbo"))}
+
+
+class ThesisJpeg(Jpeg):
+    """JPEG as the baseline of Minchev 2022: the picture is stretched from its darkest to its lightest value first.
+
+    That changes the picture before it is coded, which counts as an error of the codec. Use ``jpeg`` for everything
+    but a comparison with the thesis's tables.
+    """
+
+    name = "jpeg-thesis-exact"
+    summary = "JPEG of the picture stretched min to max, as in Minchev 2022"
+    reference = "Minchev 2022, baseline script"
+
+    def encode(self, image: Pixels) -> bytes:
+        """Stretch, and encode as a JFIF file."""
+        values = image.astype(np.float64) - image.min()
+        stretched = np.rint(255 * values / max(1.0, values.max())).astype(np.uint8)
+        return super().encode(stretched)

@@ -14,9 +14,11 @@ from .errors import (
     StoreError,
     SuiteError,
 )
+from .generator import Generator
 from .hookspecs import hookimpl
 from .image import ImageFile, ImageSource, Picture, read_image
 from .inference import BatchedNetwork
+from .loss import Loss
 from .metric import (
     Candidates,
     Column,
@@ -33,6 +35,7 @@ from .models import Weights, find_weights
 from .plan import Plan
 from .recipe import Recipe, TrainingStep
 from .records import CellRecord, ScoreRecord
+from .registry import find_generator, find_loss
 from .results import Run
 from .training import TrainingLoop
 
@@ -55,9 +58,11 @@ __all__ = [
     "Explanation",
     "ExplanationTable",
     "FetchProgress",
+    "Generator",
     "ImageError",
     "ImageFile",
     "ImageSource",
+    "Loss",
     "Metric",
     "ModelError",
     "NoParameters",
@@ -81,6 +86,8 @@ __all__ = [
     "TrainingStep",
     "Weights",
     "explain",
+    "find_generator",
+    "find_loss",
     "find_weights",
     "hookimpl",
     "load_run",

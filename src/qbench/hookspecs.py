@@ -25,6 +25,8 @@ import pluggy
 if TYPE_CHECKING:
     from qbench.codec import Codec
     from qbench.dataset import Dataset
+    from qbench.generator import Generator
+    from qbench.loss import Loss
     from qbench.metric import MetricDeclaration
     from qbench.models.weights import Weights
     from qbench.plan import Plan
@@ -59,6 +61,16 @@ def qbench_register_datasets(register: Callable[[type[Dataset]], None]) -> None:
 @hookspec
 def qbench_register_models(register: Callable[[Weights], None]) -> None:
     """Offer models' weights: call ``register(Weights(...))`` with a :class:`qbench.Weights` for each."""
+
+
+@hookspec
+def qbench_register_generators(register: Callable[[type[Generator]], None]) -> None:
+    """Offer generators to codecs that invert one: call ``register(MyGenerator)`` for each :class:`qbench.Generator`."""
+
+
+@hookspec
+def qbench_register_losses(register: Callable[[type[Loss]], None]) -> None:
+    """Offer losses to codecs that optimise what they send: call ``register(MyLoss)`` for each :class:`qbench.Loss`."""
 
 
 @hookspec

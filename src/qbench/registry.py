@@ -23,11 +23,14 @@ from qbench import hookspecs
 from qbench.codec import Codec
 from qbench.dataset import Dataset
 from qbench.errors import PluginError, QbenchError, did_you_mean
+from qbench.generator import Generator
+from qbench.loss import Loss
 from qbench.metric import MetricDeclaration
 from qbench.models.weights import Weights
 from qbench.recipe import Recipe
 
-T = TypeVar("T", bound="type[Codec] | type[MetricDeclaration] | type[Dataset] | type[Recipe] | Weights")
+Offered = type[Codec] | type[MetricDeclaration] | type[Dataset] | type[Recipe] | type[Generator] | type[Loss] | Weights
+T = TypeVar("T", bound=Offered)
 
 RESERVED_PARAMETERS = {"codec", "metric", "target"}
 """Keys that suites use beside a codec's or metric's own parameters."""
@@ -158,7 +161,7 @@ class Catalogue(Mapping[str, T], Generic[T]):
 
 
 class Registry:
-    """The catalogues of codecs, metrics, datasets, models and recipes, and the hooks that observe a run."""
+    """The catalogues of everything that plugins offer, and the hooks that observe a run."""
 
     def __init__(self) -> None:
         self.plugins: list[PluginInfo] = []
@@ -167,6 +170,8 @@ class Registry:
         self.datasets: Catalogue[type[Dataset]] = Catalogue("dataset", Dataset, self.plugins)
         self.models: Catalogue[Weights] = Catalogue("model", Weights, self.plugins)
         self.recipes: Catalogue[type[Recipe]] = Catalogue("recipe", Recipe, self.plugins)
+        self.generators: Catalogue[type[Generator]] = Catalogue("generator", Generator, self.plugins)
+        self.losses: Catalogue[type[Loss]] = Catalogue("loss", Loss, self.plugins)
         self._manager = pluggy.PluginManager(hookspecs.PROJECT)
         self._manager.add_hookspecs(hookspecs)
 
@@ -206,6 +211,8 @@ class Registry:
             ("qbench_register_datasets", self.datasets),
             ("qbench_register_models", self.models),
             ("qbench_register_recipes", self.recipes),
+            ("qbench_register_generators", self.generators),
+            ("qbench_register_losses", self.losses),
         ):
             self._call_registering(plugin, info, hook, catalogue)
         return info
@@ -332,3 +339,21 @@ def default_registry() -> Registry:
     registry = Registry()
     registry.load_entry_points()
     return registry
+
+
+def find_generator(name: str) -> type[Generator]:
+    """Return an installed generator's class.
+
+    Raises:
+        PluginError: there is none of that name; with the nearest.
+    """
+    return default_registry().generators[name]
+
+
+def find_loss(name: str) -> type[Loss]:
+    """Return an installed loss's class.
+
+    Raises:
+        PluginError: there is none of that name; with the nearest.
+    """
+    return default_registry().losses[name]

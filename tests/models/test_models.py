@@ -254,6 +254,52 @@ def test_a_file_of_the_users_own(tmp_path):
         find_weights(weights)
 
 
+def as_safetensors(original, converted):
+    if original.read_bytes()[:1] == b"!":
+        raise ValueError("not of that form")
+    converted.write_bytes(b"converted " + original.read_bytes())
+
+
+@pytest.fixture
+def other_form(server):
+    """Weights published in another form, of which the beginning of the digest alone is known."""
+    source = f"{server.address}/model.safetensors"
+    return Weights("toy-gan", "a toy", source, SHA256[:8], 0, "CC0-1.0", "made by a test", convert=as_safetensors)
+
+
+def test_other_forms_are_converted_once(other_form, server):
+    assert other_form.problem() == ""
+    with pytest.raises(ModelError, match="qbench models pull toy-gan"):
+        find_weights(other_form)
+    path = pull(other_form)
+    assert path.read_bytes() == b"converted " + CONTENT
+    assert find_weights(other_form) == verify(other_form) == pull(other_form) == path
+    assert server.asked == [None]
+    assert sorted(item.suffix for item in path.parent.iterdir()) == [".json", ".safetensors", ".verified"]
+    path.write_bytes(b"?" + path.read_bytes()[1:])
+    with pytest.raises(ModelError, match="damaged"):
+        verify(other_form)
+    assert pull(other_form).read_bytes() == b"converted " + CONTENT
+
+
+def test_a_file_of_another_digest_is_not_converted(other_form, server):
+    with pytest.raises(ModelError, match="thrown away"):
+        pull(replace(other_form, sha256="0123abcd"))
+    server.content = b"!" + CONTENT[1:]
+    digest = hashlib.sha256(server.content).hexdigest()
+    with pytest.raises(ModelError, match="what came can't be converted: ValueError"):
+        pull(replace(other_form, sha256=digest[:8]))
+
+
+def test_a_download_of_unknown_size_goes_on_and_knows_when_it_is_whole(other_form, server):
+    server.break_after = 2_000_000
+    with pytest.raises(ModelError, match="the same command goes on"):
+        pull(other_form)
+    server.break_after = None
+    assert pull(other_form).is_file()
+    assert server.asked[1].startswith("bytes=")
+
+
 def test_models_out_of_a_family_are_found_by_the_plugin_that_knows_it(weights):
     class Family:
         @hookimpl

@@ -13,7 +13,7 @@ from qbench.home import model_home
 from qbench.models.weights import Weights, file_digest
 
 PIN = "pin.json"
-"""Holds the digest, size and revision that the hub declared when weights without a registered digest were fetched."""
+"""Holds digest and size of a file that could not be registered with them: as the hub declares, or after conversion."""
 
 
 def pinned(weights: Weights) -> Weights:
@@ -22,7 +22,7 @@ def pinned(weights: Weights) -> Weights:
     Raises:
         ModelError: neither registered nor pulled yet; the text names the command that does.
     """
-    if weights.sha256:
+    if weights.sha256 and weights.convert is None:
         return weights
     path = model_home(weights.name) / PIN
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -24,12 +24,15 @@ class Weights:
         source: ``package:my_plugin/weights/model.safetensors`` for a file that a package ships,
             ``hf:owner/repository/model.safetensors`` for one on the Hugging Face hub, an https address,
             or ``file:/a/path`` (see :meth:`local`).
-        sha256: of the file, hexadecimal. May be left empty for ``hf:`` sources alone: then the digest that the hub
-            declares is taken when the file is first fetched, and it is held to that ever after.
+        sha256: of the file, hexadecimal. May be left empty for ``hf:`` sources: then the digest that the hub declares
+            is taken when the file is first fetched, and it is held to that ever after.
         size: of the file in bytes; 0 where it is as little known.
         licence: what may be done with it.
         provenance: who trained it on what, and where that is written down.
         metadata: what its plugin needs to build the model: architecture, labels, preprocessing.
+        convert: for files published in another form than safetensors: writes what is in the first path, the file as it
+            came, to the second, as safetensors. Then ``sha256`` is of the file as published, and may be its first
+            eight or more digits alone (as torch's file names tell them); the converted file is held to its own.
     """
 
     name: str
@@ -40,6 +43,7 @@ class Weights:
     licence: str
     provenance: str
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    convert: Callable[[Path, Path], None] | None = field(default=None, compare=False, repr=False)
 
     @classmethod
     def local(cls, path: Path, summary: str, metadata: Mapping[str, Any] | None = None) -> Weights:
@@ -67,9 +71,10 @@ class Weights:
             return "its name must be letters, digits, dots, hyphens and underscores, with slashes between parts"
         if not re.match(r"package:[A-Za-z0-9_.]+/.|https?://.|hf:[^/]+/[^/]+/.|file:.", self.source):
             return "its source must be package:module/path, hf:owner/repository/file or an https address"
-        pinned_later = self.source.startswith("hf:") and not self.sha256
-        if not pinned_later and not re.fullmatch(r"[0-9a-f]{64}", self.sha256):
-            return "its sha256 must be 64 hexadecimal digits"
+        pinned_later = self.convert is not None or (self.source.startswith("hf:") and not self.sha256)
+        digits = "8,64" if self.convert is not None else "64"
+        if not re.fullmatch(rf"[0-9a-f]{{{digits}}}", self.sha256) and not (pinned_later and not self.sha256):
+            return f"its sha256 must be {digits.replace(',', ' to ')} hexadecimal digits"
         if not pinned_later and self.size <= 0:
             return "its size must be in bytes"
         return ""

@@ -57,6 +57,14 @@ def test_jpeg_is_what_pillow_writes():
     assert make("jpeg", quality=40).encode(image) == buffer.getvalue()
 
 
+def test_the_thesis_exact_baseline_stretches_the_picture_first():
+    image = (64 + skimage.data.coffee() // 4).astype(np.uint8)
+    back = make("jpeg-thesis-exact", quality=95).decode(make("jpeg-thesis-exact", quality=95).encode(image))
+    stretched = np.rint((image - image.min()) * (255 / np.ptp(image)))
+    assert np.abs(back - stretched).mean() < 3
+    check_codec(CODECS["jpeg-thesis-exact"])
+
+
 def sampling_factors(bitstream):
     """Read the sampling factors of the components out of a JPEG's start of frame."""
     place = 2
