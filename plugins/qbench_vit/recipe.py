@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -115,7 +113,7 @@ class _Trainer:
             pixels, labels, count, magnitude=self._settings.magnitude, mixing=self._settings.mixing
         )
         for group in self._optimiser.param_groups:
-            group["lr"] = self._rate()
+            group["lr"] = self._loop.rate(self._settings.rate, self._warm)
         self._network.train()
         with torch.autocast(self._device.partition(":")[0], dtype=torch.bfloat16):
             logits = self._network(pictures)
@@ -148,36 +146,20 @@ class _Trainer:
 
     def finish(self) -> Path:
         """Write the averaged weights in half precision, and beside them what a model card needs."""
-        from safetensors.torch import save_file
-
-        path = self._work / "vit.safetensors"
-        state = self._average.module.state_dict()
-        tensors = {
-            name: (tensor.half() if tensor.is_floating_point() else tensor).contiguous().cpu()
-            for name, tensor in state.items()
-        }
-        described = {"shape": asdict(self._shape), "labels": self._data.names}
-        save_file(tensors, path, {name: json.dumps(value) for name, value in described.items()})
-        card = {
-            "shape": asdict(self._shape),
-            "settings": self._settings.model_dump(),
-            "seed": self._seed,
-            **self._loop.history(),
-            "identifiers": self._data.identifiers,
-            "names": self._data.names,
-        }
-        path.with_suffix(".json").write_text(json.dumps(card, indent=1), encoding="utf-8")
-        return path
+        return self._loop.publish(
+            self._work / "vit.safetensors",
+            self._average.module.state_dict(),
+            {"shape": asdict(self._shape), "labels": self._data.names},
+            {
+                "settings": self._settings.model_dump(),
+                "seed": self._seed,
+                "identifiers": self._data.identifiers,
+                "names": self._data.names,
+            },
+        )
 
     def _batch(self, part: Pictures, chosen: Any) -> tuple[torch.Tensor, torch.Tensor]:
         import torch
 
         pixels = torch.from_numpy(np.array(part.pixels[chosen])).permute(0, 3, 1, 2)
         return pixels.to(self._device), torch.from_numpy(part.labels[chosen]).to(self._device)
-
-    def _rate(self) -> float:
-        """Linear warm-up, then half a cosine down to a hundredth."""
-        if self._loop.done < self._warm:
-            return self._settings.rate * (self._loop.done + 1) / self._warm
-        progress = (self._loop.done - self._warm) / max(1.0, self._loop.total - self._warm)
-        return self._settings.rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * progress)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -66,18 +68,42 @@ class TrainingLoop:
         self.total = steps * epochs
         work.mkdir(parents=True, exist_ok=True)
 
-    def history(self) -> dict[str, Any]:
-        """Return what a model card tells of the training: device, hours, results by epoch, changes of its length."""
-        import torch
+    def rate(self, peak: float, warm: float) -> float:
+        """Return the learning rate of the next step: ``warm`` steps of linear rise, then half a cosine to 1 % of it."""
+        if self.done < warm:
+            return peak * (self.done + 1) / warm
+        progress = (self.done - warm) / max(1.0, self.total - warm)
+        return peak * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * progress)))
 
-        hours = round(self._seconds / 3600, 2)
-        return {
+    def publish(
+        self, path: Path, state: Mapping[str, Any], described: Mapping[str, Any], card: Mapping[str, Any]
+    ) -> Path:
+        """Write trained weights in half precision, and beside them what a model card needs.
+
+        Args:
+            path: of the safetensors file; the card gets its name with ``.json``.
+            state: the tensors, by name.
+            described: what one must know to build the network; as JSON into the file's metadata.
+            card: settings, seed, data; device, hours, results by epoch and changes of the training's length are added.
+        """
+        import torch
+        from safetensors.torch import save_file
+
+        tensors = {
+            name: (tensor.half() if tensor.is_floating_point() else tensor).contiguous().cpu()
+            for name, tensor in state.items()
+        }
+        save_file(tensors, path, {name: json.dumps(value) for name, value in described.items()})
+        path.chmod(0o644)
+        history = {
             "device": self._device,
             "torch": torch.__version__,
-            "hours": hours,
+            "hours": round(self._seconds / 3600, 2),
             "schedule": self._schedule,
             "log": self._log,
         }
+        path.with_suffix(".json").write_text(json.dumps({**card, **history}, indent=1), encoding="utf-8")
+        return path
 
     def run(
         self,
