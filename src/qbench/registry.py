@@ -172,6 +172,14 @@ class Registry:
         self.recipes: Catalogue[type[Recipe]] = Catalogue("recipe", Recipe, self.plugins)
         self.generators: Catalogue[type[Generator]] = Catalogue("generator", Generator, self.plugins)
         self.losses: Catalogue[type[Loss]] = Catalogue("loss", Loss, self.plugins)
+        self.classes: tuple[Catalogue[Any], ...] = (
+            self.codecs,
+            self.metrics,
+            self.generators,
+            self.losses,
+            self.datasets,
+            self.recipes,
+        )
         self._manager = pluggy.PluginManager(hookspecs.PROJECT)
         self._manager.add_hookspecs(hookspecs)
 

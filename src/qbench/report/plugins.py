@@ -15,14 +15,14 @@ from qbench.errors import PluginError, did_you_mean
 from qbench.home import dataset_home
 from qbench.metric import MetricDeclaration, column_id
 from qbench.models.resolve import is_here
-from qbench.registry import Registry, parameter_rows
+from qbench.registry import PluginInfo, Registry, parameter_rows
 
 
 def print_plugins(console: Console, registry: Registry) -> bool:
     """List plugins; return whether all are well."""
     table = _table("plugin", "package", "brings", "state")
     for info in registry.plugins:
-        brings = Text("\n".join(f"{kind}s: {', '.join(names)}" for kind, names in info.brings.items()) or "–")
+        brings = Text("\n".join(_brought(info)) or "–")
         state = Text("ok", "green") if info.ok else Text("broken", "bold red")
         table.add_row(Text(info.name), Text(f"{info.distribution} {info.version}"), brings, state)
     console.print(table)
@@ -35,13 +35,13 @@ def print_plugins(console: Console, registry: Registry) -> bool:
 
 
 def print_offer(console: Console, registry: Registry, name: str) -> None:
-    """Describe a codec, metric or dataset, or a plugin by its own name.
+    """Describe a codec, metric or anything else that plugins offer, or a plugin by its own name.
 
     Raises:
         PluginError: nothing of that name.
     """
     found = False
-    for catalogue in (registry.codecs, registry.metrics, registry.datasets, registry.recipes):
+    for catalogue in registry.classes:
         if name in catalogue:
             found = True
             offer: Any = catalogue.offer(name)
@@ -49,18 +49,13 @@ def print_offer(console: Console, registry: Registry, name: str) -> None:
     plugins = [info for info in registry.plugins if info.name == name]
     for info in plugins:
         console.print(Text(f"plugin {info}", "bold"))
-        for kind, names in info.brings.items():
-            console.print(f"  {kind}s: {', '.join(names)}", highlight=False)
+        for line in _brought(info):
+            console.print(f"  {line}", highlight=False)
         if not info.ok:
             console.print(Text(f"  broken: {info.problem}", "bold red"))
     if not found and not plugins:
-        known = [
-            *registry.codecs,
-            *registry.metrics,
-            *registry.datasets,
-            *registry.recipes,
-            *(info.name for info in registry.plugins),
-        ]
+        known = [other for catalogue in registry.classes for other in catalogue]
+        known += [info.name for info in registry.plugins]
         raise PluginError(f"nothing is called `{name}`{did_you_mean(name, known)} (known: {', '.join(known)})")
 
 
@@ -89,7 +84,7 @@ def _print_class(console: Console, kind: str, cls: Any, plugin: str) -> None:
     if issubclass(cls, (Codec, MetricDeclaration)) and cls.libraries():
         libraries = ", ".join(f"{name} {version}" for name, version in cls.libraries().items())
         console.print(Text(f"libraries: {libraries}"))
-    if hasattr(cls, "Parameters"):
+    if hasattr(cls, "Parameters"):  # generators, losses and datasets have none
         rows = parameter_rows(cls.Parameters)
         if rows:
             table = _table("parameter", "accepts", "default", "what it is")
@@ -112,6 +107,12 @@ def _print_class(console: Console, kind: str, cls: Any, plugin: str) -> None:
                 column.summary or cls.summary,
             )
         console.print(table)
+
+
+def _brought(info: PluginInfo) -> list[str]:
+    """``codecs: jpeg, png``, a line for each kind."""
+    plurals = {"loss": "losses"}
+    return [f"{plurals.get(kind, kind + 's')}: {', '.join(names)}" for kind, names in info.brings.items()]
 
 
 def _paragraphs(docstring: str) -> str:
