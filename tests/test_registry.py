@@ -37,7 +37,7 @@ def test_our_own_plugins_are_found_like_a_strangers():
     made = Registry()
     made.load_entry_points()
     ours = {info.name: info for info in made.plugins if info.distribution == "qbench"}
-    assert ours["classical"].brings["codec"] == ["jpeg", "png", "webp"]
+    assert ours["classical"].brings["codec"] == ["jpeg", "jpeg-thesis-exact", "png", "webp"]
     assert all(info.ok for info in ours.values())
     assert {"ssim", "psnr", "bpp"} <= set(made.metrics)
     assert {"samples", "kodak"} <= set(made.datasets)

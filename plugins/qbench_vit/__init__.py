@@ -1,6 +1,40 @@
-"""Vision transformers for qbench: the bundled classifier's recipe."""
+"""Vision transformers for qbench: the ViT-Score, and the recipe of the bundled classifier."""
 
 from qbench import hookimpl
+
+
+@hookimpl
+def qbench_register_metrics(register):  # type: ignore[no-untyped-def]
+    """Offer the ViT-Score."""
+    from qbench_vit.score import VitScore
+
+    register(VitScore)
+
+
+@hookimpl
+def qbench_register_losses(register):  # type: ignore[no-untyped-def]
+    """Offer the classifier's judgement as losses."""
+    from qbench_vit.losses import FeatureLoss, LabelLoss
+
+    register(LabelLoss)
+    register(FeatureLoss)
+
+
+@hookimpl
+def qbench_register_models(register):  # type: ignore[no-untyped-def]
+    """Offer the bundled classifier, and the published one."""
+    from qbench_vit.models import BUNDLED, PUBLISHED
+
+    register(BUNDLED)
+    register(PUBLISHED)
+
+
+@hookimpl
+def qbench_find_model(name):  # type: ignore[no-untyped-def]
+    """Know every classifier that timm publishes, as ``timm/NAME``."""
+    from qbench_vit.models import HUB_OWNER, timm_weights
+
+    return timm_weights(name.removeprefix(HUB_OWNER)) if name.startswith(HUB_OWNER) else None
 
 
 @hookimpl

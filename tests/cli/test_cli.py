@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -188,7 +189,7 @@ def test_a_second_process_is_refused(environment, suite_file, qbench_command, tm
 def test_plugins_are_listed_and_described(qbench_command):
     listed = qbench_command("plugins")
     assert listed.returncode == 0
-    assert "jpeg, png, webp" in listed.stdout
+    assert "jpeg, jpeg-thesis-exact, png, webp" in listed.stdout
     assert "toys 1.0" in listed.stdout
     shown = qbench_command("plugins", "show", "jpeg").stdout
     assert "whole number from 1 to 100" in shown
@@ -257,3 +258,25 @@ def test_hostile_names_are_shown_and_stored_harmlessly(qbench_command, tmp_path)
     for text in ("[bold]x", "<script>alert(1)<", "a;rm -rf $HOME", "ünï ©", "[red]not markup[/red]", "$(x)"):
         assert text in done.stdout
     assert len(list(Path("out/bitstreams").rglob("*.jpg"))) == 8
+
+
+def test_explain_shows_labels_and_writes_json(qbench_command, photos):
+    suite = Path("vit.yaml")
+    suite.write_text(
+        f"images: [{{folder: {photos}, limit: 1}}]\ncodecs: {{jpeg: {{quality: 5}}}}\nmetrics: [bpp, vit-score]\n"
+    )
+    done = qbench_command("run", suite, "-o", "run", "--no-cache")
+    assert done.returncode == 0, done.stderr
+    assert "vit-score: vit-tiny-imagenet (" in done.stdout
+    shown = qbench_command("explain", "run", "--image", "p0", "--point", "jpeg")
+    assert shown.returncode == 0, shown.stderr
+    assert re.search(r"^shared labels \(\d+\)", shown.stdout, re.MULTILINE)
+    written = qbench_command("explain", "run", "--image", "p0", "--point", "jpeg", "-f", "json")
+    explained = json.loads(written.stdout)
+    assert explained["facts"]["K"] == "20 of 200 labels"
+    assert sum(len(table["rows"]) for table in explained["tables"][:2]) == 20
+    for wrong in (["--image", "p9"], ["--image", "p0", "-f", "yaml"]):
+        refused = qbench_command("explain", "run", "--point", "jpeg", *wrong)
+        assert refused.returncode == 2
+        assert refused.stderr.startswith("error: ")
+        assert "Traceback" not in refused.stderr
