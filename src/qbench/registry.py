@@ -325,6 +325,7 @@ def accepted_form(schema: Mapping[str, Any]) -> str:
         "boolean": "true or false",
         "string": "text",
         "array": "list",
+        "object": "mapping",
         "null": "none",
     }.get(kind, kind)
     low = schema.get("minimum")

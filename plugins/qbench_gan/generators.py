@@ -1,0 +1,133 @@
+"""Generators out of a user's file; and which generator a name means."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qbench import Generator, ModelError, Weights, find_generator
+from qbench_gan.network import Shape, build_encoder, build_generator, halves
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+HUB_DEFAULT = "pgan-celebahq-512"
+SIDE_NOTE = "qbench.json"
+"""Name of the description within a TorchScript file."""
+
+
+class TrainedGenerator(Generator):
+    """A generator that ``qbench train gan`` trained, with its encoder."""
+
+    name = "trained"
+    summary = "a file of `qbench train gan`"
+    reference = "VAE-GAN: Larsen et al. 2016, ICML"
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        shape, self.spreads = _description(path)
+        self._shape = shape
+        self.latent_size, self.height, self.width = shape.latent, shape.size, shape.size
+
+    def network(self, device: str) -> nn.Module:
+        """Build and fill the generator."""
+        return self._filled(build_generator(self._shape), "generator.", device)
+
+    def encoder(self, device: str) -> Callable[[torch.Tensor], torch.Tensor]:
+        """Build and fill the encoder; its mean is the latent."""
+        network = self._filled(build_encoder(self._shape), "encoder.", device)
+        return lambda pictures: halves(network(pictures), self._shape)[0]
+
+    def _filled(self, network: nn.Module, prefix: str, device: str) -> nn.Module:
+        from safetensors.torch import load_file
+
+        state = {
+            name.removeprefix(prefix): tensor.float() if tensor.is_floating_point() else tensor
+            for name, tensor in load_file(self._path).items()
+            if name.startswith(prefix)
+        }
+        try:
+            network.load_state_dict(state)
+        except RuntimeError as error:
+            raise ModelError(f"{self._path}: does not fit its network: {error}") from error
+        return network.to(device).eval().requires_grad_(False)
+
+
+class ScriptedGenerator(Generator):
+    """A generator out of a TorchScript file, which says about itself what qbench must know.
+
+    Save one with ``torch.jit.save(scripted, path, _extra_files={"qbench.json": description})``, the description
+    being JSON: ``{"latent_size": 512, "height": 512, "width": 512, "low": -1, "high": 1}``.
+    """
+
+    name = "scripted"
+    summary = "a TorchScript file of the user's"
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        described = self._read("cpu")[1]
+        try:
+            self.latent_size, self.height, self.width = (
+                int(described[key]) for key in ("latent_size", "height", "width")
+            )
+            self.low, self.high = float(described.get("low", -1)), float(described.get("high", 1))
+        except (KeyError, TypeError, ValueError) as error:
+            raise ModelError(
+                f"{path}: its {SIDE_NOTE} must give latent_size, height and width as whole numbers, and may give low "
+                f"and high ({error!r})"
+            ) from error
+
+    def network(self, device: str) -> nn.Module:
+        """Load the file."""
+        network: nn.Module = self._read(device)[0].eval()
+        for parameter in network.parameters():  # scripted modules can't do so all at once
+            parameter.requires_grad_(False)
+        return network
+
+    def _read(self, device: str) -> tuple[Any, dict[str, Any]]:
+        import torch
+
+        notes = {SIDE_NOTE: ""}
+        try:
+            network = torch.jit.load(self._path, map_location=device, _extra_files=notes)  # type: ignore[no-untyped-call]
+            return network, dict(json.loads(notes[SIDE_NOTE] or "{}"))
+        except (RuntimeError, ValueError, OSError) as error:
+            raise ModelError(f"{self._path}: not a TorchScript file ({str(error).splitlines()[0]})") from error
+
+
+def chosen(name: str | None, profile: str) -> tuple[Callable[[], Generator], Sequence[Weights]]:
+    """Return how to make the generator that a name or file means, and its weights.
+
+    Raises:
+        QbenchError: there is none of that name; the file can't be read.
+    """
+    if name is None:
+        if profile != "hub":
+            raise ModelError(
+                "gan-inversion: no generator is bundled yet; give the file of one as `generator` (`qbench train gan` "
+                f"makes one), or a published one's name, or use profile hub ({HUB_DEFAULT})"
+            )
+        name = HUB_DEFAULT
+    path = Path(name).expanduser()
+    if path.suffix == ".safetensors":
+        return lambda: TrainedGenerator(path), (Weights.local(path, f"generator in {path}"),)
+    if path.suffix in (".pt", ".ts", ".torchscript"):
+        return lambda: ScriptedGenerator(path), (Weights.local(path, f"generator in {path}"),)
+    cls: type[Generator] = find_generator(name)
+    return cls, cls.weights()
+
+
+def _description(path: Path) -> tuple[Shape, Sequence[int]]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+        shape = json.loads(metadata["shape"])
+        spreads = [int(value) for value in json.loads(metadata["spreads"])]
+        return Shape(**{**shape, "widths": tuple(shape["widths"])}), spreads
+    except (OSError, SafetensorError, ValueError, TypeError, KeyError) as error:
+        raise ModelError(f"{path}: not a file that `qbench train gan` wrote ({error!r})") from error

@@ -1,0 +1,281 @@
+"""The codec, on a generator small enough to be searched in no time."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from pydantic import ValidationError
+from small_generator import Small, save, smooth
+from torch import nn
+
+import qbench
+from qbench import BitstreamError, Context, ModelError, PluginError, QbenchError
+from qbench_gan.codec import GanInversion, InversionParameters
+from qbench_gan.generators import ScriptedGenerator
+from qbench_gan.inversion import Search, search
+from qbench_gan.inverter import Inverter
+
+FAST = {"iterations": 150, "rate": 0.1, "refine": 20}
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """A TorchScript file with a small generator."""
+    return save(tmp_path_factory.mktemp("generator"))
+
+
+def codec(small, *, seed=0, profile="bundled", **parameters):
+    settings = InversionParameters(generator=str(small), **{**FAST, **parameters})
+    return GanInversion(settings, Context(seed=seed, profile=profile))
+
+
+def psnr(one, other):
+    return 10 * np.log10(255**2 / np.mean((one.astype(float) - other) ** 2))
+
+
+@pytest.mark.parametrize("mode", ["whole", "tile"])
+@pytest.mark.parametrize("coder", ["uniform", "qsgd"])
+def test_finds_pictures_that_the_generator_can_draw(small, mode, coder):
+    picture = smooth(16, 16)
+    made = codec(small, mode=mode, coder=coder, bits=8, overlap=4)
+    back = codec(small).decode(made.encode(picture))
+    assert back.shape == picture.shape
+    assert psnr(back, picture) > 30
+
+
+def test_more_bits_cost_more_and_are_nearer(small):
+    picture = smooth(16, 16)
+    coded = [codec(small, bits=bits).encode(picture) for bits in (1, 2, 4, 8)]
+    sizes = [len(bits) for bits in coded]
+    near = [psnr(codec(small).decode(bits), picture) for bits in coded]
+    assert sizes == sorted(set(sizes))
+    assert near == sorted(near)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 40), (33, 17), (90, 70)])
+@pytest.mark.parametrize("mode", ["whole", "tile"])
+def test_any_size(small, size, mode):
+    picture = smooth(*size)
+    made = codec(small, mode=mode, iterations=5, refine=2)
+    assert codec(small).decode(made.encode(picture)).shape == picture.shape
+
+
+def test_tiles_of_a_large_picture_are_nearer_than_one_latent(small):
+    picture = smooth(64, 64, waves=6)
+    near = [psnr(codec(small).decode(codec(small, mode=mode).encode(picture)), picture) for mode in ("whole", "tile")]
+    assert near[1] > near[0] + 3
+
+
+def test_the_same_seed_gives_the_same_bytes_another_others(small):
+    picture = smooth(20, 20)
+    first = codec(small, coder="qsgd", restarts=3).encode(picture)
+    assert codec(small, coder="qsgd", restarts=3).encode(picture) == first
+    assert codec(small, coder="qsgd", restarts=3, seed=1).encode(picture) != first
+
+
+def test_decodes_in_a_fresh_process_to_the_same_pixels(small, tmp_path):
+    picture = smooth(40, 30)
+    bitstream = codec(small, mode="tile", overlap=3).encode(picture)
+    here = codec(small).decode(bitstream)
+    (tmp_path / "b.gan").write_bytes(bitstream)
+    program = (
+        "import sys, torch\nfrom pathlib import Path\nfrom PIL import Image\nfrom qbench import Context\n"
+        "from qbench_gan.codec import GanInversion, InversionParameters\ntorch.set_num_threads(1)\n"
+        "codec = GanInversion(InversionParameters(generator=sys.argv[1]), Context())\n"
+        "Image.fromarray(codec.decode(Path(sys.argv[2]).read_bytes())).save(sys.argv[3])\n"
+    )
+    command = [sys.executable, "-c", program, str(small), str(tmp_path / "b.gan"), str(tmp_path / "there.png")]
+    subprocess.run(command, check=True, timeout=120)
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "there.png")), here)
+
+
+@pytest.mark.parametrize("settings", [{}, {"mode": "tile", "overlap": 2}, {"coder": "qsgd", "bits": 3}])
+def test_damaged_bitstreams_give_a_picture_or_a_typed_error(small, settings):
+    whole = codec(small, iterations=3, refine=0, **settings).encode(smooth(20, 18))
+    decoder = codec(small)
+    rng = np.random.default_rng(0)
+    refused = 0
+    for _ in range(700):
+        damaged = bytearray(whole)
+        for _ in range(rng.integers(1, 4)):
+            damaged[rng.integers(len(damaged))] = rng.integers(256)
+        # Sides are left alone: a picture of 65,536² pixels is a right answer to a header that asks for it.
+        damaged[2:6] = whole[2:6]
+        cut = bytes(damaged[: rng.integers(len(damaged) + 1)])
+        for candidate in (bytes(damaged), cut):
+            try:
+                assert decoder.decode(candidate).shape == (18, 20, 3)
+            except BitstreamError:
+                refused += 1
+    assert refused > 100
+
+
+def test_another_generators_bitstream_is_refused(small, tmp_path):
+    other = save(tmp_path, network=Small(), low=0)
+    with pytest.raises(BitstreamError, match="made with another generator than scripted, or with other weights"):
+        codec(other).decode(codec(small, iterations=1, refine=0).encode(smooth(16, 16)))
+
+
+def test_optimisers_starts_and_restarts_all_get_there(small):
+    picture = smooth(16, 16)
+    for settings in (
+        {"optimiser": "sgd", "rate": 10.0, "patience": 10},
+        {"optimiser": "lbfgs", "rate": 1.0, "start": "mean"},
+        {"optimiser": "adam", "start": "mean"},
+        {"optimiser": "adam", "start": "random", "restarts": 4},
+    ):
+        assert psnr(codec(small).decode(codec(small, bits=8, **settings).encode(picture)), picture) > 25, settings
+
+
+def test_restarts_keep_the_best(small):
+    generator = ScriptedGenerator(small)
+    inverter = Inverter(generator, {"mse": 1.0}, Context())
+    targets = np.stack([smooth(16, 16), smooth(16, 16, waves=2)])
+    how = Search(iterations=4, rate=0.1)
+    draws = np.random.default_rng(5).standard_normal((2, 6, 24)).astype(np.float32)
+
+    class Drawn:
+        def standard_normal(self, shape):
+            assert shape == (2, 6, 24)
+            return draws
+
+    together = inverter.find(targets, how, "random", 6, Drawn())
+    each = []
+    for restart in range(6):
+        Drawn.standard_normal = lambda self, shape, restart=restart: draws[:, restart : restart + 1]
+        each.append(inverter.find(targets, how, "random", 1, Drawn()).losses)
+    assert torch.allclose(together.losses, torch.stack(each).min(dim=0).values, atol=1e-5)
+
+
+def test_a_search_keeps_its_best_iteration_and_stops_as_told(small):
+    distance = lambda values: values.square().sum(dim=1)  # noqa: E731
+    start = torch.full((2, 3), 4.0)
+    found = search(start, lambda values: values, distance, Search("sgd", 40, rate=1.2, snapshots=10))
+    assert found.losses.max() <= distance(start).max()
+    assert torch.allclose(distance(found.latents), found.losses)
+    assert sorted(found.snapshots) == [0, 10, 20, 30, 40]
+    assert len(found.history) == 41
+    stopped = search(start, lambda values: values, distance, Search("sgd", 5000, rate=0.1, patience=5, stop_after=2))
+    assert len(stopped.history) < 1000
+    assert stopped.losses.max() < 1e-3
+    hurried = search(start, lambda values: values, distance, Search("adam", 10**6, rate=0.01, seconds=0.05))
+    assert len(hurried.history) < 10**5
+
+
+def test_one_candidate_without_a_number_does_not_stop_the_others():
+    def distance(values):
+        return torch.where(values[:, 0] > 100, torch.nan, 1.0) * values.square().sum(dim=1)
+
+    start = torch.tensor([[200.0, 1.0], [2.0, 1.0]])
+    found = search(start, lambda values: values, distance, Search("adam", 100, rate=0.1))
+    assert torch.isinf(found.losses[0])
+    assert found.losses[1] < 0.1
+    with pytest.raises(FloatingPointError, match="NaN or infinite from the start on"):
+        search(start[:1], lambda values: values, distance, Search("adam", 10, rate=0.1))
+
+
+def test_a_generator_that_gives_nan_is_a_clear_failure(tmp_path):
+    class Broken(nn.Module):
+        def forward(self, latents: torch.Tensor) -> torch.Tensor:
+            return latents.sum() * torch.full((latents.shape[0], 3, 16, 16), float("nan"))
+
+    with pytest.raises(QbenchError, match=r"gan-inversion: the loss .*NaN or infinite .*; try a lower rate"):
+        codec(save(tmp_path, network=Broken())).encode(smooth(16, 16))
+
+
+def test_losses_of_other_plugins_can_be_minimised(small):
+    picture = smooth(64, 64)
+    losses = {"mse": 1.0, "vit-labels": 0.05, "vit-features": 0.05}
+    made = codec(small, losses=losses, iterations=5, refine=2)
+    assert codec(small).decode(made.encode(picture)).shape == picture.shape
+    names = {weights.name for weights in GanInversion.weights(made.parameters, "bundled")}
+    assert names == {"small.pt", "vit-tiny-imagenet"}
+    with pytest.raises(PluginError, match=r"unknown loss `vit-label`; did you mean `vit-labels`\?"):
+        codec(small, losses={"vit-label": 1.0}).encode(picture)
+
+
+def test_artifacts_are_left_when_asked_for(small):
+    made = codec(small, iterations=20, snapshots=10)
+    made.encode(smooth(40, 30))
+    names = [artifact.name for artifact in made.artifacts()]
+    assert names == ["loss.csv", "latent.png", "snapshot-000000.png", "snapshot-000010.png", "snapshot-000020.png"]
+    lines = made.artifacts()[0].data.decode().splitlines()
+    assert lines[0] == "iteration,loss"
+    assert len(lines) == 22
+    quiet = codec(small, iterations=2)
+    quiet.encode(smooth(40, 30))
+    assert list(quiet.artifacts()) == []
+
+
+def test_the_presets():
+    thesis = InversionParameters(preset="thesis").search()
+    assert (thesis.optimiser, thesis.rate, thesis.patience, thesis.iterations) == ("sgd", 1.0, 10, 30_000)
+    assert InversionParameters(preset="thesis").beginning == "random"
+    assert InversionParameters(preset="thesis", iterations=7).search().iterations == 7
+    assert InversionParameters().search().optimiser == "adam"
+
+
+def test_thesis_exact_stretches_what_it_saves_and_fits_to_the_wrong_range(small):
+    picture = smooth(16, 16)
+    exact = codec(small, thesis_exact=True, coder="qsgd", bits=8)
+    back = codec(small).decode(exact.encode(picture))
+    assert (back.min(), back.max()) == (0, 255)
+    usual = codec(small).decode(codec(small, coder="qsgd", bits=8).encode(picture))
+    assert psnr(usual, picture) > psnr(back, picture) + 3
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"coder": "qsgd", "bits": 2.5}, "bits: 2.5 is not accepted with coder qsgd; accepted: 1, 2"),
+        ({"losses": {"mse": 0.0}}, "weights must be above 0"),
+        ({"losses": {}}, "at least 1 item"),
+        ({"bits": 9}, "less than or equal to 8"),
+        ({"iteration": 3}, "Extra inputs"),
+    ],
+)
+def test_settings_that_make_no_sense(settings, message):
+    with pytest.raises(ValidationError, match=message):
+        InversionParameters(**settings)
+
+
+def test_generators_that_are_none(tmp_path, small):
+    (tmp_path / "text.pt").write_text("hello")
+    torch.jit.save(torch.jit.script(Small()), tmp_path / "silent.pt")
+    with pytest.raises(ModelError, match=r"text\.pt: not a TorchScript file"):
+        codec(tmp_path / "text.pt").encode(smooth(16, 16))
+    with pytest.raises(ModelError, match=r"silent\.pt: its qbench\.json must give latent_size, height and width"):
+        codec(tmp_path / "silent.pt").encode(smooth(16, 16))
+    with pytest.raises(ModelError, match=r"gone\.pt: can't read the weights"):
+        codec(tmp_path / "gone.pt")
+    with pytest.raises(PluginError, match=r"unknown generator `pgan-celeba-512`; did you mean `pgan-celebahq-512`\?"):
+        codec("pgan-celeba-512")
+    with pytest.raises(ModelError, match="no generator is bundled yet; give the file of one"):
+        GanInversion(InversionParameters(), Context())
+    with pytest.raises(QbenchError, match=r"gives \(1, 3, 16, 16\), and declares \(1, 3, 32, 16\)"):
+        codec(save(tmp_path, "tall.pt", height=32)).encode(smooth(16, 16))
+    with pytest.raises(QbenchError, match="does not take latents of 25 numbers"):
+        codec(save(tmp_path, "wide.pt", latent_size=25)).encode(smooth(16, 16))
+    with pytest.raises(QbenchError, match="generator scripted has no encoder; start: random or mean"):
+        codec(small, start="encoder").encode(smooth(16, 16))
+    with pytest.raises(ModelError, match="qbench models pull pgan-celebahq-512"):
+        GanInversion(InversionParameters(), Context(profile="hub")).encode(smooth(16, 16))
+
+
+def test_in_a_run_with_workers_or_without(small, photos):
+    suite = {
+        "name": "gan",
+        "images": [{"folder": str(photos), "limit": 2}],
+        "codecs": {"gan-inversion": {"generator": str(small), "bits": [2, 8], **FAST, "snapshots": 50}},
+        "metrics": ["bpp", "psnr"],
+    }
+    done = qbench.run(suite, output="here", cache=False)
+    assert not done.failures
+    assert {artifact.name for artifact in done.rows[0].cell.artifacts} >= {"loss.csv", "latent.png"}
+    beside = qbench.run(suite, output="there", cache=False, jobs=2)
+    assert not beside.failures
