@@ -80,7 +80,7 @@ def show_command(
         elif timings:
             console.print(tables.timings_table(found, console.width))
         elif group_by is not None:
-            console.print(tables.groups_table(found, group_by, sort, console.width))
+            tables.print_groups(console, found, by=group_by, sort=sort)
         else:
             tables.print_run(console, found, sort=sort, cells=cells)
         if not found.complete:

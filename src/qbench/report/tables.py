@@ -254,13 +254,21 @@ def print_run(console: Console, run: Run, *, by: str = "point", sort: str | None
         parts.append(Text(f"{run.plan.cells} cells; `qbench show {run.path} --cells` lists them all\n", "dim"))
     if few or cells:
         parts.append(cells_table(run, sort, console.width))
-    parts.append(groups_table(run, by, sort, console.width))
-    parts.append(Text("* best in its direction (↑ higher, ↓ lower is better)", "dim"))
-    models = models_text(run)
-    if models:
-        parts.append(models)
+    parts.extend(_groups(run, by, sort, console.width))
     notes = failures_text(run)
     if notes:
         parts.append(notes)
     for part in parts:
         console.print(part)
+
+
+def print_groups(console: Console, run: Run, *, by: str, sort: str | None = None) -> None:
+    """Show a summary by group, and what one must know to read it."""
+    for part in _groups(run, by, sort, console.width):
+        console.print(part)
+
+
+def _groups(run: Run, by: str, sort: str | None, width: int) -> list[RenderableType]:
+    legend = Text("* best in its direction (↑ higher, ↓ lower is better)", "dim")
+    models = models_text(run)
+    return [groups_table(run, by, sort, width), legend, *([models] if models else [])]
