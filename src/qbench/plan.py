@@ -47,6 +47,7 @@ class OperatingPoint:
         identity: everything that decides the bytes, for content keys: name, version, libraries, parameters.
         file_extension: of its bitstreams.
         deterministic, runs_on: as the codec declares.
+        models: the weights it uses, name → what they are.
     """
 
     id: str
@@ -59,6 +60,7 @@ class OperatingPoint:
     file_extension: str
     deterministic: bool
     runs_on: str
+    models: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def owner(self) -> str:
@@ -133,6 +135,11 @@ class Plan:
     def jobs(self) -> int:
         """How many scoring jobs there are."""
         return self.cells * len(self.metrics)
+
+    @property
+    def participants(self) -> tuple[OperatingPoint | PlannedMetric, ...]:
+        """Operating points, then metrics: all that have an identity and may use models."""
+        return (*self.points, *self.metrics)
 
     def iter_cells(self) -> Iterator[tuple[PlannedImage, OperatingPoint, str]]:
         """Yield image, operating point and content key of every cell, in the order of execution."""
@@ -218,7 +225,7 @@ def make_plan(suite: Suite, images: tuple[ResolvedImage, ...], registry: Registr
     for spec in suite.points:
         offer = registry.codecs.offer(spec.codec)
         codec = offer.cls
-        identity, _ = _identity(codec, spec.parameters, profile, str(offer.plugin))
+        identity, models = _identity(codec, spec.parameters, profile, str(offer.plugin))
         points.append(
             OperatingPoint(
                 spec.id,
@@ -231,6 +238,7 @@ def make_plan(suite: Suite, images: tuple[ResolvedImage, ...], registry: Registr
                 codec.file_extension,
                 codec.deterministic,
                 codec.runs_on,
+                models,
             )
         )
     settings = suite.settings

@@ -20,7 +20,7 @@ LIBRARIES = ("torch", "torchvision", "timm", "open_clip_torch", "numpy", "Pillow
 
 def provenance_of(plan: Plan, registry: Registry, options: Options, device: str, jobs: int) -> dict[str, Any]:
     """Describe this session: software, machine, settings, originals."""
-    used = {point.plugin for point in plan.points} | {metric.plugin for metric in plan.metrics}
+    used = {user.plugin for user in plan.participants}
     return {
         "qbench": version("qbench"),
         "command": sys.argv,
@@ -46,11 +46,7 @@ def provenance_of(plan: Plan, registry: Registry, options: Options, device: str,
         "profile": plan.profile,
         "suite": plan.suite,
         "overrides": list(plan.overrides),
-        "weights": {
-            name: digest
-            for identity in [*(point.identity for point in plan.points), *(metric.identity for metric in plan.metrics)]
-            for name, digest in identity["weights"].items()
-        },
+        "weights": {name: digest for user in plan.participants for name, digest in user.identity["weights"].items()},
         "images": {image.name: {"sha256": image.sha256, "notes": list(image.notes)} for image in plan.images},
         "user_environment": {
             name: os.environ[name] for name in ("OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES") if name in os.environ

@@ -147,7 +147,7 @@ def _rank(value: float | None, column: Column) -> tuple[bool, float]:
 
 
 def model_lines(run: Run) -> list[str]:
-    """Name the models that metrics use, a line each: ``vit-score: name (what it is)``."""
-    return [
-        f"{metric.label}: {name} ({summary})" for metric in run.plan.metrics for name, summary in metric.models.items()
-    ]
+    """Name the models that codecs and metrics use, a line each: ``vit-score: name (what it is)``."""
+    users = run.plan.participants
+    lines = [f"{user.label}: {name} ({summary})" for user in users for name, summary in user.models.items()]
+    return list(dict.fromkeys(lines))  # once for all operating points of a codec

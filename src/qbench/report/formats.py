@@ -93,12 +93,12 @@ def _json(run: Run, records: Sequence[dict[str, Any]]) -> str:
         for name, column in run.columns.items()
     }
     models = {
-        metric.label: {
-            name: {"summary": summary, "sha256": metric.identity["weights"][name]}
-            for name, summary in metric.models.items()
+        user.label: {
+            name: {"summary": summary, "sha256": user.identity["weights"][name]}
+            for name, summary in user.models.items()
         }
-        for metric in run.plan.metrics
-        if metric.models
+        for user in run.plan.participants
+        if user.models
     }
     rows = [{key: plain(value) for key, value in record.items()} for record in records]
     return (

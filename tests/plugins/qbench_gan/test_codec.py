@@ -15,6 +15,7 @@ from torch import nn
 
 import qbench
 from qbench import BitstreamError, Context, ModelError, PluginError, QbenchError
+from qbench.report.aggregate import model_lines
 from qbench_gan.codec import GanInversion, InversionParameters
 from qbench_gan.generators import ScriptedGenerator
 from qbench_gan.inversion import Search, search
@@ -279,3 +280,14 @@ def test_in_a_run_with_workers_or_without(small, photos):
     assert {artifact.name for artifact in done.rows[0].cell.artifacts} >= {"loss.csv", "latent.png"}
     beside = qbench.run(suite, output="there", cache=False, jobs=2)
     assert not beside.failures
+
+
+def test_tables_name_the_generator(small, photos):
+    suite = {
+        "images": [{"folder": str(photos), "limit": 1}],
+        "codecs": {"gan-inversion": {"generator": str(small), "bits": [2, 4], "iterations": 2, "refine": 0}},
+        "metrics": ["bpp"],
+    }
+    done = qbench.run(suite, output="named", cache=False)
+    assert [dict(point.models) for point in done.plan.points] == [{"small.pt": f"generator in {small}"}] * 2
+    assert model_lines(done) == [f"gan-inversion: small.pt (generator in {small})"]
