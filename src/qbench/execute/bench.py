@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -12,10 +11,11 @@ import numpy as np
 
 from qbench.codec import Context, Pixels
 from qbench.errors import ImageError, NotApplicable, StoreError
-from qbench.execute.coding import ContractError, PointCoder, TimingPlan
+from qbench.execute.coding import PointCoder, TimingPlan
 from qbench.execute.events import CellStarted, Notice, Recorded, ScoringStarted, WorkEvent
+from qbench.execute.kept import kept_reconstruction
 from qbench.execute.scoring import Outcome, batches, feature_batches, original_features, score_batches
-from qbench.image import ImageSource, Picture, pixels_digest
+from qbench.image import ImageSource, Picture
 from qbench.metric import Candidates, DistributionMetric, Metric, MetricDeclaration, Reference
 from qbench.plan import OperatingPoint, Plan, PlannedImage, PlannedMetric
 from qbench.records import ArtifactNote, CellRecord, Failure, ScoreRecord
@@ -141,27 +141,17 @@ class Bench:
         return record, made.reconstruction
 
     def _reconstruct(self, name: str, cell: CellWork, record: CellRecord, pixels: Pixels) -> Pixels:
-        """Get back a reconstruction that an earlier session or run made: from its PNG, else from its bitstream."""
-        kept = self._folder.read_reconstruction(cell.point, name)
-        if kept is not None and pixels_digest(kept) == record.reconstruction_sha256:
-            return kept
-        path = self._folder.bitstream_path(cell.point, name)
-        try:
-            bitstream = path.read_bytes()
-        except OSError as error:
-            raise StoreError(
-                f"{path}: the bitstream is gone ({error.strerror}); it was kept when the cell was coded"
-            ) from error
-        if hashlib.sha256(bitstream).hexdigest() != record.bitstream_sha256:
-            raise StoreError(
-                f"{path}: the bitstream is not the one that was recorded; delete it to have the cell coded again"
-            )
-        reconstruction = self._coder(cell.point).decode(bitstream, pixels)
-        if pixels_digest(reconstruction) != record.reconstruction_sha256:
-            raise ContractError("decoding the stored bitstream gave other pixels than when it was coded")
-        if self._plan.keep["reconstructions"]:
-            self._folder.write_reconstruction(cell.point, name, reconstruction)
-        return reconstruction
+        """Get back what an earlier session or run made; what had to be decoded is kept if it is to be kept."""
+        decoded: list[Pixels] = []
+
+        def decode(bitstream: bytes) -> Pixels:
+            decoded.append(self._coder(cell.point).decode(bitstream, pixels))
+            return decoded[0]
+
+        found = kept_reconstruction(self._folder, cell.point, record, decode)
+        if decoded and self._plan.keep["reconstructions"]:
+            self._folder.write_reconstruction(cell.point, name, found)
+        return found
 
     def _coder(self, point: OperatingPoint) -> PointCoder:
         if point.id not in self._coders:

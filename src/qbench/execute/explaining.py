@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-
-from qbench.codec import Codec, Context
+from qbench.codec import Codec, Context, Pixels
 from qbench.errors import NotApplicable, PluginError, QbenchError, StoreError
 from qbench.execute.bench import failure_of, make_metric
-from qbench.image import ImageSource, pixels_digest
+from qbench.execute.coding import ContractError
+from qbench.execute.kept import kept_reconstruction
+from qbench.image import ImageSource
 from qbench.metric import Candidates, Explanation, Metric, Reference
 from qbench.plan import Plan, PlannedMetric
 from qbench.records import CellRecord
@@ -34,15 +34,16 @@ def explain_cell(
     picture = source.read()
     if picture.digest != image.sha256:
         raise StoreError(f"{image.location}: the image changed since the run")
-    reconstruction = folder.read_reconstruction(point, image.name)
-    if reconstruction is None or pixels_digest(reconstruction) != cell.reconstruction_sha256:
-        path = folder.bitstream_path(point, image.name)
-        bitstream = path.read_bytes() if path.is_file() else b""
-        if hashlib.sha256(bitstream).hexdigest() != cell.bitstream_sha256:
-            raise StoreError(f"{folder.path}: kept neither the reconstruction nor the bitstream of this cell")
+
+    def decode(bitstream: bytes) -> Pixels:
         codec: type[Codec] = registry.codecs[point.codec]
         parameters = codec.Parameters.model_validate(dict(point.parameters), strict=False)
-        reconstruction = codec(parameters, context).decode(bitstream)
+        return codec(parameters, context).decode(bitstream)
+
+    try:
+        reconstruction = kept_reconstruction(folder, point, cell, decode)
+    except ContractError as error:
+        raise PluginError(f"{point.owner}: {error}") from error
     try:
         instance = make_metric(metric, registry, context)
         if not isinstance(instance, Metric):
