@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -63,7 +64,7 @@ def search(
     distance: Distance,
     how: Search,
 ) -> Found:
-    """Descend from ``start`` (candidates × latents × numbers) to where the rendered pictures are nearest.
+    """Descend from ``start`` (candidates × numbers) to where the rendered pictures are nearest.
 
     All candidates are optimised together. Each keeps its best iteration, whatever the others do.
 
@@ -156,8 +157,6 @@ def _optimiser(latents: torch.Tensor, how: Search) -> torch.optim.Optimizer:
 
 
 def _follow_cosine(optimiser: torch.optim.Optimizer, how: Search, iteration: int) -> None:
-    import math
-
     share = 0.5 * (1 + math.cos(math.pi * iteration / max(1, how.iterations)))
     for group in optimiser.param_groups:
         group["lr"] = how.rate * (0.02 + 0.98 * share)
@@ -173,8 +172,3 @@ def weighted(losses: Sequence[Distance], weights: Sequence[float]) -> Distance:
         return total
 
     return distance
-
-
-def describe(found: Found) -> Mapping[str, float]:
-    """Return what is worth knowing of a search in numbers."""
-    return {"iterations": len(found.history) - 1, "loss": float(found.losses.min())}
