@@ -60,10 +60,13 @@ def main() -> None:
     inverter = Inverter(generator, {"mse": 1.0}, context)
     print(f"generator {generator.name}, {arguments.device}")
     for name, picture in samples((generator.width, generator.height)).items():
-        rng = np.random.default_rng(0)
+        first, second = (
+            np.random.default_rng(seed).standard_normal((1, 1, generator.latent_size)).astype(np.float32)
+            for seed in (0, 1)
+        )
         began = time.perf_counter()
         thesis = Search("sgd", arguments.iterations, 1.0, patience=10)
-        found = inverter.find(picture[None], thesis, "random", 1, rng)
+        found = inverter.find(picture[None], first, thesis, "random")
         taken = time.perf_counter() - began
         goal = float(found.losses)
         print(f"{name}: SGD from random, {arguments.iterations} iterations, {taken:.1f} s: loss {goal:.6f}", flush=True)
@@ -72,7 +75,7 @@ def main() -> None:
                 continue
             began = time.perf_counter()
             search = Search(optimiser, MOST, rate, patience=patience)  # type: ignore[arg-type]
-            history = inverter.find(picture[None], search, start, 1, np.random.default_rng(1)).history
+            history = inverter.find(picture[None], second, search, start).history
             seconds = (time.perf_counter() - began) / max(1, len(history) - 1)
             reached = next((index for index, loss in enumerate(history) if loss <= goal), None)
             if reached is None:

@@ -67,6 +67,21 @@ class Shift(Codec):
             raise BitstreamError(str(error)) from error
 
 
+class Together(Shift):
+    """Takes up to three images at once, and logs how many it was given; fails on a whole batch as on one image."""
+
+    name = "together"
+    batch_size = 3
+
+    def encode_batch(self, images):
+        if self.parameters.log:
+            with Path(self.parameters.log).open("a") as file:
+                file.write(f"{len(images)} together\n")
+        log = self.parameters.log
+        quiet = Shift(self.parameters.model_copy(update={"log": ""}), self.context)
+        return [quiet.encode(image) for image in images][: -1 if log.endswith("short") else None]
+
+
 class MisbehaveParameters(Parameters):
     how: str = Field("raise", description="what to do wrong")
 
@@ -258,7 +273,7 @@ class Oddity(Metric):
 
 @hookimpl
 def qbench_register_codecs(register):
-    for codec in (Shift, Misbehave, Noisy, Chatty):
+    for codec in (Shift, Together, Misbehave, Noisy, Chatty):
         register(codec)
 
 

@@ -173,39 +173,44 @@ class GanInversion(Codec):
         digests = [weights.sha256 for weights in self._weights]
         return hashlib.sha256(repr((self.generator.name, digests)).encode()).digest()[:2]
 
+    @property
+    def batch_size(self) -> int:
+        """Several on an accelerator, where a search does not depend on what else is searched for."""
+        settings = self.parameters
+        alone = settings.mode == "tile" or settings.snapshots or settings.seconds
+        if alone or settings.search().optimiser == "lbfgs" or self.context.device == "cpu":
+            return 1
+        together: int = self._inverter.batch // settings.restarts
+        return max(1, together)
+
     def encode(self, image: Pixels) -> bytes:
         """Look for the latents, quantise and code them."""
+        return self.encode_batch([image])[0]
+
+    def encode_batch(self, images: Sequence[Pixels]) -> Sequence[bytes]:
+        """Look for the latents of all images together, quantise and code them."""
         settings = self.parameters
-        height, width = image.shape[:2]
-        if max(height, width) > bitstream.LARGEST_SIDE:
-            raise NotApplicable(f"sides of more than {bitstream.LARGEST_SIDE} pixels have no place in the bitstream")
-        header = bitstream.Header(
-            width,
-            height,
-            self._mark,
-            settings.mode == "tile",
-            settings.coder == "qsgd",
-            settings.thesis_exact,
-            settings.precision,
-            settings.overlap if settings.mode == "tile" else 0,
-        )
-        tiling = self._tiling(header)
-        if tiling is None:
-            size = (self.generator.width, self.generator.height)
-            whole = Image.fromarray(image)
-            targets = np.asarray(whole if whole.size == size else whole.resize(size, Image.Resampling.BICUBIC))[None]
-        else:
-            targets = tiling.cut(image)
-        rng = self.context.rng(image)
+        headers = [self._header(*image.shape[:2]) for image in images]
+        targets = [self._targets(image, header) for image, header in zip(images, headers, strict=True)]
+        rngs = [self.context.rng(image) for image in images]
+        size = (settings.restarts, self.generator.latent_size)
+        draws = [rng.standard_normal((len(own), *size)) for rng, own in zip(rngs, targets, strict=True)]
+        every = np.concatenate(targets)
         try:
-            found = self._inverter.find(targets, settings.search(), settings.beginning, settings.restarts, rng)
+            found = self._inverter.find(
+                every, np.concatenate(draws).astype(np.float32), settings.search(), settings.beginning
+            )
             latents = found.latents.cpu().numpy()
             if settings.coder == "uniform" and settings.refine:
-                latents = self._inverter.refine(latents, targets, 2.0 ** (settings.precision / 4), settings.refine)
+                latents = self._inverter.refine(latents, every, 2.0 ** (settings.precision / 4), settings.refine)
         except FloatingPointError as error:
             raise QbenchError(f"gan-inversion: {error}; try a lower rate") from error
-        self._artifacts = list(self._shown(found, header)) if settings.snapshots else []
-        return header.write() + self._coded(latents, header, tiling, rng)
+        self._artifacts = list(self._shown(found, headers[0])) if settings.snapshots and len(images) == 1 else []
+        ends = np.cumsum([len(own) for own in targets])[:-1]
+        return [
+            header.write() + self._coded(own, header, self._tiling(header), rng)
+            for own, header, rng in zip(np.split(latents, ends), headers, rngs, strict=True)
+        ]
 
     def decode(self, bitstream_: bytes) -> Pixels:
         """Decode the latents, and have the generator draw them."""
@@ -221,6 +226,43 @@ class GanInversion(Codec):
     def artifacts(self) -> Sequence[Artifact]:
         """Snapshots of the search, its loss, and the latent as a picture; if ``snapshots`` is set."""
         return self._artifacts
+
+    # -- images, headers and tiles --------------------------------------------------------------------------------
+
+    def _header(self, height: int, width: int) -> bitstream.Header:
+        settings = self.parameters
+        if max(height, width) > bitstream.LARGEST_SIDE:
+            raise NotApplicable(f"sides of more than {bitstream.LARGEST_SIDE} pixels have no place in the bitstream")
+        return bitstream.Header(
+            width,
+            height,
+            self._mark,
+            settings.mode == "tile",
+            settings.coder == "qsgd",
+            settings.thesis_exact,
+            settings.precision,
+            settings.overlap if settings.mode == "tile" else 0,
+        )
+
+    def _targets(self, image: Pixels, header: bitstream.Header) -> Pixels:
+        """Return what latents are looked for: the picture at the generator's size, or its tiles."""
+        tiling = self._tiling(header)
+        if tiling is not None:
+            return tiling.cut(image)
+        size = (self.generator.width, self.generator.height)
+        whole = Image.fromarray(image)
+        return np.asarray(whole if whole.size == size else whole.resize(size, Image.Resampling.BICUBIC))[None]
+
+    def _tiling(self, header: bitstream.Header) -> Tiling | None:
+        if not header.tiled:
+            return None
+        if header.overlap >= min(self.generator.width, self.generator.height):
+            raise BitstreamError(f"tiles overlap by {header.overlap} pixels, which is all of a tile")
+        return Tiling(header.width, header.height, self.generator.width, self.generator.height, header.overlap)
+
+    @staticmethod
+    def _grid(tiling: Tiling | None) -> tuple[int, int]:
+        return (1, 1) if tiling is None else (tiling.rows, tiling.columns)
 
     # -- latents and bytes ----------------------------------------------------------------------------------------
 
@@ -259,17 +301,6 @@ class GanInversion(Codec):
         spreads = np.array(self.generator.spreads or [0] * self.generator.latent_size, np.int32)
         expected = spreads - header.precision - entropy.PER_OCTAVE * entropy.NARROWEST
         return entropy.LatentCoder(expected, *self._grid(tiling))
-
-    def _tiling(self, header: bitstream.Header) -> Tiling | None:
-        if not header.tiled:
-            return None
-        if header.overlap >= min(self.generator.width, self.generator.height):
-            raise BitstreamError(f"tiles overlap by {header.overlap} pixels, which is all of a tile")
-        return Tiling(header.width, header.height, self.generator.width, self.generator.height, header.overlap)
-
-    @staticmethod
-    def _grid(tiling: Tiling | None) -> tuple[int, int]:
-        return (1, 1) if tiling is None else (tiling.rows, tiling.columns)
 
     # -- pictures -------------------------------------------------------------------------------------------------
 

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 Distance = Callable[["torch.Tensor"], "torch.Tensor"]
 """From rendered pictures to a distance for each candidate: … → N."""
 
+SMALLEST_CHANGE = 1e-8
+"""A change of the rate that is not larger is not made, as with torch's schedulers."""
+
 
 @dataclass(frozen=True)
 class Search:
@@ -23,10 +26,11 @@ class Search:
         optimiser: sgd (momentum 0.9), adam or lbfgs.
         iterations: at most so many.
         rate: the learning rate to begin with.
-        patience: iterations without improvement after which the rate is divided by ten (ReduceLROnPlateau); 0 lowers it
-            along half a cosine instead (but not for lbfgs, which searches along its line).
+        patience: iterations without improvement after which a candidate's rate is divided by ten (as torch's
+            ReduceLROnPlateau does); 0 lowers it along half a cosine instead (but not for lbfgs, which searches along
+            its line).
         threshold: improvement that counts, relative.
-        stop_after: reductions of the rate after which it ends; 0 never.
+        stop_after: reductions of its rate after which a candidate moves no more; it ends when none does. 0 never.
         seconds: ends after so long; 0 never. What is found then depends on the machine.
         snapshots: every so many iterations the state is remembered; 0 never.
     """
@@ -66,36 +70,34 @@ def search(
 ) -> Found:
     """Descend from ``start`` (candidates × numbers) to where the rendered pictures are nearest.
 
-    All candidates are optimised together. Each keeps its best iteration, whatever the others do.
+    All candidates are optimised together, and each as if it were alone (but for lbfgs, whose line search and curvature
+    are those of all of them). Each keeps its best iteration.
 
     Raises:
         FloatingPointError: no candidate ever had a finite loss.
     """
     import torch
 
-    latents = start.clone().requires_grad_(True)
+    # With a plateau every candidate has a rate of its own, so it is a parameter of its own.
+    plateau = Plateau(len(start), how) if how.patience and how.optimiser != "lbfgs" else None
+    rows = [part.clone().requires_grad_(True) for part in (torch.split(start, 1) if plateau else [start])]
     found = Found(start.clone(), torch.full((len(start),), torch.inf, device=start.device))
-    optimiser = _optimiser(latents, how)
-    plateau = None
-    if how.patience:
-        plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
-            optimiser, factor=0.1, patience=how.patience, threshold=how.threshold
-        )
+    optimiser = _optimiser(rows, how)
     began = time.monotonic()
     for iteration in range(how.iterations + 1):
-        if not how.patience and how.optimiser != "lbfgs":
+        if plateau is None and how.optimiser != "lbfgs":
             _follow_cosine(optimiser, how, iteration)
-        losses = _step(latents, render, distance, optimiser, found, last=iteration == how.iterations)
+        losses = _step(rows, render, distance, optimiser, found, last=iteration == how.iterations)
         finite = losses[torch.isfinite(losses)]
         found.history.append(float(finite.min()) if len(finite) else float("nan"))
         if how.snapshots and iteration % how.snapshots == 0:
-            found.snapshots[iteration] = latents.detach().clone()
+            found.snapshots[iteration] = torch.cat(rows).detach().clone()
         if not len(finite):
             break
         if plateau is not None:
-            plateau.step(float(losses.nan_to_num(nan=torch.inf).min()))
-            reductions = round(-torch.tensor(optimiser.param_groups[0]["lr"] / how.rate).log10().item())
-            if how.stop_after and reductions >= how.stop_after:
+            for group, rate in zip(optimiser.param_groups, plateau.step(losses.tolist()), strict=True):
+                group["lr"] = rate
+            if plateau.ended:
                 break
         if how.seconds and time.monotonic() - began > how.seconds:
             break
@@ -104,8 +106,46 @@ def search(
     return found
 
 
+class Plateau:
+    """The rate of each candidate: divided by ten when its loss has stopped to fall.
+
+    The rule is that of torch's ReduceLROnPlateau in mode "min" with a relative threshold, for many losses at once.
+    """
+
+    def __init__(self, count: int, how: Search) -> None:
+        self._how = how
+        self._rates = [how.rate] * count
+        self._best = [math.inf] * count
+        self._waiting = [0] * count
+        self._reductions = [0] * count
+
+    def step(self, losses: Sequence[float]) -> Sequence[float]:
+        """Take note of the losses of an iteration; return the rates for the next."""
+        for index, loss in enumerate(losses):
+            if loss < self._best[index] * (1 - self._how.threshold):
+                self._best[index], self._waiting[index] = loss, 0
+            else:
+                self._waiting[index] += 1
+            if self._waiting[index] > self._how.patience:
+                self._waiting[index] = 0
+                self._reductions[index] += 1
+                if self._rates[index] * 0.9 > SMALLEST_CHANGE:
+                    self._rates[index] *= 0.1
+            if self._stopped(index):
+                self._rates[index] = 0.0
+        return self._rates
+
+    @property
+    def ended(self) -> bool:
+        """Whether no candidate moves any more."""
+        return all(self._stopped(index) for index in range(len(self._rates)))
+
+    def _stopped(self, index: int) -> bool:
+        return 0 < self._how.stop_after <= self._reductions[index]
+
+
 def _step(
-    latents: torch.Tensor,
+    rows: Sequence[torch.Tensor],
     render: Callable[[torch.Tensor], torch.Tensor],
     distance: Distance,
     optimiser: torch.optim.Optimizer,
@@ -120,6 +160,7 @@ def _step(
 
     def closure() -> torch.Tensor:
         optimiser.zero_grad(set_to_none=True)
+        latents = torch.cat(list(rows))
         losses = distance(render(latents))
         if not measured:
             measured.append(losses.detach())
@@ -130,7 +171,8 @@ def _step(
         total = losses[torch.isfinite(losses)].sum()
         if total.requires_grad:
             total.backward()  # type: ignore[no-untyped-call]
-            latents.grad = torch.nan_to_num(latents.grad, 0.0, 0.0, 0.0)  # type: ignore[arg-type]
+            for row in rows:
+                row.grad = torch.nan_to_num(row.grad, 0.0, 0.0, 0.0)  # type: ignore[arg-type]
         return total.detach()
 
     if last:
@@ -141,15 +183,16 @@ def _step(
     return measured[0]
 
 
-def _optimiser(latents: torch.Tensor, how: Search) -> torch.optim.Optimizer:
+def _optimiser(rows: Sequence[torch.Tensor], how: Search) -> torch.optim.Optimizer:
     import torch
 
+    groups = [{"params": [row]} for row in rows]
     made: dict[str, Callable[[], Any]] = {
-        "sgd": lambda: torch.optim.SGD([latents], lr=how.rate, momentum=0.9),
-        "adam": lambda: torch.optim.Adam([latents], lr=how.rate),
+        "sgd": lambda: torch.optim.SGD(groups, lr=how.rate, momentum=0.9),
+        "adam": lambda: torch.optim.Adam(groups, lr=how.rate),
         # One of its iterations a step; its line search may look at the pictures several times.
         "lbfgs": lambda: torch.optim.LBFGS(
-            [latents], lr=how.rate, max_iter=1, history_size=20, line_search_fn="strong_wolfe"
+            list(rows), lr=how.rate, max_iter=1, history_size=20, line_search_fn="strong_wolfe"
         ),
     }
     chosen: torch.optim.Optimizer = made[how.optimiser]()

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ from qbench_gan.inversion import Distance, Found, Search, search, weighted
 if TYPE_CHECKING:
     import torch
 
+T = TypeVar("T")
 Latents = npt.NDArray[np.float32]
 
 CPU_BATCH, ACCELERATOR_BATCH = 64, 512
@@ -50,38 +51,30 @@ class Inverter:
         self._batch = max(1, int(share * (CPU_BATCH if context.device == "cpu" else ACCELERATOR_BATCH)))
         self._check()
 
-    def find(self, targets: Pixels, how: Search, start: str, restarts: int, rng: np.random.Generator) -> Found:
+    @property
+    def batch(self) -> int:
+        """Candidates that are optimised together."""
+        return self._batch
+
+    def find(self, targets: Pixels, draws: Latents, how: Search, start: str) -> Found:
         """Return the best latents for targets, N×height×width×3.
 
         Args:
-            start: auto, encoder, mean or random.
-            restarts: starts for each target; the first as ``start`` says, the others random.
+            targets: uint8, N×height×width×3, of the generator's size.
+            draws: from N(0, 1), N×restarts×latent size: the starts of each target.
+            how: the search.
+            start: auto, encoder, mean or random: what takes the place of each target's first draw.
 
         Raises:
             FloatingPointError: a target for which no loss was ever finite.
         """
-        import torch
-
-        draws = rng.standard_normal((len(targets), restarts, self._generator.latent_size)).astype(np.float32)
-        parts = []
-        first = 0
-        while first < len(targets):
-            chosen = slice(first, first + max(1, self._batch // restarts))
-            try:
-                parts.append(self._find(targets[chosen], draws[chosen], how, start))
-            except torch.OutOfMemoryError as error:
-                if self._batch == 1:
-                    raise QbenchError(
-                        f"gan-inversion: one picture does not fit into the memory of {self._device}"
-                    ) from error
-                self._batch = max(1, self._batch // 2)
-                torch.cuda.empty_cache()
-                self._context.notice(
-                    f"gan-inversion: {self._device} is out of memory; going on with {self._batch} at a time"
+        return _joined(
+            list(
+                self._in_batches(
+                    len(targets), draws.shape[1], lambda chosen: self._find(targets[chosen], draws[chosen], how, start)
                 )
-                continue
-            first = chosen.stop
-        return _joined(parts)
+            )
+        )
 
     def refine(self, latents: Latents, targets: Pixels, step: float, iterations: int) -> Latents:
         """Go on from latents through a quantiser of that step, and return the latents that are best when quantised.
@@ -94,14 +87,38 @@ class Inverter:
             return values + ((values / step).round() * step - values).detach()
 
         how = Search(iterations=iterations, rate=min(0.05, step / 4))
-        refined = []
-        for first in range(0, len(targets), self._batch):
-            chosen = slice(first, first + self._batch)
+
+        def refined(chosen: slice) -> Latents:
             start = torch.from_numpy(latents[chosen]).to(self._device)
             distance = self._distance(targets[chosen], 1)
             found = search(start, lambda values: self._network(quantised(values)), distance, how)
-            refined.append(((found.latents / step).round() * step).cpu().numpy())
-        return np.concatenate(refined)
+            return ((found.latents / step).round() * step).cpu().numpy()
+
+        return np.concatenate(list(self._in_batches(len(targets), 1, refined)))
+
+    def _in_batches(self, targets: int, restarts: int, work: Callable[[slice], T]) -> Iterator[T]:
+        """Do the work for as many targets at a time as fit into the device's memory."""
+        import torch
+
+        first = 0
+        while first < targets:
+            chosen = slice(first, first + max(1, self._batch // restarts))
+            try:
+                done = work(chosen)
+            except torch.OutOfMemoryError as error:
+                if self._batch <= restarts:
+                    raise QbenchError(
+                        f"gan-inversion: one picture with {restarts} start{'s' * (restarts > 1)} does not fit into "
+                        f"the memory of {self._device}"
+                    ) from error
+                self._batch = max(restarts, self._batch // 2)
+                torch.cuda.empty_cache()
+                self._context.notice(
+                    f"gan-inversion: {self._device} is out of memory; going on with {self._batch} at a time"
+                )
+                continue
+            yield done
+            first = chosen.stop
 
     def _find(self, targets: Pixels, draws: Latents, how: Search, start: str) -> Found:
         import torch

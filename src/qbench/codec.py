@@ -126,6 +126,23 @@ class Codec(ABC):
             NotApplicable: this codec can't code such an image at all (sides too long for the format).
         """
 
+    @property
+    def batch_size(self) -> int:
+        """How many images :meth:`encode_batch` takes at once to advantage; 1 unless overridden.
+
+        A run that codes in one process hands over so many where it can. No artifacts are asked for then: a codec
+        that is to leave some takes one image at a time.
+        """
+        return 1
+
+    def encode_batch(self, images: Sequence[Pixels]) -> Sequence[bytes]:
+        """Code several images, perhaps of different sizes, together: each to what :meth:`encode` makes of it.
+
+        Only the rounding of a device that adds in another order may make a difference. If it raises anything, the run
+        encodes these images one by one, so that each succeeds or fails alone.
+        """
+        return [self.encode(image) for image in images]
+
     @abstractmethod
     def decode(self, bitstream: bytes) -> Pixels:
         """Decode a bitstream into uint8, shape H×W×3, sRGB, of the size that was encoded.

@@ -52,7 +52,8 @@ class Timing(_Row):
     """How long a cell took, in seconds, in memory, without file access.
 
     Each of encode and decode is the median of ``repeats`` calls after ``warmup`` uncounted ones, synchronised with the
-    device. ``beside`` says what else this run did meanwhile: nothing (``exclusive``) or otherwise.
+    device. ``beside`` says what else this run did meanwhile: nothing (``exclusive``) or otherwise. ``batch`` images
+    were encoded together; ``encode`` is one's share of the time.
     """
 
     encode: float
@@ -61,6 +62,7 @@ class Timing(_Row):
     warmup: int
     threads: int
     beside: str
+    batch: int = 1
 
 
 class SessionRecord(_Row):

@@ -11,6 +11,7 @@ import numpy as np
 
 from qbench.codec import Context, Pixels
 from qbench.errors import ImageError, NotApplicable, StoreError
+from qbench.execute.batching import BatchEncoder
 from qbench.execute.coding import PointCoder, TimingPlan
 from qbench.execute.events import CellStarted, Notice, Recorded, ScoringStarted, WorkEvent
 from qbench.execute.kept import kept_reconstruction
@@ -84,16 +85,24 @@ class Bench:
         self._stopping = stopping
         self._worker = worker
         self._coders: dict[str, PointCoder] = {}
+        self._batches = BatchEncoder(self._coder, stopping)
         self._metrics: dict[str, MetricDeclaration] = {}
 
     # -- coding ---------------------------------------------------------------------------------------------------
 
+    def groups(self, works: Sequence[ImageWork]) -> Iterator[Sequence[ImageWork]]:
+        """Split work into images that :meth:`encode_ahead` is to be given together."""
+        return self._batches.groups(works)
+
+    def encode_ahead(self, group: Sequence[ImageWork]) -> Iterator[WorkEvent]:
+        """Encode several images at once where codecs can; :meth:`code` goes on from there."""
+        yield from self._batches.encode(group)
+        yield from self._told()
+
     def code(self, work: ImageWork, coded: CodedImage) -> Iterator[WorkEvent]:
         """Code an image's cells, filling ``coded`` with what is to be scored. Stops between cells when asked to."""
         try:
-            picture = work.source.read()
-            if picture.digest != work.image.sha256:
-                raise ImageError(f"{work.image.location}: the image changed since the run was planned")
+            picture = self._batches.picture(work)
         except ImageError as error:
             failure = Failure(plugin=f"image {work.image.name}", error="ImageError", message=str(error))
             yield Recorded(tuple(self._all_failed(work, failure)))
@@ -122,7 +131,7 @@ class Bench:
         name = work.image.name
         if cell.coded is not None:
             return cell.coded, self._reconstruct(name, cell, cell.coded, pixels)
-        made = self._coder(cell.point).code(pixels)
+        made = self._coder(cell.point).code(pixels, self._batches.encoded(work, cell))
         self._folder.write_file(self._folder.bitstream_path(cell.point, name), made.bitstream)
         if self._plan.keep["reconstructions"]:
             self._folder.write_reconstruction(cell.point, name, made.reconstruction)

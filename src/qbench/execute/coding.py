@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -45,6 +45,24 @@ class Coded:
     artifacts: tuple[Artifact, ...] = ()
 
 
+@dataclass(frozen=True)
+class Encoded:
+    """An encoded image, before it is decoded.
+
+    Attributes:
+        seconds: of one call, divided by the number of images that were encoded in it.
+        repeats, warmup: calls that were counted, and not counted.
+        batch: images that were encoded in one call.
+    """
+
+    bitstream: bytes
+    seconds: float
+    repeats: int
+    warmup: int
+    batch: int = 1
+    artifacts: tuple[Artifact, ...] = ()
+
+
 class PointCoder:
     """The two instances of a codec at one operating point: one encodes, the other decodes."""
 
@@ -53,21 +71,42 @@ class PointCoder:
         self._decoder = make()
         self._timing = timing
         self._device = self._encoder.context.device if self._encoder.runs_on == "accelerator" else "cpu"
-        self._cold = True
+        self._cold_encoder = self._cold_decoder = True
 
-    def code(self, pixels: Pixels) -> Coded:
-        """Encode and decode an image.
+    @property
+    def batch_size(self) -> int:
+        """How many images the codec takes at once."""
+        return self._encoder.batch_size
+
+    def encode_batch(self, images: Sequence[Pixels]) -> Sequence[Encoded]:
+        """Encode several images in one call.
 
         Raises:
             ContractError: the codec broke its contract.
             Exception: whatever the codec raises.
         """
-        warm_up, self._cold = self._cold, False
+        warm_up, self._cold_encoder = self._cold_encoder, False
+
+        def check(value: Any) -> None:
+            if len(value) != len(images):
+                raise ContractError(f"encode_batch returned {len(value)} bitstreams for {len(images)} images")
+            for bitstream in value:
+                _check_bitstream(bitstream)
+
+        made, seconds, repeats, warmed = self._timed(lambda: self._encoder.encode_batch(images), warm_up, check)
+        return [Encoded(bitstream, seconds / len(images), repeats, warmed, len(images)) for bitstream in made]
+
+    def code(self, pixels: Pixels, encoded: Encoded | None = None) -> Coded:
+        """Encode (unless that is done already) and decode an image.
+
+        Raises:
+            ContractError: the codec broke its contract.
+            Exception: whatever the codec raises.
+        """
         encoder = self._encoder
-        bitstream, encode, repeats, warmed = self._timed(lambda: encoder.encode(pixels), warm_up, _check_bitstream)
-        artifacts = tuple(encoder.artifacts())
-        if not all(isinstance(artifact, Artifact) for artifact in artifacts):
-            raise ContractError("artifacts returned something that is no qbench.Artifact")
+        encoded = encoded or self._encode(pixels)
+        bitstream = encoded.bitstream
+        warm_up, self._cold_decoder = self._cold_decoder, False
         reconstruction, decode, _, _ = self._timed(
             lambda: self._decoder.decode(bitstream), warm_up, lambda value: _check_pixels(value, pixels)
         )
@@ -75,12 +114,13 @@ class PointCoder:
             wrong = int(np.any(reconstruction != pixels, axis=2).sum())
             raise ContractError(f"says it is lossless here, but {wrong} pixels came back different")
         timing = Timing(
-            encode=encode,
+            encode=encoded.seconds,
             decode=decode,
-            repeats=repeats,
-            warmup=warmed,
+            repeats=encoded.repeats,
+            warmup=encoded.warmup,
             threads=self._timing.threads,
             beside=self._timing.beside,
+            batch=encoded.batch,
         )
         return Coded(
             bitstream,
@@ -88,7 +128,7 @@ class PointCoder:
             reconstruction,
             pixels_digest(reconstruction),
             timing,
-            artifacts,
+            encoded.artifacts,
         )
 
     def decode(self, bitstream: bytes, like: Pixels) -> Pixels:
@@ -96,6 +136,15 @@ class PointCoder:
         reconstruction = self._decoder.decode(bitstream)
         _check_pixels(reconstruction, like)
         return reconstruction
+
+    def _encode(self, pixels: Pixels) -> Encoded:
+        warm_up, self._cold_encoder = self._cold_encoder, False
+        encoder = self._encoder
+        bitstream, seconds, repeats, warmed = self._timed(lambda: encoder.encode(pixels), warm_up, _check_bitstream)
+        artifacts = tuple(encoder.artifacts())
+        if not all(isinstance(artifact, Artifact) for artifact in artifacts):
+            raise ContractError("artifacts returned something that is no qbench.Artifact")
+        return Encoded(bitstream, seconds, repeats, warmed, artifacts=artifacts)
 
     def _timed(self, call: Callable[[], T], warm_up: bool, check: Callable[[Any], None]) -> tuple[T, float, int, int]:
         """Return the first result, median seconds, and how many calls were counted and not counted."""

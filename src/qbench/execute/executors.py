@@ -61,16 +61,19 @@ def run_here(
     handover: queue.Queue[CodedImage | None] = queue.Queue(maxsize=1)
 
     def code() -> None:
-        for work in works:
-            if stop.is_set():
-                break
-            coded = CodedImage(work)
-            for event in bench.code(work, coded):
+        for group in bench.groups(works):
+            for event in bench.encode_ahead(group):
                 events.put(event)
-            if overlap:
-                handover.put(coded)
-            else:
-                score(coded)
+            for work in group:
+                if stop.is_set():
+                    break
+                coded = CodedImage(work)
+                for event in bench.code(work, coded):
+                    events.put(event)
+                if overlap:
+                    handover.put(coded)
+                else:
+                    score(coded)
         handover.put(None)
 
     def score(coded: CodedImage) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sized
+from collections.abc import Sequence, Sized
 from dataclasses import dataclass
 from statistics import median
 
@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from qbench.metric import Column, Direction
+from qbench.records import Timing
 from qbench.report.aggregate import best, format_value, group_rows, model_lines, sort_groups, sort_rows
 from qbench.results import Entry, Row, Run, Status
 
@@ -105,9 +106,17 @@ def timings_table(run: Run, width: int) -> RenderableType:
         _Field("decode\nms", [Text(f"{1e3 * median(t.decode for t in timings):.2f}") for _, timings, _ in points]),
         _Field("threads", [Text("/".join(sorted({str(t.threads) for t in timings}))) for _, timings, _ in points]),
         _Field("of them\nfrom cache", [Text(str(cached)) for _, _, cached in points]),
-        _Field("meanwhile", [Text("; ".join(sorted({t.beside for t in timings}))) for _, timings, _ in points], "left"),
+        _Field("meanwhile", [Text(_meanwhile(timings)) for _, timings, _ in points], "left"),
     ]
     return _blocks("Coding times, median over images", keys, fields, width, [])
+
+
+def _meanwhile(timings: Sequence[Timing]) -> str:
+    told = sorted({timing.beside for timing in timings})
+    largest = max(timing.batch for timing in timings)
+    if largest > 1:
+        told.append(f"up to {largest} images encoded together")
+    return "; ".join(told)
 
 
 def overview(run: Run) -> Text:

@@ -18,7 +18,7 @@ from qbench import BitstreamError, Context, ModelError, PluginError, QbenchError
 from qbench.report.aggregate import model_lines
 from qbench_gan.codec import GanInversion, InversionParameters
 from qbench_gan.generators import ScriptedGenerator
-from qbench_gan.inversion import Search, search
+from qbench_gan.inversion import Plateau, Search, search
 from qbench_gan.inverter import Inverter
 
 FAST = {"iterations": 150, "rate": 0.1, "refine": 20}
@@ -139,18 +139,58 @@ def test_restarts_keep_the_best(small):
     targets = np.stack([smooth(16, 16), smooth(16, 16, waves=2)])
     how = Search(iterations=4, rate=0.1)
     draws = np.random.default_rng(5).standard_normal((2, 6, 24)).astype(np.float32)
-
-    class Drawn:
-        def standard_normal(self, shape):
-            assert shape == (2, 6, 24)
-            return draws
-
-    together = inverter.find(targets, how, "random", 6, Drawn())
-    each = []
-    for restart in range(6):
-        Drawn.standard_normal = lambda self, shape, restart=restart: draws[:, restart : restart + 1]
-        each.append(inverter.find(targets, how, "random", 1, Drawn()).losses)
+    together = inverter.find(targets, draws, how, "random")
+    each = [inverter.find(targets, draws[:, restart : restart + 1], how, "random").losses for restart in range(6)]
     assert torch.allclose(together.losses, torch.stack(each).min(dim=0).values, atol=1e-5)
+
+
+@pytest.mark.parametrize("settings", [{}, {"optimiser": "sgd", "rate": 10.0, "patience": 5, "stop_after": 2}])
+def test_several_pictures_at_once_are_each_found_as_if_alone(small, settings):
+    pictures = [smooth(16, 16), smooth(30, 20, waves=3), smooth(9, 40)]
+    made = codec(small, restarts=2, bits=4, **settings)
+    together = made.encode_batch(pictures)
+    for bitstream, picture in zip(together, pictures, strict=True):
+        alone = made.decode(made.encode(picture))
+        assert made.decode(bitstream).shape == picture.shape
+        assert psnr(made.decode(bitstream), picture) == pytest.approx(psnr(alone, picture), abs=0.5)
+
+
+def test_rates_fall_as_torchs_own_do():
+    losses = [3, 2, 2, 2, 2, 1.5, 1.6, 1.5, 1.4999, 1.49995, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1]
+    how = Search("sgd", rate=0.5, patience=2)
+    parameter = torch.nn.Parameter(torch.zeros(1))
+    optimiser = torch.optim.SGD([parameter], lr=how.rate)
+    reference = torch.optim.lr_scheduler.ReduceLROnPlateau(optimiser, factor=0.1, patience=2, threshold=how.threshold)
+    plateau = Plateau(2, how)
+    for loss in losses:
+        reference.step(loss)
+        assert plateau.step([1.0, loss])[1] == pytest.approx(optimiser.param_groups[0]["lr"])
+
+
+def test_out_of_memory_goes_on_with_fewer_at_a_time(small, monkeypatch):
+    targets = np.stack([smooth(16, 16, waves=waves) for waves in range(1, 6)])
+    draws = np.random.default_rng(0).standard_normal((5, 1, 24)).astype(np.float32)
+    told = []
+    inverter = Inverter(ScriptedGenerator(small), {"mse": 1.0}, Context(notice=told.append))
+    expected = inverter.find(targets, draws, Search(iterations=3), "random")
+    network = inverter._network
+
+    def too_large(latents):
+        if len(latents) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return network(latents)
+
+    monkeypatch.setattr(inverter, "_network", too_large)
+    found = inverter.find(targets, draws, Search(iterations=3), "random")
+    assert torch.allclose(found.losses, expected.losses, atol=1e-5)
+    assert inverter.batch == 2
+    assert "going on with 2 at a time" in told[-1]
+    inverter._batch = 64
+    refined = inverter.refine(found.latents.numpy(), targets, 0.5, 3)
+    assert refined.shape == (5, 24)
+    monkeypatch.setattr(inverter, "_network", lambda latents: too_large(latents.repeat(3, 1)))
+    with pytest.raises(QbenchError, match="one picture with 1 start does not fit into the memory of cpu"):
+        inverter.find(targets, draws, Search(iterations=3), "random")
 
 
 def test_a_search_keeps_its_best_iteration_and_stops_as_told(small):
