@@ -19,6 +19,7 @@ from qbench import (
     BitstreamError,
     Codec,
     Context,
+    GaussianTables,
     Generator,
     NotApplicable,
     Parameters,
@@ -26,7 +27,8 @@ from qbench import (
     QbenchError,
     Weights,
 )
-from qbench_gan import bitstream, entropy, qsgd
+from qbench_gan import bitstream, qsgd
+from qbench_gan.entropy import LatentCoder
 from qbench_gan.generators import chosen
 from qbench_gan.inversion import Found, Search
 from qbench_gan.inverter import Inverter
@@ -277,7 +279,7 @@ class GanInversion(Codec):
             norm, quantised = qsgd.quantise(latents, header.precision, rng)
             return qsgd.write(norm, quantised, thesis_exact=header.thesis_exact)
         step = 2.0 ** (header.precision / 4)
-        levels = np.clip(np.rint(latents / step), -entropy.LARGEST, entropy.LARGEST).astype(np.int32)
+        levels = np.clip(np.rint(latents / step), -GaussianTables.LARGEST, GaussianTables.LARGEST).astype(np.int32)
         coder = self._latent_coder(header, tiling)
         return coder.encode(levels.reshape(*self._grid(tiling), -1))
 
@@ -297,10 +299,10 @@ class GanInversion(Codec):
         latents: npt.NDArray[np.float64] = levels.reshape(-1, size) * 2.0 ** (header.precision / 4)
         return latents
 
-    def _latent_coder(self, header: bitstream.Header, tiling: Tiling | None) -> entropy.LatentCoder:
+    def _latent_coder(self, header: bitstream.Header, tiling: Tiling | None) -> LatentCoder:
         spreads = np.array(self.generator.spreads or [0] * self.generator.latent_size, np.int32)
-        expected = spreads - header.precision - entropy.PER_OCTAVE * entropy.NARROWEST
-        return entropy.LatentCoder(expected, *self._grid(tiling))
+        expected = spreads - header.precision - GaussianTables.PER_OCTAVE * GaussianTables.NARROWEST
+        return LatentCoder(expected, *self._grid(tiling))
 
     # -- pictures -------------------------------------------------------------------------------------------------
 

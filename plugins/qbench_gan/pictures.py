@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import io
-import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-from qbench import Pixels, QbenchError
+from qbench import Pixels, QbenchError, training_pictures
 
 CROPS = 24
 """Squares that are cut out of a picture larger than one."""
-ENDINGS = {".jpg", ".jpeg", ".png"}
 
 Squares = npt.NDArray[np.uint8]
 
@@ -35,8 +32,8 @@ def load(data: Path, work: Path, size: int) -> tuple[Squares, Squares]:
     if not all(path.is_file() for path in paths):
         work.mkdir(parents=True, exist_ok=True)
         parts: tuple[list[Pixels], list[Pixels]] = ([], [])
-        for index, (name, content) in enumerate(_files(data)):
-            parts[_held_out(name)].extend(_squares(content, size, index))
+        for index, picture in enumerate(training_pictures(data)):
+            parts[picture.held_out].extend(_squares(picture.pixels, size, index))
         for path, squares, what in zip(paths, parts, ("train on", "hold out"), strict=True):
             if not squares:
                 raise QbenchError(f"{data}: no pictures to {what} (held out is what lies in folders or archives *val)")
@@ -47,30 +44,8 @@ def load(data: Path, work: Path, size: int) -> tuple[Squares, Squares]:
     return train, held_out
 
 
-def _files(data: Path) -> Iterator[tuple[str, bytes]]:
-    """Yield path (archives are folders in it) and content of every picture, in order of path."""
-    for path in sorted(data.rglob("*")):
-        name = path.relative_to(data).as_posix()
-        if path.suffix.lower() in ENDINGS:
-            yield name, path.read_bytes()
-        elif ".tar" in path.suffixes and path.is_file():
-            with tarfile.open(path) as archive:
-                for member in archive:
-                    content = archive.extractfile(member) if Path(member.name).suffix.lower() in ENDINGS else None
-                    if content is not None:
-                        yield f"{name.partition('.tar')[0]}/{member.name}", content.read()
-
-
-def _held_out(name: str) -> bool:
-    return any(part.endswith("val") for part in name.split("/")[:-1])
-
-
-def _squares(content: bytes, size: int, seed: int) -> Iterator[Pixels]:
-    try:
-        with Image.open(io.BytesIO(content)) as opened:
-            picture = opened.convert("RGB")
-    except (UnidentifiedImageError, OSError) as error:
-        raise QbenchError(f"a training picture can't be read: {error}") from error
+def _squares(pixels: Pixels, size: int, seed: int) -> Iterator[Pixels]:
+    picture = Image.fromarray(pixels)
     shorter = min(picture.size)
     if shorter < size:
         return

@@ -33,11 +33,13 @@ from .metric import (
 )
 from .models import Weights, find_weights
 from .plan import Plan
+from .range_coding import GaussianTables, LevelDecoder, LevelEncoder
 from .recipe import Recipe, TrainingStep
 from .records import CellRecord, ScoreRecord
 from .registry import find_generator, find_loss
 from .results import Run
 from .training import TrainingLoop
+from .training_data import TrainingPicture, training_pictures
 
 __version__: str
 
@@ -58,10 +60,13 @@ __all__ = [
     "Explanation",
     "ExplanationTable",
     "FetchProgress",
+    "GaussianTables",
     "Generator",
     "ImageError",
     "ImageFile",
     "ImageSource",
+    "LevelDecoder",
+    "LevelEncoder",
     "Loss",
     "Metric",
     "ModelError",
@@ -83,6 +88,7 @@ __all__ = [
     "StoreError",
     "SuiteError",
     "TrainingLoop",
+    "TrainingPicture",
     "TrainingStep",
     "Weights",
     "explain",
@@ -95,4 +101,5 @@ __all__ = [
     "read_image",
     "run",
     "score",
+    "training_pictures",
 ]

@@ -1,0 +1,63 @@
+"""Pictures to train on, out of any folder."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from qbench.codec import Pixels
+from qbench.errors import QbenchError
+
+ENDINGS = {".jpg", ".jpeg", ".png"}
+
+
+@dataclass(frozen=True)
+class TrainingPicture:
+    """A picture to train on, or to measure the training's success with.
+
+    Attributes:
+        name: its path below the data folder; an archive is a folder in it.
+        pixels: uint8, H×W×3.
+    """
+
+    name: str
+    pixels: Pixels
+
+    @property
+    def held_out(self) -> bool:
+        """Whether it must not be trained on: a folder or archive on its path has a name that ends in ``val``."""
+        return any(part.endswith("val") for part in self.name.split("/")[:-1])
+
+
+def training_pictures(data: Path) -> Iterator[TrainingPicture]:
+    """Yield every JPEG and PNG in a folder, in folders below it, and in tar archives there, in order of path.
+
+    Raises:
+        QbenchError: one of them can't be read.
+    """
+    for name, content in _files(data):
+        try:
+            with Image.open(io.BytesIO(content)) as opened:
+                pixels = np.array(opened.convert("RGB"))
+        except (UnidentifiedImageError, OSError) as error:
+            raise QbenchError(f"{data}: the training picture {name} can't be read: {error}") from error
+        yield TrainingPicture(name, pixels)
+
+
+def _files(data: Path) -> Iterator[tuple[str, bytes]]:
+    for path in sorted(data.rglob("*")):
+        name = path.relative_to(data).as_posix()
+        if path.suffix.lower() in ENDINGS:
+            yield name, path.read_bytes()
+        elif ".tar" in path.suffixes and path.is_file():
+            with tarfile.open(path) as archive:
+                for member in archive:
+                    content = archive.extractfile(member) if Path(member.name).suffix.lower() in ENDINGS else None
+                    if content is not None:
+                        yield f"{name.partition('.tar')[0]}/{member.name}", content.read()
