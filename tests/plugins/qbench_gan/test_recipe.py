@@ -67,7 +67,7 @@ def test_pictures_are_taken_whole_or_cut_and_val_is_held_out(data, tmp_path):
     with pytest.raises(QbenchError, match="no pictures to hold out"):
         load(data, tmp_path / "third", 64)
     (data / "broken.png").write_text("no picture")
-    with pytest.raises(QbenchError, match="the training picture broken.png can't be read"):
+    with pytest.raises(QbenchError, match=r"the training picture broken\.png can't be read"):
         load(data, tmp_path / "fourth", 64)
 
 

@@ -1,0 +1,169 @@
+"""The autoencoder's networks: analysis and synthesis transforms, hyper-analysis, and the prior of the latents."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from qbench import GaussianTables
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+STRIDE = 16
+"""Pixels, down and across, that one place of the latents stands for."""
+HYPER_STRIDE = 64
+"""The same for the hyper-latents; pictures are padded to multiples of it."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """All that decides the networks' tensors.
+
+    Attributes:
+        widths: channels at 2, 4 and 8 pixels.
+        blocks: residual blocks at 2, 4, 8 and 16 pixels; the synthesis has one more at 2 and at 4.
+        latent: channels of the latents, at 16 pixels.
+        hyper: channels of the hyper-latents, at 64 pixels.
+        features: channels that the prior makes of hyper-latents, and as many of neighbours.
+        levels: operating points with gains of their own.
+    """
+
+    widths: tuple[int, int, int] = (40, 80, 144)
+    blocks: tuple[int, int, int, int] = (1, 2, 3, 2)
+    latent: int = 160
+    hyper: int = 64
+    features: int = 96
+    levels: int = 8
+
+
+def build(shape: Shape) -> nn.Module:
+    """Build all networks, with these parameters beside them.
+
+    - ``gains``, ``inverse_gains``: levels×latent, logarithms of what the latents are multiplied with before they are
+      rounded, and after (Cui et al. 2021, CVPR, "Asymmetric gained deep image compression");
+    - ``spreads``: of the hyper-latents' channels, in the unit of :func:`build_prior`.
+    """
+    import torch
+    from torch import nn
+
+    return nn.ModuleDict(
+        {
+            "analysis": build_analysis(shape),
+            "synthesis": build_synthesis(shape),
+            "hyper_analysis": build_hyper_analysis(shape),
+            "prior": build_prior(shape),
+            "scales": nn.ParameterDict(
+                {
+                    "gains": nn.Parameter(torch.zeros(shape.levels, shape.latent)),
+                    "inverse_gains": nn.Parameter(torch.zeros(shape.levels, shape.latent)),
+                    "spreads": nn.Parameter(torch.zeros(shape.hyper)),
+                }
+            ),
+        }
+    )
+
+
+def build_analysis(shape: Shape) -> nn.Module:
+    """Build N×3×H×W in [-0.5, 0.5] → N×latent×H/16×W/16."""
+    from torch import nn
+
+    layers: list[nn.Module] = [nn.PixelUnshuffle(2), nn.Conv2d(12, shape.widths[0], 3, padding=1)]
+    widths = (*shape.widths, shape.latent)
+    for index, (width, blocks) in enumerate(zip(widths, shape.blocks, strict=True)):
+        if index:
+            layers.append(nn.Conv2d(widths[index - 1], width, 3, stride=2, padding=1))
+        layers += [_block(width) for _ in range(blocks)]
+    return nn.Sequential(*layers, nn.Conv2d(shape.latent, shape.latent, 1))
+
+
+def build_synthesis(shape: Shape) -> nn.Module:
+    """Build N×latent×h×w → N×3×16h×16w, about [-0.5, 0.5]."""
+    from torch import nn
+
+    widths = (*shape.widths, shape.latent)
+    more = (1, 1, 0, 0)
+    layers: list[nn.Module] = [nn.Conv2d(shape.latent, shape.latent, 1)]
+    for index in (3, 2, 1, 0):
+        if index < 3:
+            layers += [nn.Conv2d(widths[index + 1], 4 * widths[index], 1), nn.PixelShuffle(2)]
+        layers += [_block(widths[index]) for _ in range(shape.blocks[index] + more[index])]
+    return nn.Sequential(*layers, nn.Conv2d(shape.widths[0], 12, 3, padding=1), nn.PixelShuffle(2))
+
+
+def build_hyper_analysis(shape: Shape) -> nn.Module:
+    """Build N×latent×h×w → N×hyper×h/4×w/4."""
+    from torch import nn
+
+    return nn.Sequential(
+        nn.Conv2d(shape.latent, shape.features, 3, stride=2, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(shape.features, shape.hyper, 3, stride=2, padding=1),
+    )
+
+
+class Layers:
+    """Names of the prior's layers, for those who compute with their weights themselves."""
+
+    HYPER = ("hyper_wide", "hyper_fine")
+    NEIGHBOURS = "neighbours"
+    HEAD = ("head_hidden", "head")
+
+
+def build_prior(shape: Shape) -> nn.ModuleDict:
+    """Build the layers that turn hyper-latents and neighbours into mean and spread of every latent.
+
+    Hyper-latents go through two convolutions that double their size; neighbours (latents that are known, 0 elsewhere)
+    through one; what both give goes through two more. All are followed by ReLU but ``neighbours`` and ``head``, whose
+    first half of channels is the mean, and whose second half is (table - 20)/8, table being the index of
+    :class:`qbench.GaussianTables`.
+    """
+    from torch import nn
+
+    features = shape.features
+    return nn.ModuleDict(
+        {
+            "hyper_wide": nn.Conv2d(shape.hyper, 4 * features, 3, padding=1),
+            "hyper_fine": nn.Conv2d(features, 4 * features, 3, padding=1),
+            "neighbours": nn.Conv2d(shape.latent, features, 3, padding=1),
+            "head_hidden": nn.Conv2d(2 * features, 2 * features, 1),
+            "head": nn.Conv2d(2 * features, 2 * shape.latent, 1),
+        }
+    )
+
+
+def anchors(height: int, width: int) -> torch.Tensor:
+    """Return where the latents are that are coded first: the black fields of a chess board, H×W, boolean.
+
+    Each of the others then has four known neighbours (He et al. 2021, CVPR, "Checkerboard context model").
+    """
+    import torch
+
+    return (torch.arange(height)[:, None] + torch.arange(width)) % 2 == 0
+
+
+MIDDLE, SCALE = 20, 8
+"""The head gives (table - MIDDLE) / SCALE: MIDDLE is the table of the standard deviation 1."""
+assert 2 ** (MIDDLE / GaussianTables.PER_OCTAVE + GaussianTables.NARROWEST) == 1
+
+
+def _block(width: int) -> nn.Module:
+    """A residual bottleneck (He et al. 2016; in codecs: ELIC, He et al. 2022, CVPR)."""
+    from torch import nn
+
+    class Block(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers = nn.Sequential(
+                nn.Conv2d(width, width // 2, 1),
+                nn.ReLU(inplace=True),
+                nn.Conv2d(width // 2, width // 2, 3, padding=1),
+                nn.ReLU(inplace=True),
+                nn.Conv2d(width // 2, width, 1),
+            )
+
+        def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+            return inputs + self.layers(inputs)  # type: ignore[no-any-return]
+
+    return Block()

@@ -1,0 +1,100 @@
+"""What the latents cost, in a form that can be trained: rates under rounding and under noise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from qbench import GaussianTables
+from qbench_autoencoder.network import MIDDLE, SCALE, anchors
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+
+@dataclass
+class Latents:
+    """What the entropy model made of a batch of latents.
+
+    Attributes:
+        rounded: as the decoder gets them; the rounding's gradient is that of the identity.
+        bits: for each picture.
+    """
+
+    rounded: torch.Tensor
+    bits: torch.Tensor
+
+
+def code(latents: torch.Tensor, hyper: torch.Tensor, prior: nn.ModuleDict, spreads: torch.Tensor) -> Latents:
+    """Round latents, and estimate their bits and those of the hyper-latents.
+
+    Rates are those of latents with uniform noise instead of rounding (Ballé et al. 2017, ICLR); what is decoded is
+    rounded, with a straight-through gradient (Minnen & Singh 2020, ICIP).
+
+    Args:
+        latents: N×latent×h×w, scaled by their gains.
+        hyper: N×hyper×h/4×w/4.
+        prior: of :func:`build_prior`.
+        spreads: (table - MIDDLE) / SCALE for each channel of the hyper-latents.
+    """
+    import torch
+
+    bits = _bits(_noisy(hyper), deviation(spreads)[:, None, None]).sum(dim=(1, 2, 3))
+    features = hyper_features(_rounded(hyper), prior)
+    first = anchors(*latents.shape[2:]).to(latents.device)
+    mean, spread = parameters(features, None, prior)
+    known = _rounded(latents - mean) + mean
+    later_mean, later_spread = parameters(features, known * first, prior)
+    mean, spread = torch.where(first, mean, later_mean), torch.where(first, spread, later_spread)
+    bits = bits + _bits(_noisy(latents) - mean, deviation(spread)).sum(dim=(1, 2, 3))
+    return Latents(_rounded(latents - mean) + mean, bits)
+
+
+def hyper_features(hyper: torch.Tensor, prior: nn.ModuleDict) -> torch.Tensor:
+    """Return what the prior knows of every place from the hyper-latents."""
+    from torch.nn.functional import pixel_shuffle
+
+    features = pixel_shuffle(prior["hyper_wide"](hyper), 2).relu()
+    return pixel_shuffle(prior["hyper_fine"](features), 2).relu()
+
+
+def parameters(
+    features: torch.Tensor, known: torch.Tensor | None, prior: nn.ModuleDict
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return mean and spread of every latent, given features and the latents that are known (0 elsewhere)."""
+    import torch
+
+    neighbours = torch.zeros_like(features) if known is None else prior["neighbours"](known)
+    hidden = prior["head_hidden"](torch.cat([features, neighbours.to(features.dtype)], dim=1)).relu()
+    mean, spread = prior["head"](hidden).float().chunk(2, dim=1)
+    return mean, spread
+
+
+def deviation(spread: torch.Tensor) -> torch.Tensor:
+    """Return the standard deviation that the prior's spread means."""
+    table = MIDDLE + SCALE * spread
+    limited = table.clamp(0, GaussianTables.COUNT - 1)
+    table = table + (limited - table).detach()  # beyond the limits there still is a gradient back
+    found: torch.Tensor = (table / GaussianTables.PER_OCTAVE + GaussianTables.NARROWEST).exp2()
+    return found
+
+
+def _bits(values: torch.Tensor, deviation: torch.Tensor) -> torch.Tensor:
+    """Return -log2 of the probability of what is rounded to values, under Gaussians of mean 0."""
+    import torch
+
+    magnitude = values.abs()  # the upper tail loses no digits
+    upper, lower = ((0.5 - magnitude) / deviation, (-0.5 - magnitude) / deviation)
+    likelihood: torch.Tensor = torch.special.ndtr(upper) - torch.special.ndtr(lower)
+    return -likelihood.clamp(min=1e-20).log2()
+
+
+def _noisy(values: torch.Tensor) -> torch.Tensor:
+    import torch
+
+    return values + torch.rand_like(values) - 0.5
+
+
+def _rounded(values: torch.Tensor) -> torch.Tensor:
+    return values + (values.round() - values).detach()

@@ -1,0 +1,212 @@
+"""``qbench train autoencoder``: one network for all rates, on crops of photographs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from PIL import Image
+from pydantic import Field
+
+from qbench import Parameters, Pixels, QbenchError, Recipe, TrainingLoop, TrainingStep, training_pictures
+from qbench_autoencoder import rate
+from qbench_autoencoder.network import HYPER_STRIDE, MIDDLE, SCALE, Shape, build
+
+if TYPE_CHECKING:
+    import torch
+
+STEPS = 1000
+"""Steps of an epoch: crops are drawn anew for each, so that there is no natural end."""
+CROP = 128
+"""Side of the crops in the first half of the training; in the second, a quarter as many of twice the side."""
+MEASURED = 24
+"""Held-out pictures that are measured after each epoch, at the lowest, a middle and the highest level."""
+
+
+class AutoencoderParameters(Parameters):
+    """Settings of the training."""
+
+    epochs: int = Field(40, ge=1, description=f"of {STEPS} steps each; may be changed when it goes on")
+    batch: int = Field(16, ge=4, multiple_of=4, description=f"crops of {CROP} pixels a step")
+    rate: float = Field(1e-3, gt=0, description="learning rate at its peak, of AdamW")
+    lowest: float = Field(0.0015, gt=0, description="weight of the squared error, in 8-bit values, at level 1")
+    highest: float = Field(0.09, gt=0, description="the same at the last level; between them they rise geometrically")
+    average: float = Field(0.999, ge=0, lt=1, description="decay of the weights' moving average")
+
+
+class AutoencoderRecipe(Recipe):
+    """A learned transform codec: hyperprior (Ballé et al. 2018), checkerboard context, gain units for many rates.
+
+    Minimised is rate + weight · squared error, with a weight for each level; every crop of a batch is of another level.
+    Kept is a moving average of the weights, in half precision.
+    """
+
+    name = "autoencoder"
+    summary = "the learned transform codec, on photographs"
+    Parameters: ClassVar = AutoencoderParameters
+
+    def train(
+        self, data: Path, work: Path, report: Callable[[TrainingStep], None], stopping: Callable[[], bool]
+    ) -> Path | None:
+        """Train, or go on; ``data`` is of the form that :func:`qbench.training_pictures` reads."""
+        smallest = 2 * CROP
+        pictures = [picture for picture in training_pictures(data) if min(picture.pixels.shape[:2]) >= smallest]
+        train = [picture.pixels for picture in pictures if not picture.held_out]
+        held_out = [picture.pixels for picture in pictures if picture.held_out]
+        for part, what in ((train, "train on"), (held_out, "hold out")):
+            if not part:
+                raise QbenchError(
+                    f"{data}: no pictures to {what} with sides of at least {smallest} pixels (held out is what lies in "
+                    "folders or archives *val)"
+                )
+        trainer = _Trainer(self.parameters, self.context.seed, self.context.device, Shape(), train, held_out, work)
+        return trainer.finish() if trainer.run(report, stopping) else None
+
+
+class _Trainer:
+    def __init__(
+        self,
+        settings: AutoencoderParameters,
+        seed: int,
+        device: str,
+        shape: Shape,
+        train: Sequence[Pixels],
+        held_out: Sequence[Pixels],
+        work: Path,
+    ) -> None:
+        import torch
+        from timm.utils.model_ema import ModelEmaV3
+
+        torch.manual_seed(seed)
+        self._settings, self._seed, self._device, self._shape, self._work = settings, seed, device, shape, work
+        self._train, self._held_out = train, held_out[:: max(1, len(held_out) // MEASURED)]
+        self._counts = (len(train), len(held_out))
+        self._weights = torch.logspace(
+            np.log10(settings.lowest), np.log10(settings.highest), shape.levels, device=device
+        )
+        networks: Any = build(shape)
+        with torch.no_grad():  # steps fall as the error weighs more
+            gains = (self._weights.cpu() / self._weights[-1].cpu()).log()[:, None] / 2
+            networks["scales"]["gains"] += gains
+            networks["scales"]["inverse_gains"] -= gains
+        self._networks = networks.to(device).to(memory_format=torch.channels_last)
+        self._average = ModelEmaV3(self._networks, decay=settings.average, use_warmup=True)
+        self._optimiser = torch.optim.AdamW(
+            self._networks.parameters(), lr=settings.rate, betas=(0.9, 0.99), weight_decay=0.0
+        )
+        self._loop = TrainingLoop(
+            work,
+            device,
+            {"networks": self._networks, "average": self._average, "optimiser": self._optimiser},
+            identity={
+                "parameters": settings.model_dump(exclude={"epochs"}),
+                "seed": seed,
+                "pictures": list(self._counts),
+                "shape": [list(value) if isinstance(value, tuple) else value for value in asdict(shape).values()],
+            },
+            epochs=settings.epochs,
+            steps=STEPS,
+        )
+
+    def run(self, report: Callable[[TrainingStep], None], stopping: Callable[[], bool]) -> bool:
+        """Train to the end; False if it was asked to stop before."""
+        return self._loop.run(self._step, self.validate, report, stopping)
+
+    def _step(self, epoch: int, index: int) -> Mapping[str, float]:
+        import torch
+
+        for group in self._optimiser.param_groups:
+            group["lr"] = self._loop.rate(self._settings.rate, 500)
+        rng = np.random.default_rng((self._seed, epoch, index))
+        late = self._loop.done >= self._loop.total / 2
+        count, side = (self._settings.batch // 4, 2 * CROP) if late else (self._settings.batch, CROP)
+        pictures = self._tensor(np.stack([self._crop(rng, side) for _ in range(count)]))
+        levels = torch.from_numpy(np.concatenate([rng.permutation(self._shape.levels) for _ in range(count)])[:count])
+        made, bits = self._coded(self._networks, pictures, levels.to(self._device))
+        errors = 255**2 * (made - pictures).square().mean(dim=(1, 2, 3))
+        rates = bits / side**2
+        weights = self._weights[levels]
+        # High rates would drown low ones, of which a share is worth as much.
+        losses = (rates + weights * errors) * (self._weights[0] / weights).sqrt()
+        loss = losses.mean()
+        if not torch.isfinite(loss):
+            raise QbenchError(f"the loss is {float(loss.detach())} at step {self._loop.done + 1}; try a lower rate")
+        self._optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self._networks.parameters(), 1.0)
+        self._optimiser.step()
+        self._average.update(self._networks, step=self._loop.done + 1)
+        return {"loss": float(loss.detach()), "bpp": float(rates.detach().mean())}
+
+    def _coded(self, networks: Any, pictures: torch.Tensor, levels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return reconstructions, and estimated bits for each picture."""
+        import torch
+
+        half = torch.autocast(self._device.partition(":")[0], dtype=torch.bfloat16)
+        scales = networks["scales"]
+        # Latents and pixels are finer than bfloat16, so the layers next to them are in single precision.
+        with half:
+            analysed = networks["analysis"][:-1](pictures)
+        latents = networks["analysis"][-1](analysed.float()) * scales["gains"][levels].exp()[..., None, None]
+        hyper = networks["hyper_analysis"](latents)
+        coded = rate.code(latents, hyper, networks["prior"], scales["spreads"])
+        decoded = networks["synthesis"][0](coded.rounded * scales["inverse_gains"][levels].exp()[..., None, None])
+        with half:
+            decoded = networks["synthesis"][1:-2](decoded)
+        return networks["synthesis"][-2:](decoded.float()), coded.bits
+
+    def validate(self) -> dict[str, float]:
+        """Return mean PSNR (RGB, 8 bits) and estimated rate of held-out pictures at three levels."""
+        import torch
+
+        networks = self._average.module.eval()
+        results: dict[str, float] = {}
+        for level in (0, self._shape.levels // 2, self._shape.levels - 1):
+            found = []
+            for pixels in self._held_out:
+                height, width = (length // HYPER_STRIDE * HYPER_STRIDE for length in pixels.shape[:2])
+                pictures = self._tensor(pixels[None, :height, :width])
+                with torch.inference_mode():
+                    made, bits = self._coded(networks, pictures, torch.tensor([level], device=self._device))
+                eight_bit = [((tensor + 0.5) * 255).clamp(0, 255).round() for tensor in (made, pictures)]
+                error = float((eight_bit[0] - eight_bit[1]).square().mean())
+                found.append((10 * np.log10(255**2 / max(error, 1e-3)), float(bits) / (height * width)))
+            psnr, bpp = np.mean(found, axis=0)
+            results |= {f"psnr{level + 1}": float(psnr), f"bpp{level + 1}": float(bpp)}
+        return results
+
+    def finish(self) -> Path:
+        """Write the averaged weights in half precision, and beside them what a model card needs."""
+        spreads = self._average.module["scales"]["spreads"].detach().cpu()
+        return self._loop.publish(
+            self._work / "autoencoder.safetensors",
+            self._average.module.state_dict(),
+            {
+                "shape": asdict(self._shape),
+                "hyper_tables": (MIDDLE + SCALE * spreads).round().int().tolist(),
+            },
+            {"settings": self._settings.model_dump(), "seed": self._seed, "pictures": list(self._counts)},
+        )
+
+    def _crop(self, rng: np.random.Generator, side: int) -> Pixels:
+        """Draw a crop; half of them are of something larger, shrunk: other scales, and no traces of JPEG."""
+        picture = self._train[int(rng.integers(len(self._train)))]
+        height, width = picture.shape[:2]
+        wide = side
+        if rng.random() < 0.5:
+            wide = int(rng.integers(side, min(2 * side, height, width) + 1))
+        top, left = int(rng.integers(height - wide + 1)), int(rng.integers(width - wide + 1))
+        crop = picture[top : top + wide, left : left + wide]
+        if wide > side:
+            crop = np.asarray(Image.fromarray(crop).resize((side, side), Image.Resampling.LANCZOS))
+        turned: Pixels = np.rot90(crop, int(rng.integers(4)))
+        return turned[:, ::-1] if rng.random() < 0.5 else turned
+
+    def _tensor(self, pixels: Pixels) -> torch.Tensor:
+        import torch
+
+        tensor = torch.from_numpy(np.ascontiguousarray(pixels)).to(self._device).permute(0, 3, 1, 2)
+        return tensor.float().div(255).sub(0.5).contiguous(memory_format=torch.channels_last)

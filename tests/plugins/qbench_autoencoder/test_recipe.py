@@ -1,0 +1,62 @@
+"""The recipe: it trains, goes on where it stopped, and what it writes is a model for the codec."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from qbench import Context, QbenchError
+from qbench_autoencoder import recipe
+from qbench_autoencoder.codec import Autoencoder, AutoencoderCodecParameters
+from qbench_autoencoder.recipe import AutoencoderParameters, AutoencoderRecipe
+
+
+@pytest.fixture
+def data(tmp_path, monkeypatch):
+    """Six pictures, of which two are held out; and epochs of four steps."""
+    monkeypatch.setattr(recipe, "STEPS", 4)
+    rng = np.random.default_rng(0)
+    for part, count in (("train", 4), ("val", 2)):
+        folder = tmp_path / "data" / part
+        folder.mkdir(parents=True)
+        for index in range(count):
+            coarse = rng.integers(0, 256, (7, 6, 3)).astype(np.uint8)
+            Image.fromarray(coarse).resize((280, 260), Image.Resampling.BICUBIC).save(folder / f"{index}.png")
+    return tmp_path / "data"
+
+
+def train(data, work, *, epochs=2, stop_after=None, seed=0):
+    steps = []
+    made = AutoencoderRecipe(AutoencoderParameters(epochs=epochs, batch=4), Context(seed=seed)).train(
+        data, work, steps.append, lambda: stop_after is not None and len(steps) >= stop_after
+    )
+    return made, steps
+
+
+def test_trains_and_what_it_wrote_is_a_model_for_the_codec(data, tmp_path):
+    made, steps = train(data, tmp_path / "work")
+    measured = [step.values for step in steps if step.milestone]
+    assert [values["epoch"] for values in measured] == [1, 2]
+    assert {"psnr1", "bpp1", "psnr5", "bpp5", "psnr8", "bpp8"} <= set(measured[0])
+    original = np.asarray(Image.open(data / "val" / "0.png"))
+    codec = Autoencoder(AutoencoderCodecParameters(model=str(made), quality=8), Context())
+    assert codec.decode(codec.encode(original)).shape == original.shape
+
+
+def test_an_interrupted_training_ends_the_same(data, tmp_path):
+    _, whole = train(data, tmp_path / "whole")
+    stopped, first = train(data, tmp_path / "work", stop_after=3)
+    assert stopped is None
+    _, rest = train(data, tmp_path / "work")
+    losses = [step.values["loss"] for step in whole if not step.milestone]
+    assert [step.values["loss"] for step in (*first, *rest) if not step.milestone] == pytest.approx(losses, rel=1e-3)
+
+
+def test_data_that_will_not_do(data, tmp_path):
+    with pytest.raises(QbenchError, match="no pictures to hold out with sides of at least 256 pixels"):
+        train(data / "train", tmp_path / "work")
+    for path in (data / "train").iterdir():
+        path.unlink()
+    with pytest.raises(QbenchError, match="no pictures to train on"):
+        train(data, tmp_path / "work")
