@@ -10,6 +10,7 @@ from qbench import BitstreamError
 MAGIC = 0xC7
 VERSION = 1
 LARGEST_SIDE = 1 << 16
+LARGEST_PIXELS = 1 << 28
 LARGEST_TILES = 1 << 18
 """More are refused, so that a damaged header does not ask for all memory."""
 
@@ -70,4 +71,6 @@ def read(bitstream: bytes) -> tuple[Header, bytes]:
         precision,
         bitstream[9] if tiled else 0,
     )
+    if header.width * header.height > LARGEST_PIXELS:
+        raise BitstreamError(f"{header.width}×{header.height} pixels are more than any that is written")
     return header, bitstream[10 if tiled else 9 :]

@@ -233,8 +233,11 @@ class GanInversion(Codec):
 
     def _header(self, height: int, width: int) -> bitstream.Header:
         settings = self.parameters
-        if max(height, width) > bitstream.LARGEST_SIDE:
-            raise NotApplicable(f"sides of more than {bitstream.LARGEST_SIDE} pixels have no place in the bitstream")
+        if max(height, width) > bitstream.LARGEST_SIDE or height * width > bitstream.LARGEST_PIXELS:
+            raise NotApplicable(
+                f"pictures of more than {bitstream.LARGEST_PIXELS} pixels, or with sides of more than "
+                f"{bitstream.LARGEST_SIDE}, have no place in the bitstream"
+            )
         return bitstream.Header(
             width,
             height,

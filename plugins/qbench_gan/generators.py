@@ -1,4 +1,4 @@
-"""Generators out of a user's file; and which generator a name means."""
+"""Generators: the bundled one, those out of a user's file; and which generator a name means."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qbench import Generator, ModelError, Weights, find_generator
+from qbench import Generator, ModelError, Weights, find_generator, find_weights
 from qbench_gan.network import Shape, build_encoder, build_generator, halves
 
 if TYPE_CHECKING:
@@ -15,22 +15,36 @@ if TYPE_CHECKING:
     from torch import nn
 
 HUB_DEFAULT = "pgan-celebahq-512"
+BUNDLED = Weights(
+    name="gan-photo-64",
+    summary="VAE-GAN on squares of 64×64 out of photographs, 512 numbers, 5.0 M parameters",
+    source="package:qbench_gan/weights/gan-photo-64.safetensors",
+    sha256="af9ced98b47f20080d3cb29ac8f5886c12ad8e49e8ac6f059c49db15f4eb11f9",
+    size=10081672,
+    licence="Apache-2.0; trained on research data",
+    provenance="this project's own `qbench train gan`; see its model card, docs/models/gan-photo-64.md",
+)
 SIDE_NOTE = "qbench.json"
 """Name of the description within a TorchScript file."""
 
 
 class TrainedGenerator(Generator):
-    """A generator that ``qbench train gan`` trained, with its encoder."""
+    """A generator that ``qbench train gan`` trained, with its encoder: the bundled one, or that of a file."""
 
-    name = "trained"
-    summary = "a file of `qbench train gan`"
+    name = BUNDLED.name
+    summary = BUNDLED.summary
     reference = "VAE-GAN: Larsen et al. 2016, ICML"
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        shape, self.spreads = _description(path)
+    def __init__(self, path: Path | None = None) -> None:
+        self._path = path or find_weights(BUNDLED)
+        shape, self.spreads = _description(self._path)
         self._shape = shape
         self.latent_size, self.height, self.width = shape.latent, shape.size, shape.size
+
+    @classmethod
+    def weights(cls) -> Sequence[Weights]:
+        """Return the bundled file."""
+        return (BUNDLED,)
 
     def network(self, device: str) -> nn.Module:
         """Build and fill the generator."""
@@ -105,12 +119,7 @@ def chosen(name: str | None, profile: str) -> tuple[Callable[[], Generator], Seq
         QbenchError: there is none of that name; the file can't be read.
     """
     if name is None:
-        if profile != "hub":
-            raise ModelError(
-                "gan-inversion: no generator is bundled yet; give the file of one as `generator` (`qbench train gan` "
-                f"makes one), or a published one's name, or use profile hub ({HUB_DEFAULT})"
-            )
-        name = HUB_DEFAULT
+        name = HUB_DEFAULT if profile == "hub" else BUNDLED.name
     path = Path(name).expanduser()
     if path.suffix == ".safetensors":
         return lambda: TrainedGenerator(path), (Weights.local(path, f"generator in {path}"),)

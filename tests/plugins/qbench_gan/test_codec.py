@@ -296,8 +296,6 @@ def test_generators_that_are_none(tmp_path, small):
         codec(tmp_path / "gone.pt")
     with pytest.raises(PluginError, match=r"unknown generator `pgan-celeba-512`; did you mean `pgan-celebahq-512`\?"):
         codec("pgan-celeba-512")
-    with pytest.raises(ModelError, match="no generator is bundled yet; give the file of one"):
-        GanInversion(InversionParameters(), Context())
     with pytest.raises(QbenchError, match=r"gives \(1, 3, 16, 16\), and declares \(1, 3, 32, 16\)"):
         codec(save(tmp_path, "tall.pt", height=32)).encode(smooth(16, 16))
     with pytest.raises(QbenchError, match="does not take latents of 25 numbers"):
