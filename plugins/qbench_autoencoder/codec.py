@@ -16,6 +16,7 @@ from qbench import (
     Codec,
     Context,
     GaussianTables,
+    Knob,
     LevelDecoder,
     LevelEncoder,
     NotApplicable,
@@ -57,6 +58,7 @@ class Autoencoder(Codec):
     file_extension = "qae"
     reference = "Ballé et al. 2018, ICLR; He et al. 2021, CVPR (context); Cui et al. 2021, CVPR (gains)"
     runs_on = "accelerator"
+    knob = Knob("quality", 1, LEVELS, whole=False)
     Parameters: ClassVar = AutoencoderCodecParameters
 
     def __init__(self, parameters: AutoencoderCodecParameters, context: Context) -> None:

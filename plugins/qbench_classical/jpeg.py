@@ -8,7 +8,7 @@ import numpy as np
 from PIL import features
 from pydantic import Field
 
-from qbench import Codec, Parameters, Pixels
+from qbench import Codec, Knob, Parameters, Pixels
 from qbench_classical import pillow
 
 
@@ -28,6 +28,7 @@ class Jpeg(Codec):
     summary = "JPEG by libjpeg-turbo"
     reference = "ISO/IEC 10918-1 | ITU-T T.81 (1992)"
     file_extension = "jpg"
+    knob = Knob("quality", 1, 100)
     Parameters: ClassVar = JpegParameters
 
     def encode(self, image: Pixels) -> bytes:

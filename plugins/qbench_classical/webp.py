@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from PIL import features
 from pydantic import Field
 
-from qbench import Codec, Context, Parameters, Pixels
+from qbench import Codec, Context, Knob, Parameters, Pixels
 from qbench_classical import pillow
 
 
@@ -26,6 +26,7 @@ class WebP(Codec):
     summary = "WebP by libwebp, lossy or lossless"
     reference = "RFC 9649 (2024)"
     file_extension = "webp"
+    knob = Knob("quality", 0, 100)
     Parameters: ClassVar = WebPParameters
 
     def __init__(self, parameters: Any, context: Context) -> None:

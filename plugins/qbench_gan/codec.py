@@ -21,6 +21,7 @@ from qbench import (
     Context,
     GaussianTables,
     Generator,
+    Knob,
     NotApplicable,
     Parameters,
     Pixels,
@@ -130,6 +131,7 @@ class GanInversion(Codec):
     file_extension = "gan"
     reference = "Minchev 2022; Creswell & Bharath 2018, IEEE TNNLS"
     runs_on = "accelerator"
+    knob = Knob("bits", 0.25, 8, whole=False)
     Parameters: ClassVar = InversionParameters
 
     def __init__(self, parameters: InversionParameters, context: Context) -> None:

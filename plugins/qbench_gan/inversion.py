@@ -67,11 +67,12 @@ def search(
     render: Callable[[torch.Tensor], torch.Tensor],
     distance: Distance,
     how: Search,
+    watch: Callable[[int, torch.Tensor], None] | None = None,
 ) -> Found:
     """Descend from ``start`` (candidates × numbers) to where the rendered pictures are nearest.
 
     All candidates are optimised together, and each as if it were alone (but for lbfgs, whose line search and curvature
-    are those of all of them). Each keeps its best iteration.
+    are those of all of them). Each keeps its best iteration. ``watch`` is told every iteration's losses.
 
     Raises:
         FloatingPointError: no candidate ever had a finite loss.
@@ -88,6 +89,8 @@ def search(
         if plateau is None and how.optimiser != "lbfgs":
             _follow_cosine(optimiser, how, iteration)
         losses = _step(rows, render, distance, optimiser, found, last=iteration == how.iterations)
+        if watch is not None:
+            watch(iteration, losses)
         finite = losses[torch.isfinite(losses)]
         found.history.append(float(finite.min()) if len(finite) else float("nan"))
         if how.snapshots and iteration % how.snapshots == 0:

@@ -56,7 +56,14 @@ class Inverter:
         """Candidates that are optimised together."""
         return self._batch
 
-    def find(self, targets: Pixels, draws: Latents, how: Search, start: str) -> Found:
+    def find(
+        self,
+        targets: Pixels,
+        draws: Latents,
+        how: Search,
+        start: str,
+        watch: Callable[[int, torch.Tensor], None] | None = None,
+    ) -> Found:
         """Return the best latents for targets, N×height×width×3.
 
         Args:
@@ -64,6 +71,7 @@ class Inverter:
             draws: from N(0, 1), N×restarts×latent size: the starts of each target.
             how: the search.
             start: auto, encoder, mean or random: what takes the place of each target's first draw.
+            watch: told the losses of every iteration.
 
         Raises:
             FloatingPointError: a target for which no loss was ever finite.
@@ -71,7 +79,9 @@ class Inverter:
         return _joined(
             list(
                 self._in_batches(
-                    len(targets), draws.shape[1], lambda chosen: self._find(targets[chosen], draws[chosen], how, start)
+                    len(targets),
+                    draws.shape[1],
+                    lambda chosen: self._find(targets[chosen], draws[chosen], how, start, watch),
                 )
             )
         )
@@ -120,11 +130,18 @@ class Inverter:
             yield done
             first = chosen.stop
 
-    def _find(self, targets: Pixels, draws: Latents, how: Search, start: str) -> Found:
+    def _find(
+        self,
+        targets: Pixels,
+        draws: Latents,
+        how: Search,
+        start: str,
+        watch: Callable[[int, torch.Tensor], None] | None,
+    ) -> Found:
         import torch
 
         count, restarts, size = draws.shape
-        begin = torch.from_numpy(draws).to(self._device)
+        begin = torch.from_numpy(draws.copy()).to(self._device)  # the draws stay as they are
         if start in ("auto", "encoder") and self._encoder is not None:
             with torch.inference_mode():
                 begin[:, 0] = self._encoder(self._shares(targets) * self._span + self._generator.low)
@@ -132,7 +149,7 @@ class Inverter:
             raise QbenchError(f"generator {self._generator.name} has no encoder; start: random or mean")
         elif start == "mean":
             begin[:, 0] = 0
-        found = search(begin.reshape(-1, size), self._network, self._distance(targets, restarts), how)
+        found = search(begin.reshape(-1, size), self._network, self._distance(targets, restarts), how, watch)
         best = found.losses.reshape(count, restarts).nan_to_num(nan=torch.inf).argmin(dim=1)
         if not torch.isfinite(found.losses.reshape(count, restarts).gather(1, best[:, None])).all():
             raise FloatingPointError("the loss of a picture is NaN or infinite from the start on, at every restart")

@@ -1,5 +1,5 @@
 from .api import explain, load_run, plan_suite, run, score
-from .codec import Artifact, Codec, Context, NoParameters, Parameters, Pixels
+from .codec import Artifact, Codec, Context, Knob, NoParameters, Parameters, Pixels
 from .dataset import Dataset, FetchProgress
 from .errors import (
     BitstreamError,
@@ -65,6 +65,7 @@ __all__ = [
     "ImageError",
     "ImageFile",
     "ImageSource",
+    "Knob",
     "LevelDecoder",
     "LevelEncoder",
     "Loss",

@@ -80,6 +80,24 @@ class Artifact:
     summary: str = ""
 
 
+@dataclass(frozen=True)
+class Knob:
+    """The setting that trades bytes for quality, for suites that ask for a target: ``target: {bpp: 0.5}``.
+
+    Attributes:
+        parameter: its name.
+        low, high: the values to look between, both accepted.
+        rising: more bytes at higher values.
+        whole: only whole numbers are accepted.
+    """
+
+    parameter: str
+    low: float
+    high: float
+    rising: bool = True
+    whole: bool = True
+
+
 class Codec(ABC):
     """A codec at one operating point.
 
@@ -95,6 +113,7 @@ class Codec(ABC):
         deterministic: the same image, parameters and seed give the same bytes.
         lossless: decoding always gives the pixels back exactly, at every setting.
         runs_on: ``"cpu"``, or ``"accelerator"`` when it computes on ``context.device``.
+        knob: the setting that a target is reached with; None if there is none.
         Parameters: the model of its settings.
     """
 
@@ -106,6 +125,7 @@ class Codec(ABC):
     deterministic: ClassVar[bool] = True
     lossless: ClassVar[bool] = False
     runs_on: ClassVar[Literal["cpu", "accelerator"]] = "cpu"
+    knob: ClassVar[Knob | None] = None
     Parameters: ClassVar[type[Parameters]] = NoParameters
 
     def __init__(self, parameters: Any, context: Context) -> None:

@@ -16,7 +16,7 @@ from qbench.metric import Column, Direction, MetricDeclaration, Scope, column_id
 from qbench.models.resolve import pinned
 from qbench.registry import Registry
 from qbench.suite.images import ResolvedImage
-from qbench.suite.model import MetricSpec, Suite
+from qbench.suite.model import MetricSpec, PointSpec, Suite
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,29 @@ class PlannedImage:
 
 
 @dataclass(frozen=True)
+class Target:
+    """A value of a metric's column that a codec is to come near to, by one of its settings.
+
+    Attributes:
+        metric, column, name: label of a planned metric, one of its columns, and what that is called in tables.
+        wanted: the value.
+        rising: whether values rise with bytes.
+        parameter: the setting that is chosen.
+        values: it is looked for between these two; the first gives fewer bytes.
+        whole: only whole numbers are accepted.
+    """
+
+    metric: str
+    column: str
+    name: str
+    wanted: float
+    rising: bool
+    parameter: str
+    values: tuple[float, float]
+    whole: bool
+
+
+@dataclass(frozen=True)
 class OperatingPoint:
     """One codec with one set of parameter values.
 
@@ -48,6 +71,7 @@ class OperatingPoint:
         file_extension: of its bitstreams.
         deterministic, runs_on: as the codec declares.
         models: the weights it uses, name → what they are.
+        target: how a setting is chosen for each image; None if all are given.
     """
 
     id: str
@@ -61,6 +85,7 @@ class OperatingPoint:
     deterministic: bool
     runs_on: str
     models: Mapping[str, str] = field(default_factory=dict)
+    target: Target | None = None
 
     @property
     def owner(self) -> str:
@@ -195,7 +220,7 @@ class Plan:
 def plan_from_json(data: Mapping[str, Any]) -> Plan:
     """Make a plan of what :meth:`Plan.to_json` returned. Its images have no sources: it can be read, not executed."""
     images = tuple(PlannedImage(**{**image, "notes": tuple(image["notes"])}) for image in data["images"])
-    points = tuple(OperatingPoint(**point) for point in data["points"])
+    points = tuple(OperatingPoint(**{**point, "target": _target_from(point.get("target"))}) for point in data["points"])
     metrics = tuple(
         PlannedMetric(
             **{
@@ -221,11 +246,18 @@ def plan_from_json(data: Mapping[str, Any]) -> Plan:
 def make_plan(suite: Suite, images: tuple[ResolvedImage, ...], registry: Registry) -> Plan:
     """Make the plan of a validated suite and its images."""
     profile = suite.settings.profile
+    metrics = {spec.label: plan_metric(spec, registry, profile) for spec in suite.metrics}
     points = []
     for spec in suite.points:
         offer = registry.codecs.offer(spec.codec)
         codec = offer.cls
-        identity, models = _identity(codec, spec.parameters, profile, str(offer.plugin))
+        target = _target(spec, codec, metrics)
+        # What the weights are does not depend on the setting that a target chooses.
+        known = spec.parameters if target is None else {**spec.parameters, target.parameter: _first(target)}
+        identity, models = _identity(codec, known, profile, str(offer.plugin))
+        if target is not None:
+            measured_by = metrics[spec.target.metric].identity if spec.target else {}
+            identity |= {"parameters": dict(spec.parameters), "target": [asdict(target), measured_by]}
         points.append(
             OperatingPoint(
                 spec.id,
@@ -239,6 +271,7 @@ def make_plan(suite: Suite, images: tuple[ResolvedImage, ...], registry: Registr
                 codec.deterministic,
                 codec.runs_on,
                 models,
+                target,
             )
         )
     settings = suite.settings
@@ -262,11 +295,40 @@ def make_plan(suite: Suite, images: tuple[ResolvedImage, ...], registry: Registr
             for image in images
         ),
         tuple(points),
-        tuple(plan_metric(spec, registry, profile) for spec in suite.metrics),
+        tuple(metrics.values()),
         suite.text,
         suite.overrides,
         {image.name: image.source for image in images},
     )
+
+
+def _target(spec: PointSpec, codec: type[Codec], metrics: Mapping[str, PlannedMetric]) -> Target | None:
+    if spec.target is None:
+        return None
+    knob = codec.knob
+    assert knob is not None  # the suite was refused otherwise
+    metric = metrics[spec.target.metric]
+    column = next(column for column in metric.columns if column.name == spec.target.column)
+    # Sizes get worse with more bytes, pictures better.
+    rising = (column.direction is Direction.HIGHER) != (metric.scope == Scope.RATE)
+    return Target(
+        metric.label,
+        column.name,
+        spec.target.name,
+        spec.target.wanted,
+        rising,
+        knob.parameter,
+        (knob.low, knob.high) if knob.rising else (knob.high, knob.low),
+        knob.whole,
+    )
+
+
+def _first(target: Target) -> float:
+    return int(target.values[0]) if target.whole else target.values[0]
+
+
+def _target_from(data: Mapping[str, Any] | None) -> Target | None:
+    return None if data is None else Target(**{**data, "values": tuple(data["values"])})
 
 
 def plan_metric(spec: MetricSpec, registry: Registry, profile: str) -> PlannedMetric:

@@ -84,6 +84,17 @@ class PlanRecord(_Row):
     plan: dict[str, Any]
 
 
+class FoundSetting(_Row):
+    """The setting that came nearest to a target."""
+
+    parameter: str
+    value: Number
+    wanted: Number
+    reached: Number
+    tries: int
+    """Values that were tried."""
+
+
 class ArtifactNote(_Row):
     """A file that a codec left to look at, in the run folder under ``artifacts``."""
 
@@ -104,6 +115,7 @@ class CellRecord(_Row):
     reconstruction_sha256: str | None = None
     timing: Timing | None = None
     artifacts: tuple[ArtifactNote, ...] = ()
+    found: FoundSetting | None = None
     reason: str = ""
     failure: Failure | None = None
     session: str

@@ -203,6 +203,9 @@ class Run:
                 "decode_seconds": timing.decode if timing is not None else None,
                 "cached": row.cell.cached if row.cell is not None else None,
             }
+            if row.cell is not None and row.cell.found is not None:
+                found = row.cell.found
+                record |= {f"found.{found.parameter}": found.value, "wanted": found.wanted, "reached": found.reached}
             for name, entry in row.entries.items():
                 record[name] = entry.value
                 if entry.status is not Status.OK:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from qbench.errors import ImageError
 from qbench.execute.coding import Encoded, PointCoder
 from qbench.execute.events import CellStarted
+from qbench.execute.targeting import TargetCoder
 from qbench.image import Picture
 from qbench.plan import OperatingPoint
 
@@ -21,7 +22,9 @@ MOST_PIXELS = 2**26
 class BatchEncoder:
     """Groups images, and encodes each group at the operating points whose codecs take several at once."""
 
-    def __init__(self, coder: Callable[[OperatingPoint], PointCoder], stopping: Callable[[], bool]) -> None:
+    def __init__(
+        self, coder: Callable[[OperatingPoint], PointCoder | TargetCoder], stopping: Callable[[], bool]
+    ) -> None:
         self._coder = coder
         self._stopping = stopping
         self._pictures: dict[str, Picture] = {}

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from qbench.codec import Context, Pixels
+from qbench.codec import Codec, Context, Pixels
 from qbench.errors import ImageError, NotApplicable, StoreError
 from qbench.execute.batching import BatchEncoder
 from qbench.execute.coding import PointCoder, TimingPlan
 from qbench.execute.events import CellStarted, Notice, Recorded, ScoringStarted, WorkEvent
 from qbench.execute.kept import kept_reconstruction
 from qbench.execute.scoring import Outcome, batches, feature_batches, original_features, score_batches
+from qbench.execute.targeting import Measure, TargetCoder
 from qbench.image import ImageSource, Picture
 from qbench.metric import Candidates, DistributionMetric, Metric, MetricDeclaration, Reference
-from qbench.plan import OperatingPoint, Plan, PlannedImage, PlannedMetric
+from qbench.plan import OperatingPoint, Plan, PlannedImage, PlannedMetric, Target
 from qbench.records import ArtifactNote, CellRecord, Failure, ScoreRecord
 from qbench.registry import Registry
 from qbench.store import RunFolder, now, score_key
@@ -84,7 +85,7 @@ class Bench:
         self._registry = registry
         self._stopping = stopping
         self._worker = worker
-        self._coders: dict[str, PointCoder] = {}
+        self._coders: dict[str, PointCoder | TargetCoder] = {}
         self._batches = BatchEncoder(self._coder, stopping)
         self._metrics: dict[str, MetricDeclaration] = {}
 
@@ -146,6 +147,7 @@ class Bench:
             reconstruction_sha256=made.reconstruction_sha256,
             timing=made.timing,
             artifacts=[ArtifactNote(name=artifact.name, summary=artifact.summary) for artifact in made.artifacts],
+            found=made.found,
         )
         return record, made.reconstruction
 
@@ -162,12 +164,36 @@ class Bench:
             self._folder.write_reconstruction(cell.point, name, found)
         return found
 
-    def _coder(self, point: OperatingPoint) -> PointCoder:
+    def _coder(self, point: OperatingPoint) -> PointCoder | TargetCoder:
         if point.id not in self._coders:
             codec = self._registry.codecs[point.codec]
-            parameters = codec.Parameters.model_validate(dict(point.parameters), strict=False)
-            self._coders[point.id] = PointCoder(lambda: codec(parameters, self._context), self._timing)
+
+            def make(chosen: Mapping[str, float]) -> Codec:
+                parameters = codec.Parameters.model_validate({**point.parameters, **chosen}, strict=False)
+                return codec(parameters, self._context)
+
+            self._coders[point.id] = (
+                PointCoder(lambda: make({}), self._timing)
+                if point.target is None
+                else TargetCoder(point.target, make, self._measure(point.target), self._timing)
+            )
         return self._coders[point.id]
+
+    def _measure(self, target: Target) -> Measure:
+        """Return what measures a target; with an instance of the metric that no other thread uses."""
+        planned = next(metric for metric in self._plan.metrics if metric.label == target.metric)
+        metric = make_metric(planned, self._registry, self._context)
+        assert isinstance(metric, Metric)  # of distributions the suite accepts no targets
+
+        def measure(original: Pixels, reconstruction: Pixels, size: int) -> float:
+            reference = Reference("", original, self._context.device)
+            (outcome,) = score_batches(metric, reference, list(batches(reference, [reconstruction], [size])))
+            if isinstance(outcome, Exception):
+                raise outcome
+            assert isinstance(outcome, dict)
+            return outcome[target.column]
+
+        return measure
 
     # -- scoring --------------------------------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ import numpy as np
 from qbench.codec import Artifact, Codec, Pixels
 from qbench.execute.device import synchronise
 from qbench.image import pixels_digest
-from qbench.records import Timing
+from qbench.records import FoundSetting, Timing
 
 T = TypeVar("T")
 
@@ -43,6 +43,7 @@ class Coded:
     reconstruction_sha256: str
     timing: Timing
     artifacts: tuple[Artifact, ...] = ()
+    found: FoundSetting | None = None
 
 
 @dataclass(frozen=True)
@@ -130,6 +131,16 @@ class PointCoder:
             timing,
             encoded.artifacts,
         )
+
+    def encode(self, pixels: Pixels) -> bytes:
+        """Encode without timing it.
+
+        Raises:
+            ContractError: the codec broke its contract.
+        """
+        bitstream = self._encoder.encode(pixels)
+        _check_bitstream(bitstream)
+        return bitstream
 
     def decode(self, bitstream: bytes, like: Pixels) -> Pixels:
         """Decode a stored bitstream of an image of the same size as ``like``."""

@@ -26,7 +26,10 @@ def check_needs(
         *((registry.metrics[metric.metric], metric) for metric in metrics),
     ]
     for cls, planned in used:
-        parameters = cls.Parameters.model_validate(dict(planned.parameters), strict=False)
+        chosen = {}
+        if isinstance(planned, OperatingPoint) and planned.target is not None:
+            chosen = {planned.target.parameter: planned.target.values[0]}
+        parameters = cls.Parameters.model_validate({**planned.parameters, **chosen}, strict=False)
         for weights in cls.weights(parameters, context.profile):
             find_weights(weights)
     for metric in metrics:

@@ -81,6 +81,9 @@ def _print_class(console: Console, kind: str, cls: Any, plugin: str) -> None:
             f"runs on {cls.runs_on}",
         ]
         console.print(Text(", ".join(trait for trait in traits if trait)))
+        if cls.knob is not None:
+            low, high = (f"{end:g}" for end in (cls.knob.low, cls.knob.high))
+            console.print(Text(f"targets are reached by {cls.knob.parameter}, {low} to {high}"))
     if issubclass(cls, (Codec, MetricDeclaration)) and cls.libraries():
         libraries = ", ".join(f"{name} {version}" for name, version in cls.libraries().items())
         console.print(Text(f"libraries: {libraries}"))

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,12 +14,12 @@ from qbench.errors import PluginError, Problem, SuiteError, did_you_mean
 from qbench.registry import Registry
 from qbench.suite import document as yaml_document
 from qbench.suite.document import Document
-from qbench.suite.findings import Findings, fields_at
+from qbench.suite.expand import MAX_POINTS, Expander
+from qbench.suite.findings import Findings
 from qbench.suite.model import ImagesEntry, MetricSpec, PointSpec, Settings, Suite
 
 LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_+-]*")
 PROFILES = ("bundled", "hub")
-MAX_POINTS = 10_000
 M = TypeVar("M", bound=BaseModel)
 SECTIONS = ("images", "codecs", "metrics", "profiles")
 
@@ -116,8 +115,9 @@ class _Loader:
         plain = {key: value for key, value in data.items() if key not in SECTIONS}
         settings = self._findings.validate(Settings, plain, (), extra_keys=SECTIONS)
         images = self._images(data.get("images"))
-        points = self._points(self._section("codecs"))
+        codecs = self._section("codecs")
         metrics = self._metrics(self._section("metrics"))
+        points = self._points(codecs, metrics)
         self._findings.raise_if_any()
         assert settings is not None  # or there would have been a finding
         return Suite(
@@ -233,8 +233,9 @@ class _Loader:
                 found.append(model)
         return found
 
-    def _points(self, section: dict[str, Any]) -> list[PointSpec]:
+    def _points(self, section: dict[str, Any], metrics: Sequence[MetricSpec]) -> list[PointSpec]:
         points: list[PointSpec] = []
+        expander = Expander(self._registry, self._findings, metrics)
         for label, settings in section.items():
             path = ("codecs", label)
             settings = self._entry(settings, path)
@@ -242,35 +243,10 @@ class _Loader:
                 continue
             name = str(settings.pop("codec", label))
             if self._known(self._registry.codecs, name, (*path, "codec")):
-                points.extend(self._expand(label, name, settings, path))
+                points.extend(expander.expand(label, name, settings, path))
         if len(points) > MAX_POINTS:
             self._findings.say(("codecs",), f"{len(points)} operating points; at most {MAX_POINTS} are accepted")
         return points
-
-    def _expand(self, label: str, name: str, settings: dict[str, Any], path: yaml_document.Path) -> Iterator[PointSpec]:
-        model = self._registry.codecs[name].Parameters
-        swept = [key for key, value in settings.items() if isinstance(value, list) and not _is_list_field(model, key)]
-        found = len(self._findings.problems)
-        for key, value in settings.items():
-            choices = [((*path, key, index), choice) for index, choice in enumerate(value)] if key in swept else []
-            if key in swept and not choices:
-                self._findings.say((*path, key), "the list is empty: it gives no operating point")
-            if key not in model.model_fields:
-                self._findings.unknown_key((*path, key), list(model.model_fields))
-                continue
-            for at, choice in choices if key in swept else [((*path, key), value)]:
-                self._findings.check_value(model, key, choice, path, at)
-            for index, (at, choice) in enumerate(choices):
-                if any(choice == earlier and type(choice) is type(earlier) for earlier in value[:index]):
-                    self._findings.say(at, f"{choice!r} is listed twice")
-        if len(self._findings.problems) > found:
-            return
-        for combination in itertools.islice(itertools.product(*(settings[key] for key in swept)), MAX_POINTS + 1):
-            here = dict(zip(swept, combination, strict=True))
-            parameters = self._findings.validate(model, {**settings, **here}, path)
-            if parameters is None:
-                return
-            yield PointSpec(label, name, parameters.model_dump(mode="json"), here)
 
     def _metrics(self, section: dict[str, Any]) -> list[MetricSpec]:
         metrics = []
@@ -352,8 +328,3 @@ class _Loader:
             self._findings.say(path if explicit else path[:-1], str(error), key=not explicit)
             return False
         return True
-
-
-def _is_list_field(model: type[BaseModel], key: str) -> bool:
-    schema = fields_at(model).get(key, {})
-    return "array" in [schema.get("type"), *(option.get("type") for option in schema.get("anyOf", []))]

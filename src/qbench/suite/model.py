@@ -57,20 +57,38 @@ class Settings(Parameters):
 
 
 @dataclass(frozen=True)
+class TargetSpec:
+    """What a codec's setting is to be chosen by, image by image.
+
+    Attributes:
+        metric, column: label of a metric of the suite, and one of its columns.
+        name: of that column in tables.
+        wanted: its value to come near to.
+    """
+
+    metric: str
+    column: str
+    name: str
+    wanted: float
+
+
+@dataclass(frozen=True)
 class PointSpec:
     """One operating point of a codec entry.
 
     Attributes:
         label: the entry's label.
         codec: the codec's name.
-        parameters: every parameter, defaults filled in, JSON values.
-        swept: those that the suite gave as a list, as this point has them.
+        parameters: every parameter, defaults filled in, JSON values; without the one that a target chooses.
+        swept: those that the suite gave as a list, as this point has them; a target is one of them.
+        target: None if all settings are given.
     """
 
     label: str
     codec: str
     parameters: Mapping[str, Any]
     swept: Mapping[str, Any]
+    target: TargetSpec | None = None
 
     @property
     def id(self) -> str:

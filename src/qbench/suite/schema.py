@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from qbench.codec import Codec
 from qbench.registry import Registry
 from qbench.suite.load import LABEL, PROFILES
 from qbench.suite.model import ImagesEntry, Settings
@@ -19,7 +20,7 @@ def suite_schema(registry: Registry) -> dict[str, Any]:
     images["oneOf"] = [{"required": [key]} for key in ("dataset", "folder", "glob", "files")]
     codecs = _labelled(
         "codec",
-        {name: _inline(codec.Parameters, sweep=True) for name, codec in registry.codecs.items()},
+        {name: _with_target(codec) for name, codec in registry.codecs.items()},
         registry.codecs,
     )
     metrics = _labelled(
@@ -50,6 +51,20 @@ def suite_schema(registry: Registry) -> dict[str, Any]:
         "properties": properties,
         "$defs": top.get("$defs", {}),
     }
+
+
+def _with_target(codec: type[Codec]) -> dict[str, Any]:
+    schema = _inline(codec.Parameters, sweep=True)
+    if codec.knob is not None:
+        values = {"anyOf": [{"type": "number"}, {"type": "array", "items": {"type": "number"}, "minItems": 1}]}
+        schema["properties"]["target"] = {
+            "type": "object",
+            "description": f"chooses {codec.knob.parameter} for each image: a column and its value, e.g. bpp: 0.5",
+            "minProperties": 1,
+            "maxProperties": 1,
+            "additionalProperties": values,
+        }
+    return schema
 
 
 def _labelled(key: str, models: dict[str, dict[str, Any]], catalogue: Any) -> dict[str, Any]:

@@ -139,6 +139,9 @@ def test_restarts_keep_the_best(small):
     targets = np.stack([smooth(16, 16), smooth(16, 16, waves=2)])
     how = Search(iterations=4, rate=0.1)
     draws = np.random.default_rng(5).standard_normal((2, 6, 24)).astype(np.float32)
+    given = draws.copy()
+    inverter.find(targets, draws, how, "mean")
+    assert np.array_equal(draws, given)
     together = inverter.find(targets, draws, how, "random")
     each = [inverter.find(targets, draws[:, restart : restart + 1], how, "random").losses for restart in range(6)]
     assert torch.allclose(together.losses, torch.stack(each).min(dim=0).values, atol=1e-5)

@@ -1,0 +1,129 @@
+"""Entries of codecs into operating points: lists of values, and targets."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from pydantic import BaseModel
+
+from qbench.errors import did_you_mean
+from qbench.metric import Scope, column_id
+from qbench.registry import Registry
+from qbench.suite.document import Path
+from qbench.suite.findings import Findings, fields_at
+from qbench.suite.model import MetricSpec, PointSpec, TargetSpec
+
+MAX_POINTS = 10_000
+
+
+class Expander:
+    """Expands the entries of one suite."""
+
+    def __init__(self, registry: Registry, findings: Findings, metrics: Sequence[MetricSpec]) -> None:
+        self._registry = registry
+        self._findings = findings
+        self._metrics = metrics
+
+    def expand(self, label: str, name: str, settings: dict[str, Any], path: Path) -> Iterator[PointSpec]:
+        """Yield the operating points of an entry; say what is wrong with it.
+
+        Args:
+            label, name: of the entry, and of its codec.
+            settings: as they stand in the suite, without ``codec``.
+            path: where the entry is.
+        """
+        if "target" in settings:
+            return self._targeted(label, name, dict(settings), path)
+        return self._swept(label, name, settings, path)
+
+    def _swept(self, label: str, name: str, settings: dict[str, Any], path: Path) -> Iterator[PointSpec]:
+        model = self._registry.codecs[name].Parameters
+        swept = [key for key, value in settings.items() if isinstance(value, list) and not _is_list_field(model, key)]
+        found = len(self._findings.problems)
+        for key, value in settings.items():
+            choices = [((*path, key, index), choice) for index, choice in enumerate(value)] if key in swept else []
+            if key in swept and not choices:
+                self._findings.say((*path, key), "the list is empty: it gives no operating point")
+            if key not in model.model_fields:
+                self._findings.unknown_key((*path, key), list(model.model_fields))
+                continue
+            for at, choice in choices if key in swept else [((*path, key), value)]:
+                self._findings.check_value(model, key, choice, path, at)
+            for index, (at, choice) in enumerate(choices):
+                if any(choice == earlier and type(choice) is type(earlier) for earlier in value[:index]):
+                    self._findings.say(at, f"{choice!r} is listed twice")
+        if len(self._findings.problems) > found:
+            return
+        for combination in itertools.islice(itertools.product(*(settings[key] for key in swept)), MAX_POINTS + 1):
+            here = dict(zip(swept, combination, strict=True))
+            parameters = self._findings.validate(model, {**settings, **here}, path)
+            if parameters is None:
+                return
+            yield PointSpec(label, name, parameters.model_dump(mode="json"), here)
+
+    def _targeted(
+        self,
+        label: str,
+        name: str,
+        settings: dict[str, Any],
+        path: Path,
+    ) -> Iterator[PointSpec]:
+        """Expand an entry one of whose settings is chosen for each image: ``target: {bpp: [0.25, 0.5]}``."""
+        at = (*path, "target")
+        targets = list(self._targets(settings.pop("target"), at))
+        knob = self._registry.codecs[name].knob
+        if knob is None:
+            known = [other for other, codec in self._registry.codecs.items() if codec.knob is not None]
+            self._findings.say(at, f"{name} has no setting that trades bytes for quality; codecs that have: {known}")
+            return
+        if knob.parameter in settings:
+            chosen = (*path, knob.parameter)
+            self._findings.say(chosen, f"{knob.parameter} is what the target chooses; leave one of them out", key=True)
+            return
+        low, high = (int(end) if knob.whole else end for end in (knob.low, knob.high))
+        found = len(self._findings.problems)
+        whole = [
+            point for end in (low, high) for point in self._swept(label, name, {**settings, knob.parameter: end}, path)
+        ]
+        if len(self._findings.problems) > found:
+            return
+        for point in whole[: len(whole) // 2]:
+            parameters = {key: value for key, value in point.parameters.items() if key != knob.parameter}
+            for target in targets:
+                swept = {**point.swept, f"target.{target.name}": target.wanted}
+                yield PointSpec(label, name, parameters, swept, target)
+
+    def _targets(self, value: Any, at: Path) -> Iterator[TargetSpec]:
+        if not isinstance(value, dict) or len(value) != 1:
+            self._findings.say(at, f"{value!r} is not accepted; write one column and its value, e.g. {{bpp: 0.5}}")
+            return
+        ((name, wanted),) = value.items()
+        columns = {
+            column_id(metric.label, metric.metric, column.name): (metric, column)
+            for metric in self._metrics
+            for column in self._registry.metrics[metric.metric].columns
+            if self._registry.metrics[metric.metric].scope is not Scope.DISTRIBUTION
+        }
+        if name not in columns:
+            near = did_you_mean(name, columns)
+            self._findings.say(
+                (*at, name),
+                f"no metric of this suite gives `{name}`{near} (accepted: {', '.join(columns) or 'none'})",
+                key=True,
+            )
+            return
+        metric, column = columns[name]
+        listed = list(enumerate(wanted)) if isinstance(wanted, list) else [(None, wanted)]
+        for index, one in listed:
+            if isinstance(one, bool) or not isinstance(one, int | float):
+                place = (*at, name) if index is None else (*at, name, index)
+                self._findings.say(place, f"{one!r} is not accepted; accepted: a number, or a list of numbers")
+                continue
+            yield TargetSpec(metric.label, column.name, name, one)
+
+
+def _is_list_field(model: type[BaseModel], key: str) -> bool:
+    schema = fields_at(model).get(key, {})
+    return "array" in [schema.get("type"), *(option.get("type") for option in schema.get("anyOf", []))]
