@@ -5,12 +5,15 @@ from qbench import hookimpl
 
 @hookimpl
 def qbench_register_codecs(register):  # type: ignore[no-untyped-def]
-    """Offer jpeg, png and webp."""
+    """Offer them; heic and jpegli say what to install where their packages are missing."""
+    from qbench_classical.avif import Avif
+    from qbench_classical.heic import Heic
     from qbench_classical.jpeg import Jpeg, ThesisJpeg
+    from qbench_classical.jpeg2000 import Jpeg2000
+    from qbench_classical.jpegli import Jpegli
+    from qbench_classical.jpegxl import JpegXl
     from qbench_classical.png import Png
     from qbench_classical.webp import WebP
 
-    register(Jpeg)
-    register(ThesisJpeg)
-    register(Png)
-    register(WebP)
+    for codec in (Jpeg, ThesisJpeg, Jpegli, Jpeg2000, WebP, Avif, Heic, JpegXl, Png):
+        register(codec)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 import numpy as np
-from PIL import features
 from pydantic import Field
 
 from qbench import Codec, Knob, Parameters, Pixels
@@ -42,7 +41,7 @@ class Jpeg(Codec):
     @classmethod
     def libraries(cls) -> dict[str, str]:
         """libjpeg-turbo's version."""
-        return {"libjpeg-turbo": str(features.version_feature("libjpeg_turbo"))}
+        return {"libjpeg-turbo": pillow.libjpeg_turbo()}
 
 
 class ThesisJpeg(Jpeg):

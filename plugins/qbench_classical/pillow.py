@@ -6,9 +6,14 @@ import io
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, features
 
 from qbench import BitstreamError, NotApplicable, Pixels
+
+
+def libjpeg_turbo() -> str:
+    """Return the version of libjpeg-turbo that Pillow carries."""
+    return str(features.version_feature("libjpeg_turbo"))
 
 
 def encode(image: Pixels, file_format: str, longest_side: int, **options: Any) -> bytes:

@@ -84,9 +84,8 @@ def _print_class(console: Console, kind: str, cls: Any, plugin: str) -> None:
         if cls.knob is not None:
             low, high = (f"{end:g}" for end in (cls.knob.low, cls.knob.high))
             console.print(Text(f"targets are reached by {cls.knob.parameter}, {low} to {high}"))
-    if issubclass(cls, (Codec, MetricDeclaration)) and cls.libraries():
-        libraries = ", ".join(f"{name} {version}" for name, version in cls.libraries().items())
-        console.print(Text(f"libraries: {libraries}"))
+    if issubclass(cls, (Codec, MetricDeclaration)):
+        console.print(_libraries(cls))
     if hasattr(cls, "Parameters"):  # generators, losses and datasets have none
         rows = parameter_rows(cls.Parameters)
         if rows:
@@ -110,6 +109,14 @@ def _print_class(console: Console, kind: str, cls: Any, plugin: str) -> None:
                 column.summary or cls.summary,
             )
         console.print(table)
+
+
+def _libraries(cls: type[Codec] | type[MetricDeclaration]) -> Text:
+    try:
+        libraries = cls.libraries()
+    except PluginError as error:  # not installed; the text says how to
+        return Text(str(error), "yellow")
+    return Text("libraries: " + (", ".join(f"{name} {version}" for name, version in libraries.items()) or "none"))
 
 
 def _brought(info: PluginInfo) -> list[str]:

@@ -1,14 +1,18 @@
 from __future__ import annotations
 
 import io
+import sys
 
 import numpy as np
 import pytest
 import skimage.data
 from conftest import picture
+from imagecodecs import avif_decode
 from PIL import Image
+from pydantic import ValidationError
 
-from qbench import BitstreamError, Context, NotApplicable
+import qbench
+from qbench import BitstreamError, Context, NotApplicable, PluginError
 from qbench.registry import default_registry
 from qbench.testing import check_codec
 
@@ -24,7 +28,22 @@ SETTINGS = [
     ("webp", {}),
     ("webp", {"quality": 0, "method": 0}),
     ("webp", {"lossless": True}),
+    ("jpegli", {}),
+    ("jpeg2000", {}),
+    ("jpeg2000", {"bpp": 0.5, "resolutions": 3}),
+    ("jpeg2000", {"lossless": True}),
+    ("avif", {}),
+    ("avif", {"quality": 30, "speed": 9, "depth": 10, "subsampling": "4:4:4"}),
+    ("avif", {"quality": 90, "speed": 8, "depth": 12, "subsampling": "4:2:2"}),
+    ("avif", {"lossless": True, "speed": 8}),
+    ("heic", {"preset": "ultrafast"}),
+    ("heic", {"subsampling": "4:4:4", "preset": "fast"}),
+    ("jpeg-xl", {"effort": 4}),
+    ("jpeg-xl", {"quality": 20, "effort": 3}),
+    ("jpeg-xl", {"distance": 3.0, "effort": 5}),
+    ("jpeg-xl", {"lossless": True, "effort": 3}),
 ]
+NAMES = ["jpeg", "jpegli", "jpeg2000", "webp", "avif", "heic", "jpeg-xl", "png"]
 
 
 def make(name, **parameters):
@@ -37,12 +56,16 @@ def test_keeps_the_contract(name, parameters):
     check_codec(CODECS[name], parameters=parameters, fresh_process=parameters == {})
 
 
-@pytest.mark.parametrize("name", ["jpeg", "webp"])
+@pytest.mark.parametrize("name", [name for name in NAMES if CODECS[name].knob])
 def test_higher_quality_costs_more_and_errs_less(name):
-    image = skimage.data.coffee()
+    image = skimage.data.coffee()[:200, :300]
+    knob = CODECS[name].knob
+    shares = (0.05, 0.3, 0.6, 0.9) if knob.rising else (0.9, 0.6, 0.3, 0.05)
+    fast = {"avif": {"speed": 8}, "heic": {"preset": "ultrafast"}, "jpeg-xl": {"effort": 4}}.get(name, {})
     sizes, errors = [], []
-    for quality in (5, 30, 60, 90):
-        codec = make(name, quality=quality)
+    for share in shares:
+        value = knob.low + share * (knob.high - knob.low)
+        codec = make(name, **{knob.parameter: int(value) if knob.whole else value}, **fast)
         bitstream = codec.encode(image)
         sizes.append(len(bitstream))
         errors.append(((codec.decode(bitstream).astype(int) - image) ** 2).mean())
@@ -88,21 +111,77 @@ def test_optimised_tables_are_smaller_with_the_same_pixels():
     assert np.array_equal(make("jpeg").decode(plain), make("jpeg").decode(optimised))
 
 
-@pytest.mark.parametrize(("name", "side"), [("jpeg", 65_536), ("webp", 16_384)])
+@pytest.mark.parametrize(("name", "side"), [("jpeg", 65_536), ("webp", 16_384), ("jpegli", 65_536), ("heic", 16_385)])
 def test_sides_too_long_for_the_format_are_not_applicable(name, side):
     with pytest.raises(NotApplicable, match="codes sides up to"):
         make(name).encode(np.zeros((1, side, 3), np.uint8))
 
 
-@pytest.mark.parametrize("name", ["jpeg", "png", "webp"])
+@pytest.mark.parametrize("name", NAMES)
 def test_another_formats_bitstream_is_refused(name):
-    for other in {"jpeg", "png", "webp"} - {name}:
-        with pytest.raises(BitstreamError, match="not a"):
-            make(name).decode(make(other).encode(picture(20, 20)))
+    for other in set(NAMES) - {name}:
+        if {name, other} != {"jpeg", "jpegli"}:  # the same format
+            with pytest.raises(BitstreamError, match="not a"):
+                make(name).decode(make(other).encode(picture(20, 20)))
 
 
-@pytest.mark.parametrize("name", ["jpeg", "png", "webp"])
+@pytest.mark.parametrize("name", NAMES)
 def test_library_versions_are_known(name):
     libraries = CODECS[name].libraries()
     assert libraries
-    assert all(version[0].isdigit() for version in libraries.values()), libraries
+    assert all(any(map(str.isdigit, version)) for version in libraries.values()), libraries
+
+
+def test_jpeg_2000_comes_near_to_what_is_asked_for():
+    image = skimage.data.coffee()
+    for bpp in (0.25, 1.0, 3.0):
+        size = len(make("jpeg2000", bpp=bpp).encode(image))
+        assert 8 * size / image[..., 0].size == pytest.approx(bpp, rel=0.03)
+    made = make("jpeg2000", psnr=38.0)
+    error = np.mean((made.decode(made.encode(image)).astype(float) - image) ** 2)
+    assert 10 * np.log10(255**2 / error) == pytest.approx(38, abs=1)
+
+
+def test_jpeg_xl_qualities_are_libjxls_own_distances():
+    parameters = CODECS["jpeg-xl"].Parameters
+    # As JxlEncoderDistanceFromQuality gives them.
+    for quality, distance in ((99.0, 0.19), (90.0, 1.0), (75.0, 2.35), (30.0, 6.4), (10.0, 15.2667)):
+        assert parameters(quality=quality).effective_distance == pytest.approx(distance, abs=1e-3)
+    assert parameters().effective_distance == pytest.approx(1)
+    assert parameters(distance=4.2).effective_distance == 4.2
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        ("jpeg-xl", {"quality": 80.0, "distance": 1.0}),
+        ("jpeg-xl", {"quality": 80.0, "lossless": True}),
+        ("jpeg2000", {"psnr": 30.0, "bpp": 1.0}),
+        ("jpeg2000", {"bpp": 1.0, "lossless": True}),
+    ],
+)
+def test_knobs_that_exclude_one_another(name, parameters):
+    with pytest.raises(ValidationError, match="exclude one another; give one of them"):
+        make(name, **parameters)
+
+
+@pytest.mark.parametrize("depth", [8, 10, 12])
+def test_bits_a_sample_reach_the_file_and_come_back(depth):
+    image = np.repeat(np.repeat(np.linspace(0, 255, 256).astype(np.uint8)[None, :, None], 256, 0), 3, 2)
+    made = make("avif", quality=95, depth=depth, subsampling="4:4:4", speed=8)
+    bitstream = made.encode(image)
+    stored = avif_decode(bitstream)
+    assert stored.max() == pytest.approx(2**depth - 1, rel=0.02)
+    back = made.decode(bitstream)
+    assert back.dtype == np.uint8
+    assert np.abs(back.astype(int) - image).mean() < 1
+
+
+@pytest.mark.parametrize(
+    ("name", "module", "extra"), [("heic", "pillow_heif", "heif"), ("jpegli", "pyjpegli", "jpegli")]
+)
+def test_an_encoder_that_is_not_installed_is_said_when_planning(name, module, extra, photos, monkeypatch):
+    monkeypatch.setitem(sys.modules, module, None)
+    suite = {"images": [{"folder": str(photos)}], "codecs": {name: {}}, "metrics": ["bpp"]}
+    with pytest.raises(PluginError, match=rf"codec {name} needs the package .* pip install 'qbench\[{extra}\]'"):
+        qbench.plan_suite(suite)

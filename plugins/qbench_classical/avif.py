@@ -1,0 +1,78 @@
+"""AVIF."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field
+
+from qbench import BitstreamError, Codec, Context, Knob, NotApplicable, Parameters, Pixels
+from qbench_classical import imagecodec
+
+LONGEST_SIDE = 65_536
+
+
+class AvifParameters(Parameters):
+    """Settings of libavif's encoder."""
+
+    quality: int = Field(60, ge=0, le=100, description="libavif's 0 to 100; ignored when lossless")
+    speed: int = Field(6, ge=0, le=10, description="0 slowest and smallest, 10 fastest")
+    subsampling: Literal["4:4:4", "4:2:2", "4:2:0"] = Field("4:2:0", description="chroma subsampling")
+    depth: Literal[8, 10, 12] = Field(
+        8, description="bits a sample in the bitstream; 10 often codes 8-bit pictures better"
+    )
+    lossless: bool = Field(False, description="code the pixels exactly (4:4:4, 8 bits)")
+
+
+class Avif(Codec):
+    """AVIF by libavif: an AV1 key frame. Which encoder it uses (libaom, SVT-AV1) is libavif's choice."""
+
+    name = "avif"
+    summary = "AVIF by libavif, lossy or lossless"
+    reference = "AV1 Image File Format, AOMedia 2022"
+    file_extension = "avif"
+    knob = Knob("quality", 0, 100)
+    Parameters: ClassVar = AvifParameters
+
+    def __init__(self, parameters: Any, context: Context) -> None:
+        super().__init__(parameters, context)
+        self.lossless = parameters.lossless  # type: ignore[misc]
+
+    def encode(self, image: Pixels) -> bytes:
+        """Encode as an AVIF file."""
+        import imagecodecs
+
+        if max(image.shape) > LONGEST_SIDE:
+            raise NotApplicable(f"{image.shape[1]}×{image.shape[0]} pixels; AVIF codes sides up to {LONGEST_SIDE}")
+        settings = self.parameters
+        options: dict[str, Any] = {"speed": settings.speed, "numthreads": 1}
+        if settings.lossless:
+            # Without the transform to YCbCr, which would round.
+            options |= {"level": 100, "pixelformat": "444", "matrix": imagecodecs.AVIF.MATRIX_COEFFICIENTS.IDENTITY}
+            return bytes(imagecodecs.avif_encode(image, **options))
+        options |= {"level": settings.quality, "pixelformat": settings.subsampling.replace(":", "")}
+        return bytes(
+            imagecodecs.avif_encode(imagecodec.widened(image, settings.depth), bitspersample=settings.depth, **options)
+        )
+
+    def decode(self, bitstream: bytes) -> Pixels:
+        """Decode an AVIF file."""
+        made = imagecodec.decode(bitstream, "avif", "AVIF", numthreads=1)
+        if made.dtype == np.uint8:
+            return made
+        return imagecodec.narrowed(made, _depth(bitstream))
+
+    @classmethod
+    def libraries(cls) -> dict[str, str]:
+        """The version of libavif."""
+        return {"libavif": imagecodec.version_of("libavif")}
+
+
+def _depth(bitstream: bytes) -> int:
+    """Read the bits of a sample from the AV1 configuration box."""
+    place = bitstream.find(b"av1C")
+    if place < 0 or place + 7 > len(bitstream):
+        raise BitstreamError("the AVIF bitstream has no AV1 configuration")
+    flags = bitstream[place + 6]  # after the box's name: version, profile and level, then these
+    return 12 if flags & 0x20 else 10 if flags & 0x40 else 8

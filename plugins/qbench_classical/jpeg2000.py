@@ -1,0 +1,69 @@
+"""JPEG 2000."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from PIL import features
+from pydantic import Field, model_validator
+
+from qbench import Codec, Context, Knob, Parameters, Pixels
+from qbench_classical import pillow
+
+
+class Jpeg2000Parameters(Parameters):
+    """Settings of OpenJPEG's encoder."""
+
+    psnr: float | None = Field(
+        None, ge=10, le=80, description="PSNR to come near to, in dB. Default without the others: 35"
+    )
+    bpp: float | None = Field(None, ge=0.01, le=24, description="bits a pixel to come near to, and stay below")
+    resolutions: int = Field(6, ge=1, le=20, description="wavelet resolutions; fewer where the picture is too small")
+    lossless: bool = Field(False, description="code the pixels exactly (reversible 5/3 wavelet); without psnr and bpp")
+
+    @model_validator(mode="after")
+    def _one_knob(self) -> Jpeg2000Parameters:
+        if (self.psnr is not None) + (self.bpp is not None) + self.lossless > 1:
+            raise ValueError("psnr, bpp and lossless exclude one another; give one of them")
+        return self
+
+
+class Jpeg2000(Codec):
+    """JPEG 2000 by OpenJPEG: a JP2 codestream with the irreversible 9/7 wavelet, or the reversible one."""
+
+    name = "jpeg2000"
+    summary = "JPEG 2000 by OpenJPEG, lossy or lossless"
+    reference = "ISO/IEC 15444-1 | ITU-T T.800 (2000)"
+    file_extension = "j2k"
+    knob = Knob("bpp", 0.02, 20, whole=False)
+    Parameters: ClassVar = Jpeg2000Parameters
+
+    def __init__(self, parameters: Any, context: Context) -> None:
+        super().__init__(parameters, context)
+        self.lossless = parameters.lossless  # type: ignore[misc]
+
+    def encode(self, image: Pixels) -> bytes:
+        """Encode as a bare codestream."""
+        settings = self.parameters
+        shorter = min(image.shape[:2])
+        options: dict[str, Any] = {
+            "num_resolutions": min(settings.resolutions, shorter.bit_length()),
+            "no_jp2": True,
+            "mct": 1,
+        }
+        if settings.lossless:
+            options["irreversible"] = False
+        elif settings.bpp is not None:
+            options |= {"irreversible": True, "quality_mode": "rates", "quality_layers": [24 / settings.bpp]}
+        else:
+            options |= {"irreversible": True, "quality_mode": "dB", "quality_layers": [settings.psnr or 35.0]}
+        return pillow.encode(image, "JPEG2000", 2**31 - 1, **options)
+
+    def decode(self, bitstream: bytes) -> Pixels:
+        """Decode a codestream."""
+        return pillow.decode(bitstream, "JPEG2000")
+
+    @classmethod
+    def libraries(cls) -> dict[str, str]:
+        """The version of OpenJPEG."""
+        return {"OpenJPEG": str(features.version_codec("jpg_2000"))}

@@ -1,0 +1,80 @@
+"""JPEG XL."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from qbench import Codec, Context, Knob, Parameters, Pixels
+from qbench_classical import imagecodec
+
+
+class JpegXlParameters(Parameters):
+    """Settings of libjxl's encoder."""
+
+    quality: float | None = Field(
+        None,
+        ge=0,
+        le=99,
+        description="like JPEG's; libjxl's own translation into a distance. Default without distance: 90",
+    )
+    distance: float | None = Field(
+        None, ge=0.05, le=25, description="in Butteraugli's units: 1 is about the least that is visible"
+    )
+    effort: int = Field(7, ge=1, le=9, description="1 fastest, 9 smallest")
+    lossless: bool = Field(False, description="code the pixels exactly; without quality and distance")
+
+    @model_validator(mode="after")
+    def _one_knob(self) -> JpegXlParameters:
+        if (self.quality is not None) + (self.distance is not None) + self.lossless > 1:
+            raise ValueError("quality, distance and lossless exclude one another; give one of them")
+        return self
+
+    @property
+    def effective_distance(self) -> float:
+        """The distance that the settings mean."""
+        if self.lossless:
+            return 0.0
+        if self.distance is not None:
+            return self.distance
+        quality = 90.0 if self.quality is None else self.quality
+        # As JxlEncoderDistanceFromQuality does.
+        if quality >= 30:
+            return 0.1 + (100 - quality) * 0.09
+        return 53 / 3000 * quality**2 - 23 / 20 * quality + 25
+
+
+class JpegXl(Codec):
+    """JPEG XL by libjxl: VarDCT, or modular when lossless."""
+
+    name = "jpeg-xl"
+    summary = "JPEG XL by libjxl, lossy or lossless"
+    reference = "ISO/IEC 18181-1 (2022)"
+    file_extension = "jxl"
+    knob = Knob("distance", 0.05, 25, rising=False, whole=False)
+    Parameters: ClassVar = JpegXlParameters
+
+    def __init__(self, parameters: Any, context: Context) -> None:
+        super().__init__(parameters, context)
+        self.lossless = parameters.lossless  # type: ignore[misc]
+
+    def encode(self, image: Pixels) -> bytes:
+        """Encode as a bare codestream."""
+        import imagecodecs
+
+        settings = self.parameters
+        options: dict[str, Any] = {"effort": settings.effort, "usecontainer": False, "numthreads": 1}
+        if settings.lossless:
+            return bytes(imagecodecs.jpegxl_encode(image, lossless=True, **options))
+        return bytes(imagecodecs.jpegxl_encode(image, lossless=False, distance=settings.effective_distance, **options))
+
+    def decode(self, bitstream: bytes) -> Pixels:
+        """Decode a codestream."""
+        return imagecodec.decode(bitstream, "jpegxl", "JPEG XL", numthreads=1).astype(np.uint8, copy=False)
+
+    @classmethod
+    def libraries(cls) -> dict[str, str]:
+        """The version of libjxl."""
+        return {"libjxl": imagecodec.version_of("libjxl")}
