@@ -16,6 +16,24 @@ def test_good_plugins_pass():
     check_metric(toys.Oddity, parameters={"how": "infinite"})
 
 
+def test_a_batch_that_is_not_what_was_asked_for_is_found():
+    check_codec(toys.Together, fresh_process=False, mutations=3)
+
+    class Short(toys.Together):
+        def encode_batch(self, images):
+            return super().encode_batch(images)[:1]
+
+    with pytest.raises(AssertionError, match="encode_batch returned 1 bitstreams for"):
+        check_codec(Short, fresh_process=False, mutations=0)
+
+    class Mixed(toys.Together):
+        def encode_batch(self, images):
+            return super().encode_batch(images)[::-1]
+
+    with pytest.raises(AssertionError, match="decode returned shape"):
+        check_codec(Mixed, fresh_process=False, mutations=0)
+
+
 @pytest.mark.parametrize(
     ("how", "message"),
     [

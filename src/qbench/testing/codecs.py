@@ -6,7 +6,7 @@ import json
 import pickle
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -39,8 +39,9 @@ def check_codec(
 ) -> None:
     """Check that a codec keeps its contract at one operating point.
 
-    Sizes and types; the input is left alone; another instance, and another process, decode to the same pixels;
-    ``deterministic`` and ``lossless`` are true; damaged and truncated bitstreams give an image or BitstreamError.
+    Sizes and types, also of several images encoded at once; the input is left alone; another instance, and another
+    process, decode to the same pixels; ``deterministic`` and ``lossless`` are true; damaged and truncated bitstreams
+    give an image or BitstreamError.
 
     Args:
         cls: the codec.
@@ -79,6 +80,8 @@ def check_codec(
             )
         coded[name] = bitstream, decoded
     assert coded, "no image could be coded: every one was not applicable"
+    if cls.encode_batch is not Codec.encode_batch:
+        _check_batch(make, {name: image for name, image in (images or test_images()).items() if name in coded})
     if fresh_process:
         _check_fresh_process(cls, settings.model_dump(mode="json"), coded)
     rng = np.random.default_rng(1)
@@ -95,6 +98,14 @@ def check_codec(
                 ) from error
             assert isinstance(result, np.ndarray), f"{name}: a damaged bitstream decoded to {type(result).__name__}"
             assert result.dtype == np.uint8, f"{name}: a damaged bitstream decoded to {result.dtype}"
+
+
+def _check_batch(make: Callable[[], Codec], images: Mapping[str, Pixels]) -> None:
+    batch = make().encode_batch(list(images.values()))
+    assert len(batch) == len(images), f"encode_batch returned {len(batch)} bitstreams for {len(images)} images"
+    for (name, image), bitstream in zip(images.items(), batch, strict=True):
+        assert isinstance(bitstream, bytes), f"{name}: encode_batch gave {type(bitstream).__name__}, not bytes"
+        _check_picture(name, make().decode(bitstream), image)
 
 
 def _check_picture(name: str, decoded: Any, image: Pixels) -> None:
