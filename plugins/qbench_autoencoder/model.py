@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from qbench import GaussianTables, ModelError, Weights
-from qbench_autoencoder.areas import in_areas
+from qbench import GaussianTables, ModelError, Weights, in_areas
 from qbench_autoencoder.network import STRIDE, Shape, build
 from qbench_autoencoder.prior import ExactPrior
 

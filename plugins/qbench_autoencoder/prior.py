@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from qbench import GaussianTables
-from qbench_autoencoder.areas import in_areas
+from qbench import GaussianTables, in_areas
 from qbench_autoencoder.network import MIDDLE, SCALE
 
 if TYPE_CHECKING:

@@ -8,10 +8,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from PIL import Image
 from pydantic import Field
 
-from qbench import Parameters, Pixels, QbenchError, Recipe, TrainingLoop, TrainingStep, training_pictures
+from qbench import (
+    Parameters,
+    Pixels,
+    QbenchError,
+    Recipe,
+    TrainingLoop,
+    TrainingStep,
+    random_crop,
+    training_pictures,
+)
 from qbench_autoencoder import rate
 from qbench_autoencoder.network import HYPER_STRIDE, MIDDLE, SCALE, Shape, build
 
@@ -123,7 +131,7 @@ class _Trainer:
         rng = np.random.default_rng((self._seed, epoch, index))
         late = self._loop.done >= self._loop.total / 2
         count, side = (self._settings.batch // 4, 2 * CROP) if late else (self._settings.batch, CROP)
-        pictures = self._tensor(np.stack([self._crop(rng, side) for _ in range(count)]))
+        pictures = self._tensor(np.stack([random_crop(self._train, side, rng) for _ in range(count)]))
         levels = torch.from_numpy(np.concatenate([rng.permutation(self._shape.levels) for _ in range(count)])[:count])
         made, bits = self._coded(self._networks, pictures, levels.to(self._device))
         errors = 255**2 * (made - pictures).square().mean(dim=(1, 2, 3))
@@ -190,20 +198,6 @@ class _Trainer:
             },
             {"settings": self._settings.model_dump(), "seed": self._seed, "pictures": list(self._counts)},
         )
-
-    def _crop(self, rng: np.random.Generator, side: int) -> Pixels:
-        """Draw a crop; half of them are of something larger, shrunk: other scales, and no traces of JPEG."""
-        picture = self._train[int(rng.integers(len(self._train)))]
-        height, width = picture.shape[:2]
-        wide = side
-        if rng.random() < 0.5:
-            wide = int(rng.integers(side, min(2 * side, height, width) + 1))
-        top, left = int(rng.integers(height - wide + 1)), int(rng.integers(width - wide + 1))
-        crop = picture[top : top + wide, left : left + wide]
-        if wide > side:
-            crop = np.asarray(Image.fromarray(crop).resize((side, side), Image.Resampling.LANCZOS))
-        turned: Pixels = np.rot90(crop, int(rng.integers(4)))
-        return turned[:, ::-1] if rng.random() < 0.5 else turned
 
     def _tensor(self, pixels: Pixels) -> torch.Tensor:
         import torch

@@ -1,4 +1,5 @@
 from .api import explain, load_run, plan_suite, run, score
+from .areas import in_areas
 from .codec import Artifact, Codec, Context, Knob, NoParameters, Parameters, Pixels
 from .dataset import Dataset, FetchProgress
 from .errors import (
@@ -39,7 +40,7 @@ from .records import CellRecord, ScoreRecord
 from .registry import find_generator, find_loss
 from .results import Run
 from .training import TrainingLoop
-from .training_data import TrainingPicture, training_pictures
+from .training_data import TrainingPicture, random_crop, training_pictures
 
 __version__: str
 
@@ -97,8 +98,10 @@ __all__ = [
     "find_loss",
     "find_weights",
     "hookimpl",
+    "in_areas",
     "load_run",
     "plan_suite",
+    "random_crop",
     "read_image",
     "run",
     "score",

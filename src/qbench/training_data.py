@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,6 +48,22 @@ def training_pictures(data: Path) -> Iterator[TrainingPicture]:
         except (UnidentifiedImageError, OSError) as error:
             raise QbenchError(f"{data}: the training picture {name} can't be read: {error}") from error
         yield TrainingPicture(name, pixels)
+
+
+def random_crop(pictures: Sequence[Pixels], side: int, rng: np.random.Generator) -> Pixels:
+    """Return a square out of one of the pictures, none of whose sides is shorter; turned and mirrored at random.
+
+    Half of them are of something larger, shrunk: other scales, and fewer traces of how the picture was stored.
+    """
+    picture = pictures[int(rng.integers(len(pictures)))]
+    height, width = picture.shape[:2]
+    wide = int(rng.integers(side, min(2 * side, height, width) + 1)) if rng.random() < 0.5 else side
+    top, left = int(rng.integers(height - wide + 1)), int(rng.integers(width - wide + 1))
+    crop = picture[top : top + wide, left : left + wide]
+    if wide > side:
+        crop = np.asarray(Image.fromarray(crop).resize((side, side), Image.Resampling.LANCZOS))
+    turned: Pixels = np.rot90(crop, int(rng.integers(4)))
+    return turned[:, ::-1] if rng.random() < 0.5 else turned
 
 
 def _files(data: Path) -> Iterator[tuple[str, bytes]]:

@@ -12,10 +12,9 @@ import torch
 from small_autoencoder import SMALL, networks, save
 
 import qbench
-from qbench import BitstreamError, Context, GaussianTables, ModelError
+from qbench import BitstreamError, Context, GaussianTables, ModelError, in_areas
 from qbench.testing import check_codec
 from qbench_autoencoder import bitstream, model, rate
-from qbench_autoencoder.areas import in_areas
 from qbench_autoencoder.codec import Autoencoder, AutoencoderCodecParameters
 from qbench_autoencoder.network import anchors
 from qbench_autoencoder.prior import VALUE, ExactPrior
