@@ -1,0 +1,201 @@
+"""A codec around a torch module with ``compress`` and ``decompress``."""
+
+from __future__ import annotations
+
+import importlib
+from abc import abstractmethod
+from collections.abc import Sequence
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from pydantic import Field
+
+from qbench import (
+    BitstreamError,
+    Codec,
+    Context,
+    ModelError,
+    NotApplicable,
+    Parameters,
+    Pixels,
+    PluginError,
+    Weights,
+    find_weights,
+)
+from qbench_torch import bitstream
+from qbench_torch.bitstream import Compressed
+
+Scalar = str | int | float | bool
+
+
+class ModuleCodec(Codec):
+    """What codecs around a module have in common.
+
+    The module follows CompressAI's convention: ``compress(x)`` takes 1×3×H×W in [0, 1], sides multiples of
+    ``multiple``, and returns ``{"strings": [[bytes], …], "shape": (h, w)}``; ``decompress(strings, shape)`` returns
+    ``{"x_hat": 1×3×H×W}``.
+    """
+
+    runs_on = "accelerator"
+    file_extension = "torch"
+
+    def __init__(self, parameters: Any, context: Context) -> None:
+        super().__init__(parameters, context)
+        self._weights = tuple(self.weights(parameters, context.profile))
+
+    @abstractmethod
+    def module(self) -> Any:
+        """Return the module, in evaluation mode, on the CPU."""
+
+    @property
+    def multiple(self) -> int:
+        """What sides are padded to multiples of."""
+        return 64
+
+    @classmethod
+    def libraries(cls) -> dict[str, str]:
+        """The library that computes."""
+        return {"torch": version("torch")}
+
+    def encode(self, image: Pixels) -> bytes:
+        """Pad, and let the module compress."""
+        import torch
+
+        height, width = image.shape[:2]
+        if max(height, width) > bitstream.LARGEST_SIDE or height * width > bitstream.LARGEST_PIXELS:
+            raise NotApplicable(
+                f"pictures of more than {bitstream.LARGEST_PIXELS} pixels, or with sides of more than "
+                f"{bitstream.LARGEST_SIDE}, have no place in the bitstream"
+            )
+        padded = np.pad(image, ((0, -height % self.multiple), (0, -width % self.multiple), (0, 0)), mode="edge")
+        values = torch.from_numpy(padded).permute(2, 0, 1)[None].to(self.context.device).float() / 255
+        with torch.inference_mode():
+            made = self._module.compress(values)
+        strings = [bytes(kind[0]) for kind in made["strings"]]
+        return Compressed(width, height, self._mark, tuple(made["shape"]), strings).write()
+
+    def decode(self, bitstream_: bytes) -> Pixels:
+        """Let the module decompress, and cut off the padding."""
+        import torch
+
+        read = bitstream.read(bitstream_)
+        if read.mark != self._mark:
+            raise BitstreamError("made with another model, or with other weights")
+        expected = tuple(-(-length // self.multiple) * self.multiple for length in (read.height, read.width))
+        if any(length > side for length, side in zip(read.shape, expected, strict=True)):
+            raise BitstreamError(f"latents of {read.shape} can't be those of {read.width}×{read.height} pixels")
+        try:
+            with torch.inference_mode():
+                made = self._module.decompress([[string] for string in read.strings], read.shape)["x_hat"]
+        except (RuntimeError, ValueError, IndexError, TypeError, OverflowError, MemoryError, AssertionError) as error:
+            raise BitstreamError(f"the module can't decompress this: {error}") from error
+        if tuple(made.shape) != (1, 3, *expected):
+            raise BitstreamError(f"the module made {tuple(made.shape)} of it, not {(1, 3, *expected)}")
+        pixels = (255 * made[0].clamp(0, 1)).round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()
+        return np.ascontiguousarray(pixels[: read.height, : read.width])
+
+    @cached_property
+    def _module(self) -> Any:
+        return self.module().to(self.context.device)
+
+    @property
+    def _mark(self) -> bytes:
+        digest = "".join(weights.sha256[:4] for weights in self._weights) or "0000"
+        return bytes.fromhex(digest[:4])
+
+
+class TorchCodecParameters(Parameters):
+    """Which module, and its weights."""
+
+    factory: str = Field(
+        "",
+        pattern=r"^([A-Za-z_][\w.]*:[A-Za-z_]\w*)?$",
+        description="what makes the module: package.module:name of a class or function that can be imported. Required",
+    )
+    arguments: dict[str, Scalar] = Field({}, description="its keyword arguments")
+    checkpoint: str | None = Field(
+        None, min_length=1, description="file with the module's state_dict: .safetensors, or .pt/.pth of tensors alone"
+    )
+    multiple: int = Field(64, ge=1, le=4096, description="sides are padded to multiples of it")
+
+
+class TorchCodec(ModuleCodec):
+    """Any importable torch module that follows CompressAI's convention of compress and decompress.
+
+    ``compress(x)`` takes 1×3×H×W in [0, 1] and returns ``{"strings": [[bytes], …], "shape": (h, w)}``;
+    ``decompress(strings, shape)`` returns ``{"x_hat": 1×3×H×W}``. Where it has an ``update``, that is called once the
+    weights are loaded. Naming a factory runs its package's code.
+    """
+
+    name = "torch-codec"
+    summary = "a torch module of yours with compress and decompress"
+    Parameters: ClassVar = TorchCodecParameters
+
+    @classmethod
+    def weights(cls, parameters: TorchCodecParameters, profile: str) -> Sequence[Weights]:
+        """The checkpoint.
+
+        Raises:
+            PluginError: no factory is named.
+        """
+        if not parameters.factory:
+            raise PluginError("torch-codec: say what makes the module, e.g. factory: my_package.models:MyCodec")
+        if parameters.checkpoint is None:
+            return ()
+        path = Path(parameters.checkpoint).expanduser()
+        return (Weights.local(path, f"checkpoint in {path}"),)
+
+    @property
+    def multiple(self) -> int:
+        """As the suite says."""
+        multiple: int = self.parameters.multiple
+        return multiple
+
+    def module(self) -> Any:
+        """Import, make and fill the module."""
+        import torch
+
+        module_name, _, attribute = self.parameters.factory.partition(":")
+        try:
+            factory = getattr(importlib.import_module(module_name), attribute)
+        except (ImportError, AttributeError) as error:
+            raise PluginError(f"torch-codec: {self.parameters.factory} can't be imported: {error}") from error
+        module: Any = factory(**self.parameters.arguments)
+        lacking = [name for name in ("compress", "decompress") if not callable(getattr(module, name, None))]
+        if not isinstance(module, torch.nn.Module) or lacking:
+            raise PluginError(
+                f"torch-codec: {self.parameters.factory} made a {type(module).__name__}; wanted is a torch.nn.Module "
+                "with compress and decompress"
+            )
+        for weights in self._weights:
+            fill(module, find_weights(weights))
+        update: Any = getattr(module, "update", None)
+        if callable(update):
+            update()
+        return module.eval().requires_grad_(False)
+
+
+def fill(module: Any, path: Path) -> None:
+    """Load a state_dict from a file of tensors alone.
+
+    Raises:
+        ModelError: it holds something else, or does not fit.
+    """
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        if path.suffix == ".safetensors":
+            state = load_file(path)
+        else:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+            state = state.get("state_dict", state)
+        module.load_state_dict(state)
+    except (OSError, SafetensorError, RuntimeError, ValueError, KeyError, AttributeError, EOFError) as error:
+        raise ModelError(f"{path}: its tensors don't fit the module: {error}") from error
+    except Exception as error:  # unpickling errors are of many kinds
+        raise ModelError(f"{path}: not a file of tensors alone: {error}") from error
