@@ -17,7 +17,9 @@ def networks(seed=0, shape=SMALL, strength=30):
     torch.manual_seed(seed)
     made = build(shape)
     with torch.no_grad():
-        made["analysis"][-1].weight *= strength  # so that there is something to code
+        for layer in (made["analysis"].network[-1], made["synthesis"].network[-2]):
+            layer.weight += 0.1 * torch.randn_like(layer.weight)
+        made["analysis"].linear[1].weight *= strength  # so that there is something to code
         made["scales"]["gains"] += torch.linspace(-1, 1, shape.levels)[:, None]
         made["scales"]["inverse_gains"] -= torch.linspace(-1, 1, shape.levels)[:, None]
     return made.eval()

@@ -78,7 +78,9 @@ class Model:
             latents = in_areas(analysis, values, Fraction(1, STRIDE), AREA, REACH)
             latents = latents * self._scale("gains", level).to(latents)
             hyper = (
-                self._hyper_analysis(latents[None])[0].round().clamp(-GaussianTables.LARGEST, GaussianTables.LARGEST)
+                self._hyper_analysis(latents.asinh()[None])[0]
+                .round()
+                .clamp(-GaussianTables.LARGEST, GaussianTables.LARGEST)
             )
         return latents.double().cpu(), hyper.to(torch.int32).cpu().numpy()
 

@@ -32,7 +32,7 @@ class Shape:
 
     widths: tuple[int, int, int] = (40, 80, 144)
     blocks: tuple[int, int, int, int] = (1, 2, 3, 2)
-    latent: int = 160
+    latent: int = 192
     hyper: int = 64
     features: int = 96
     levels: int = 8
@@ -66,34 +66,67 @@ def build(shape: Shape) -> nn.Module:
 
 
 def build_analysis(shape: Shape) -> nn.Module:
-    """Build N×3×H×W in [-0.5, 0.5] → N×latent×H/16×W/16."""
+    """Build N×3×H×W in [-0.5, 0.5] → N×latent×H/16×W/16: the sum of ``linear``, a block transform, and ``network``.
+
+    ``network`` gives 0 before it is trained: training begins as a codec with a linear transform, and goes on from
+    there.
+    """
     from torch import nn
 
-    layers: list[nn.Module] = [nn.PixelUnshuffle(2), nn.Conv2d(12, shape.widths[0], 3, padding=1)]
-    widths = (*shape.widths, shape.latent)
-    for index, (width, blocks) in enumerate(zip(widths, shape.blocks, strict=True)):
-        if index:
-            layers.append(nn.Conv2d(widths[index - 1], width, 3, stride=2, padding=1))
-        layers += [_block(width) for _ in range(blocks)]
-    return nn.Sequential(*layers, nn.Conv2d(shape.latent, shape.latent, 1))
+    class Analysis(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear = nn.Sequential(nn.PixelUnshuffle(STRIDE), nn.Conv2d(3 * STRIDE**2, shape.latent, 1))
+            layers: list[nn.Module] = [nn.PixelUnshuffle(2), nn.Conv2d(12, shape.widths[0], 3, padding=1)]
+            widths = (*shape.widths, shape.latent)
+            for index, (width, blocks) in enumerate(zip(widths, shape.blocks, strict=True)):
+                if index:
+                    layers.append(nn.Conv2d(widths[index - 1], width, 3, stride=2, padding=1))
+                layers += [_block(width) for _ in range(blocks)]
+            self.network = nn.Sequential(*layers, _silent(nn.Conv2d(shape.latent, shape.latent, 1)))
+
+        def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+            return self.linear(pictures) + self.network(pictures)  # type: ignore[no-any-return]
+
+    return Analysis()
 
 
 def build_synthesis(shape: Shape) -> nn.Module:
-    """Build N×latent×h×w → N×3×16h×16w, about [-0.5, 0.5]."""
+    """Build N×latent×h×w → N×3×16h×16w, about [-0.5, 0.5]: ``linear`` plus ``network``, as in the analysis."""
     from torch import nn
 
-    widths = (*shape.widths, shape.latent)
-    more = (1, 1, 0, 0)
-    layers: list[nn.Module] = [nn.Conv2d(shape.latent, shape.latent, 1)]
-    for index in (3, 2, 1, 0):
-        if index < 3:
-            layers += [nn.Conv2d(widths[index + 1], 4 * widths[index], 1), nn.PixelShuffle(2)]
-        layers += [_block(widths[index]) for _ in range(shape.blocks[index] + more[index])]
-    return nn.Sequential(*layers, nn.Conv2d(shape.widths[0], 12, 3, padding=1), nn.PixelShuffle(2))
+    class Synthesis(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear = nn.Sequential(nn.Conv2d(shape.latent, 3 * STRIDE**2, 1), nn.PixelShuffle(STRIDE))
+            widths = (*shape.widths, shape.latent)
+            more = (1, 1, 0, 0)
+            layers: list[nn.Module] = [nn.Conv2d(shape.latent, shape.latent, 1)]
+            for index in (3, 2, 1, 0):
+                if index < 3:
+                    layers += [nn.Conv2d(widths[index + 1], 4 * widths[index], 1), nn.PixelShuffle(2)]
+                layers += [_block(widths[index]) for _ in range(shape.blocks[index] + more[index])]
+            last = _silent(nn.Conv2d(shape.widths[0], 12, 3, padding=1))
+            self.network = nn.Sequential(*layers, last, nn.PixelShuffle(2))
+
+        def forward(self, latents: torch.Tensor) -> torch.Tensor:
+            return self.linear(latents) + self.network(latents)  # type: ignore[no-any-return]
+
+    return Synthesis()
+
+
+def _silent(layer: nn.Conv2d) -> nn.Conv2d:
+    """Make a layer give 0 until it is trained."""
+    from torch import nn
+
+    nn.init.zeros_(layer.weight)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+    return layer
 
 
 def build_hyper_analysis(shape: Shape) -> nn.Module:
-    """Build N×latent×h×w → N×hyper×h/4×w/4."""
+    """Build N×latent×h×w → N×hyper×h/4×w/4; give it the area hyperbolic sines of latents, which tames the largest."""
     from torch import nn
 
     return nn.Sequential(
@@ -101,14 +134,6 @@ def build_hyper_analysis(shape: Shape) -> nn.Module:
         nn.ReLU(),
         nn.Conv2d(shape.features, shape.hyper, 3, stride=2, padding=1),
     )
-
-
-class Layers:
-    """Names of the prior's layers, for those who compute with their weights themselves."""
-
-    HYPER = ("hyper_wide", "hyper_fine")
-    NEIGHBOURS = "neighbours"
-    HEAD = ("head_hidden", "head")
 
 
 def build_prior(shape: Shape) -> nn.ModuleDict:

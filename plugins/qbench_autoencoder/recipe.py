@@ -11,6 +11,7 @@ import numpy as np
 from pydantic import Field
 
 from qbench import (
+    GaussianTables,
     Parameters,
     Pixels,
     QbenchError,
@@ -21,7 +22,7 @@ from qbench import (
     training_pictures,
 )
 from qbench_autoencoder import rate
-from qbench_autoencoder.network import HYPER_STRIDE, MIDDLE, SCALE, Shape, build
+from qbench_autoencoder.network import HYPER_STRIDE, MIDDLE, SCALE, STRIDE, Shape, build
 
 if TYPE_CHECKING:
     import torch
@@ -30,6 +31,8 @@ STEPS = 1000
 """Steps of an epoch: crops are drawn anew for each, so that there is no natural end."""
 CROP = 128
 """Side of the crops in the first half of the training; in the second, a quarter as many of twice the side."""
+STATISTICS = 600
+"""Crops whose blocks the first transform is made from."""
 MEASURED = 24
 """Held-out pictures that are measured after each epoch, at the lowest, a middle and the highest level."""
 
@@ -39,8 +42,8 @@ class AutoencoderParameters(Parameters):
 
     epochs: int = Field(40, ge=1, description=f"of {STEPS} steps each; may be changed when it goes on")
     batch: int = Field(16, ge=4, multiple_of=4, description=f"crops of {CROP} pixels a step")
-    rate: float = Field(1e-3, gt=0, description="learning rate at its peak, of AdamW")
-    lowest: float = Field(0.0015, gt=0, description="weight of the squared error, in 8-bit values, at level 1")
+    rate: float = Field(6e-4, gt=0, description="learning rate at its peak, of AdamW")
+    lowest: float = Field(0.0008, gt=0, description="weight of the squared error, in 8-bit values, at level 1")
     highest: float = Field(0.09, gt=0, description="the same at the last level; between them they rise geometrically")
     average: float = Field(0.999, ge=0, lt=1, description="decay of the weights' moving average")
 
@@ -96,10 +99,7 @@ class _Trainer:
             np.log10(settings.lowest), np.log10(settings.highest), shape.levels, device=device
         )
         networks: Any = build(shape)
-        with torch.no_grad():  # steps fall as the error weighs more
-            gains = (self._weights.cpu() / self._weights[-1].cpu()).log()[:, None] / 2
-            networks["scales"]["gains"] += gains
-            networks["scales"]["inverse_gains"] -= gains
+        _begin(networks, self._weights.cpu(), train, np.random.default_rng(seed))
         self._networks = networks.to(device).to(memory_format=torch.channels_last)
         self._average = ModelEmaV3(self._networks, decay=settings.average, use_warmup=True)
         self._optimiser = torch.optim.AdamW(
@@ -155,16 +155,17 @@ class _Trainer:
 
         half = torch.autocast(self._device.partition(":")[0], dtype=torch.bfloat16)
         scales = networks["scales"]
-        # Latents and pixels are finer than bfloat16, so the layers next to them are in single precision.
+        # Latents and pixels are finer than bfloat16, in which only what is added to the linear transforms is computed.
+        analysis, synthesis = networks["analysis"], networks["synthesis"]
         with half:
-            analysed = networks["analysis"][:-1](pictures)
-        latents = networks["analysis"][-1](analysed.float()) * scales["gains"][levels].exp()[..., None, None]
-        hyper = networks["hyper_analysis"](latents)
+            deep = analysis.network(pictures)
+        latents = (analysis.linear(pictures) + deep.float()) * scales["gains"][levels].exp()[..., None, None]
+        hyper = networks["hyper_analysis"](latents.asinh())
         coded = rate.code(latents, hyper, networks["prior"], scales["spreads"])
-        decoded = networks["synthesis"][0](coded.rounded * scales["inverse_gains"][levels].exp()[..., None, None])
+        known = coded.rounded * scales["inverse_gains"][levels].exp()[..., None, None]
         with half:
-            decoded = networks["synthesis"][1:-2](decoded)
-        return networks["synthesis"][-2:](decoded.float()), coded.bits
+            deep = synthesis.network(known)
+        return synthesis.linear(known) + deep.float(), coded.bits
 
     def validate(self) -> dict[str, float]:
         """Return mean PSNR (RGB, 8 bits) and estimated rate of held-out pictures at three levels."""
@@ -204,3 +205,33 @@ class _Trainer:
 
         tensor = torch.from_numpy(np.ascontiguousarray(pixels)).to(self._device).permute(0, 3, 1, 2)
         return tensor.float().div(255).sub(0.5).contiguous(memory_format=torch.channels_last)
+
+
+def _begin(networks: Any, weights: torch.Tensor, pictures: Sequence[Pixels], rng: np.random.Generator) -> None:
+    """Set the linear transforms to the Karhunen-Loève transform of the pictures, and gains and spreads to match.
+
+    With that, training begins at a codec that is about as good as JPEG, and not at noise.
+    """
+    import torch
+
+    crops = np.stack([random_crop(pictures, CROP, rng) for _ in range(STATISTICS)])
+    values = torch.from_numpy(crops).permute(0, 3, 1, 2).float() / 255 - 0.5
+    blocks = torch.nn.functional.pixel_unshuffle(values, STRIDE).permute(1, 0, 2, 3).flatten(1).double()
+    mean = blocks.mean(dim=1)
+    variances, vectors = torch.linalg.eigh(torch.cov(blocks))
+    latent = networks["analysis"].linear[1].out_channels
+    basis = vectors.flip(1)[:, :latent].T
+    deviations = variances.flip(0)[:latent].clamp(min=1e-8).sqrt()
+    # At high rates rate + weight · error is smallest where the error is 3 / (2 ln 2 · weight); it is step² / 12.
+    steps = (12 * 3 / (2 * np.log(2) * weights)).sqrt() / 255
+    with torch.no_grad():
+        analysis, synthesis = networks["analysis"].linear[1], networks["synthesis"].linear[0]
+        analysis.weight.copy_(basis[..., None, None])
+        analysis.bias.copy_(-basis @ mean)
+        synthesis.weight.copy_(basis.T[..., None, None])
+        synthesis.bias.copy_(mean)
+        networks["scales"]["gains"] -= steps.log()[:, None]
+        networks["scales"]["inverse_gains"] += steps.log()[:, None]
+        expected = (deviations / steps[len(steps) // 2]).log2() * GaussianTables.PER_OCTAVE / SCALE
+        networks["prior"]["head"].bias[latent:] = expected.float()
+        networks["scales"]["spreads"] += 1
