@@ -19,7 +19,7 @@ from qbench import (
     TrainingLoop,
     TrainingStep,
     random_crop,
-    training_pictures,
+    split_pictures,
 )
 from qbench_autoencoder import rate
 from qbench_autoencoder.network import HYPER_STRIDE, MIDDLE, SCALE, STRIDE, Shape, build
@@ -63,16 +63,7 @@ class AutoencoderRecipe(Recipe):
         self, data: Path, work: Path, report: Callable[[TrainingStep], None], stopping: Callable[[], bool]
     ) -> Path | None:
         """Train, or go on; ``data`` is of the form that :func:`qbench.training_pictures` reads."""
-        smallest = 2 * CROP
-        pictures = [picture for picture in training_pictures(data) if min(picture.pixels.shape[:2]) >= smallest]
-        train = [picture.pixels for picture in pictures if not picture.held_out]
-        held_out = [picture.pixels for picture in pictures if picture.held_out]
-        for part, what in ((train, "train on"), (held_out, "hold out")):
-            if not part:
-                raise QbenchError(
-                    f"{data}: no pictures to {what} with sides of at least {smallest} pixels (held out is what lies in "
-                    "folders or archives *val)"
-                )
+        train, held_out = split_pictures(data, 2 * CROP)
         trainer = _Trainer(self.parameters, self.context.seed, self.context.device, Shape(), train, held_out, work)
         return trainer.finish() if trainer.run(report, stopping) else None
 

@@ -20,7 +20,7 @@ from qbench import (
     TrainingLoop,
     TrainingStep,
     random_crop,
-    training_pictures,
+    split_pictures,
 )
 from qbench_restore.network import STRIDE, Shape, build, strength
 
@@ -63,15 +63,7 @@ class RestoreRecipe(Recipe):
         """Train, or go on; ``data`` is of the form that :func:`qbench.training_pictures` reads."""
         if self.parameters.lowest > self.parameters.highest:
             raise QbenchError("lowest quality is above the highest")
-        pictures = [picture for picture in training_pictures(data) if min(picture.pixels.shape[:2]) >= CROP]
-        train = [picture.pixels for picture in pictures if not picture.held_out]
-        held_out = [picture.pixels for picture in pictures if picture.held_out]
-        for part, what in ((train, "train on"), (held_out, "hold out")):
-            if not part:
-                raise QbenchError(
-                    f"{data}: no pictures to {what} with sides of at least {CROP} pixels (held out is what lies in "
-                    "folders or archives *val)"
-                )
+        train, held_out = split_pictures(data, CROP)
         trainer = _Trainer(self.parameters, self.context.seed, self.context.device, train, held_out, work)
         return trainer.finish() if trainer.run(report, stopping) else None
 

@@ -40,7 +40,7 @@ from .records import CellRecord, ScoreRecord
 from .registry import find_generator, find_loss
 from .results import Run
 from .training import TrainingLoop
-from .training_data import TrainingPicture, random_crop, training_pictures
+from .training_data import TrainingPicture, random_crop, split_pictures, training_pictures
 
 __version__: str
 
@@ -105,5 +105,6 @@ __all__ = [
     "read_image",
     "run",
     "score",
+    "split_pictures",
     "training_pictures",
 ]

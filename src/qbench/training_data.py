@@ -50,6 +50,25 @@ def training_pictures(data: Path) -> Iterator[TrainingPicture]:
         yield TrainingPicture(name, pixels)
 
 
+def split_pictures(data: Path, smallest: int) -> tuple[list[Pixels], list[Pixels]]:
+    """Return the pictures to train on and those held out, without those of which a side is below ``smallest`` pixels.
+
+    Raises:
+        QbenchError: one of the two parts is empty, or a picture can't be read.
+    """
+    parts: tuple[list[Pixels], list[Pixels]] = ([], [])
+    for picture in training_pictures(data):
+        if min(picture.pixels.shape[:2]) >= smallest:
+            parts[picture.held_out].append(picture.pixels)
+    for part, what in zip(parts, ("train on", "hold out"), strict=True):
+        if not part:
+            raise QbenchError(
+                f"{data}: no pictures to {what} with sides of at least {smallest} pixels (held out is what lies in "
+                "folders or archives *val)"
+            )
+    return parts
+
+
 def random_crop(pictures: Sequence[Pixels], side: int, rng: np.random.Generator) -> Pixels:
     """Return a square out of one of the pictures, none of whose sides is shorter; turned and mirrored at random.
 
