@@ -59,6 +59,15 @@ class Target:
     values: tuple[float, float]
     whole: bool
 
+    def accepted(self, value: float) -> float:
+        """Return the value in a form that the setting accepts."""
+        return int(value) if self.whole else value
+
+    @property
+    def some_setting(self) -> dict[str, float]:
+        """A setting, for what does not depend on which one is chosen: weights, decoding."""
+        return {self.parameter: self.accepted(self.values[0])}
+
 
 @dataclass(frozen=True)
 class OperatingPoint:
@@ -253,7 +262,7 @@ def make_plan(suite: Suite, images: tuple[ResolvedImage, ...], registry: Registr
         codec = offer.cls
         target = _target(spec, codec, metrics)
         # What the weights are does not depend on the setting that a target chooses.
-        known = spec.parameters if target is None else {**spec.parameters, target.parameter: _first(target)}
+        known = spec.parameters if target is None else {**spec.parameters, **target.some_setting}
         identity, models = _identity(codec, known, profile, str(offer.plugin))
         if target is not None:
             measured_by = metrics[spec.target.metric].identity if spec.target else {}
@@ -321,10 +330,6 @@ def _target(spec: PointSpec, codec: type[Codec], metrics: Mapping[str, PlannedMe
         (knob.low, knob.high) if knob.rising else (knob.high, knob.low),
         knob.whole,
     )
-
-
-def _first(target: Target) -> float:
-    return int(target.values[0]) if target.whole else target.values[0]
 
 
 def _target_from(data: Mapping[str, Any] | None) -> Target | None:

@@ -26,9 +26,8 @@ def check_needs(
         *((registry.metrics[metric.metric], metric) for metric in metrics),
     ]
     for cls, planned in used:
-        chosen = {}
-        if isinstance(planned, OperatingPoint) and planned.target is not None:
-            chosen = {planned.target.parameter: planned.target.values[0]}
+        target = planned.target if isinstance(planned, OperatingPoint) else None
+        chosen = {} if target is None else target.some_setting
         parameters = cls.Parameters.model_validate({**planned.parameters, **chosen}, strict=False)
         for weights in cls.weights(parameters, context.profile):
             find_weights(weights)

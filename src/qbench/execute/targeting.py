@@ -76,7 +76,7 @@ class TargetCoder:
 
     def decode(self, bitstream: bytes, like: Pixels) -> Pixels:
         """Decode a stored bitstream, whose setting no decoder must know."""
-        return self._coder(self._value(self._target.values[0])).decode(bitstream, like)
+        return self._coder(self._target.accepted(self._target.values[0])).decode(bitstream, like)
 
     def encode_batch(self, images: Sequence[Pixels]) -> Sequence[Encoded]:
         """Never asked for: the batch size is 1."""
@@ -89,7 +89,7 @@ class TargetCoder:
         for _ in range(MOST_TRIES - 2):
             if target.whole and abs(many - few) <= 1:
                 break
-            middle = self._value((few + many) / 2)
+            middle = target.accepted((few + many) / 2)
             value = reached(middle)
             if not target.whole and abs(value - target.wanted) <= CLOSE * abs(target.wanted):
                 return
@@ -98,7 +98,7 @@ class TargetCoder:
             else:
                 many = middle
         for end in (few, many):
-            reached(self._value(end))
+            reached(target.accepted(end))
 
     def _check(self, tried: Mapping[float, float], nearest: float) -> None:
         wanted, reached = self._target.wanted, tried[nearest]
@@ -108,9 +108,6 @@ class TargetCoder:
                 f"{self._target.name} {wanted:g} is out of reach: "
                 f"{self._target.parameter} {nearest:g} already gives {reached:.4g}"
             )
-
-    def _value(self, value: float) -> float:
-        return int(value) if self._target.whole else value
 
     def _coder(self, value: float) -> PointCoder:
         if value not in self._coders:
