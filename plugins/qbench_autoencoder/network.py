@@ -32,7 +32,7 @@ class Shape:
 
     widths: tuple[int, int, int] = (40, 80, 144)
     blocks: tuple[int, int, int, int] = (1, 2, 3, 2)
-    latent: int = 192
+    latent: int = 320
     hyper: int = 64
     features: int = 96
     levels: int = 8

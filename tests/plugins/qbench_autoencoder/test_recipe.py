@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
+import piq
 import pytest
+import torch
 from PIL import Image
+from skimage.data import astronaut
 
 from qbench import Context, QbenchError
 from qbench_autoencoder import recipe
@@ -60,3 +65,18 @@ def test_data_that_will_not_do(data, tmp_path):
         path.unlink()
     with pytest.raises(QbenchError, match="no pictures to train on"):
         train(data, tmp_path / "work")
+
+
+def test_the_error_of_structure_is_about_one_less_ms_ssim():
+    """Against piq, on luma: windows are square here, and luminance is left out, so that it is somewhat smaller."""
+    luma = torch.tensor([0.299, 0.587, 0.114])[:, None, None]
+    pixels = astronaut()[:256, :256].copy()
+    original = torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255
+    for quality in (5, 20, 60):
+        buffer = io.BytesIO()
+        Image.fromarray(pixels).save(buffer, "JPEG", quality=quality)
+        made = torch.from_numpy(np.array(Image.open(buffer))).permute(2, 0, 1)[None].float() / 255
+        grey = [(luma * tensor).sum(dim=1, keepdim=True) for tensor in (made, original)]
+        expected = 1 - piq.multi_scale_ssim(*grey).item()
+        assert 0.65 * expected < recipe.structure_error(made, original).item() < expected
+    assert abs(recipe.structure_error(original, original).item()) < 1e-6
