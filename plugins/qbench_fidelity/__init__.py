@@ -5,19 +5,36 @@ from qbench import hookimpl
 
 @hookimpl
 def qbench_register_metrics(register):  # type: ignore[no-untyped-def]
-    """Offer the mean squared error family, the SSIM family, and rates."""
+    """Offer the mean squared error family, the SSIM family, what looks at structure and colour, and rates."""
+    from qbench_fidelity.butteraugli import Butteraugli
+    from qbench_fidelity.colour import Ciede2000
     from qbench_fidelity.error import Mse, Psnr
+    from qbench_fidelity.hvs import PsnrHvs
+    from qbench_fidelity.luma import PsnrY, SsimY
     from qbench_fidelity.rate import BitsPerPixel, CompressionRatio, PngSizeRatio
     from qbench_fidelity.ssim import MsSsim, Ssim
+    from qbench_fidelity.structural import Fsim, Gmsd, HaarPsi, IwSsim, Mdsi, Vif, Vsi
     from qbench_fidelity.thesis import ThesisMse, ThesisPsnr, ThesisSsim
     from qbench_fidelity.uniform import SsimUniform
 
     for metric in (
         Mse,
         Psnr,
+        PsnrY,
+        PsnrHvs,
         Ssim,
+        SsimY,
         SsimUniform,
         MsSsim,
+        IwSsim,
+        Vif,
+        Fsim,
+        Gmsd,
+        Vsi,
+        HaarPsi,
+        Mdsi,
+        Ciede2000,
+        Butteraugli,
         BitsPerPixel,
         CompressionRatio,
         PngSizeRatio,

@@ -1,0 +1,98 @@
+"""Metrics that piq computes, against other people's code and the papers' formulas."""
+
+from __future__ import annotations
+
+import numpy as np
+import piqa
+import pytest
+import torch
+import torchmetrics.functional.image as torchmetrics
+from image_pairs import PAIRS, ours, tensors, value
+from scipy.signal import convolve2d
+
+from qbench import NotApplicable
+
+pair = pytest.mark.parametrize("pair", PAIRS, ids=lambda name: name)
+SAME_SHRINKING = ["astronaut, JPEG 30", "chelsea, noise 20", "odd crop, JPEG 50"]
+"""Pairs whose shorter side over 256 is rounded to where piqa, which cuts it off, comes as well."""
+
+
+def theirs(metric, x, y):
+    # In float32, as piqa keeps some of its constants in it.
+    return float(metric(*(tensor / 255 for tensor in tensors(y, x, dtype=torch.float32))))
+
+
+@pair
+def test_vif(pair):
+    x, y = PAIRS[pair]
+    luma = [(image @ np.array([0.299, 0.587, 0.114]))[..., None] for image in (y, x)]
+    expected = torchmetrics.visual_information_fidelity(*tensors(*luma))
+    assert value("vif", x, y) == pytest.approx(float(expected), abs=2e-4)
+
+
+@pair
+def test_gmsd(pair):
+    x, y = PAIRS[pair]
+    even = np.s_[: x.shape[0] // 2 * 2, : x.shape[1] // 2 * 2]  # odd sides are padded by one and cut by the other
+    assert value("gmsd", x[even], y[even]) == pytest.approx(theirs(piqa.GMSD(), x[even], y[even]), abs=1e-5)
+
+
+@pytest.mark.parametrize("pair", SAME_SHRINKING)
+def test_fsim(pair):
+    x, y = PAIRS[pair]
+    assert value("fsim", x, y) == pytest.approx(theirs(piqa.FSIM(), x, y), abs=2e-4)
+
+
+@pair
+def test_haarpsi(pair):
+    x, y = PAIRS[pair]
+    even = np.s_[: x.shape[0] // 2 * 2, : x.shape[1] // 2 * 2]
+    assert value("haarpsi", x[even], y[even]) == pytest.approx(theirs(piqa.HaarPSI(), x[even], y[even]), abs=5e-3)
+
+
+def test_vsi():
+    """piqa takes square pictures alone, and interpolates saliency otherwise."""
+    x, y = PAIRS["astronaut, JPEG 30"]
+    assert value("vsi", x, y) == pytest.approx(theirs(piqa.VSI(), x, y), abs=1e-3)
+
+
+@pytest.mark.parametrize("pair", ["chelsea, noise 20", "odd crop, JPEG 50"])
+def test_mdsi(pair):
+    """By the paper's formulas; these pictures are not shrunk."""
+    x, y = (image.astype(float) for image in PAIRS[pair])
+    light, h, m = (
+        [image @ np.array(row) for image in (x, y)]
+        for row in ([0.2989, 0.5870, 0.1140], [0.30, 0.04, -0.35], [0.34, -0.60, 0.17])
+    )
+    prewitt = np.array([[1, 0, -1]] * 3) / 3
+
+    def gradient(image):
+        return np.hypot(convolve2d(image, prewitt, "same"), convolve2d(image, prewitt.T, "same"))
+
+    def similarity(one, other, constant):
+        return (2 * one * other + constant) / (one**2 + other**2 + constant)
+
+    first, second, mean = gradient(light[0]), gradient(light[1]), gradient((light[0] + light[1]) / 2)
+    structure = similarity(first, second, 140) + similarity(second, mean, 55) - similarity(first, mean, 55)
+    colour = (2 * (h[0] * h[1] + m[0] * m[1]) + 550) / (h[0] ** 2 + h[1] ** 2 + m[0] ** 2 + m[1] ** 2 + 550)
+    combined = (0.6 * structure + 0.4 * colour).astype(complex) ** 0.25
+    expected = np.mean(np.abs(combined - combined.mean())) ** 0.25
+    assert value("mdsi", PAIRS[pair][0], PAIRS[pair][1]) == pytest.approx(expected, abs=1e-3)
+
+
+@pytest.mark.parametrize("name", ["vif", "iw-ssim", "fsim", "gmsd", "vsi", "haarpsi", "mdsi"])
+def test_flat_pictures_and_identical_ones(name):
+    x, y = PAIRS["coffee, JPEG 5"]
+    flat = np.full_like(x, 90)
+    (outcome,) = ours(name, x, flat)
+    assert np.isfinite(outcome[name])
+    assert ours(name, x, x)[0][name] == (0 if name in ("gmsd", "mdsi") else 1)
+    if name == "vif":
+        with pytest.raises(NotApplicable, match="of one colour"):
+            ours(name, flat, y)
+    elif name == "iw-ssim":
+        (outcome,) = ours(name, flat, np.roll(flat, 1, axis=0) + 1)
+        assert isinstance(outcome, NotApplicable)
+    else:
+        (outcome,) = ours(name, flat, y)
+        assert np.isfinite(outcome[name])
