@@ -1,14 +1,26 @@
-"""Perceptual metrics for qbench: what networks trained on pictures, or on pictures and text, say of the difference."""
+"""Perceptual metrics for qbench: what networks trained on pictures say of differences, and what their features do."""
 
 from qbench import hookimpl
 
 
 @hookimpl
 def qbench_register_metrics(register):  # type: ignore[no-untyped-def]
-    """Offer the CLIP similarity."""
+    """Offer the CLIP similarity, and distances between sets of pictures."""
     from qbench_perceptual.clip import ClipSimilarity
+    from qbench_perceptual.frechet import FdClip, FdDino, Fid, Kid
+    from qbench_perceptual.inception import InceptionScore
+    from qbench_perceptual.pixel_frechet import PixelFrechet
 
-    register(ClipSimilarity)
+    for metric in (ClipSimilarity, Fid, FdDino, FdClip, Kid, InceptionScore, PixelFrechet):
+        register(metric)
+
+
+@hookimpl
+def qbench_register_models(register):  # type: ignore[no-untyped-def]
+    """Offer Inception."""
+    from qbench_perceptual.inception import WEIGHTS
+
+    register(WEIGHTS)
 
 
 @hookimpl
@@ -17,3 +29,11 @@ def qbench_find_model(name):  # type: ignore[no-untyped-def]
     from qbench_perceptual.clip import OWNER, published
 
     return published(name.removeprefix(OWNER)) if name.startswith(OWNER) else None
+
+
+@hookimpl
+def qbench_find_embedding(name):  # type: ignore[no-untyped-def]
+    """Describe pictures by Inception's features, or by the embeddings of open_clip's models."""
+    from qbench_perceptual import clip, inception
+
+    return inception.embedding() if name == inception.INCEPTION else clip.embedding(name)

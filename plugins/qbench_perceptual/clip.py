@@ -23,6 +23,8 @@ from qbench import (
     Column,
     Context,
     Direction,
+    Embed,
+    Embedding,
     Metric,
     ModelError,
     Parameters,
@@ -90,8 +92,8 @@ class ClipSimilarity(Metric):
         return {name: version(name) for name in ("torch", "open_clip_torch", "Pillow")}
 
     @cached_property
-    def _embed(self) -> _Embedding:
-        return _Embedding(self._weights, self.context, self.parameters.precision)
+    def _embed(self) -> _UnitVectors:
+        return _UnitVectors(self._weights, self.context, self.parameters.precision)
 
     def prepare(self, reference: Reference) -> Features:
         """Embed the original."""
@@ -109,7 +111,23 @@ class ClipSimilarity(Metric):
         return [{"clip-similarity": value} for value in values]
 
 
-class _Embedding:
+def embedding(name: str) -> Embedding | None:
+    """Return the embeddings of a model by its name, ``open_clip/MODEL/TAG``, or the folder that it is in."""
+    if name.startswith(OWNER):
+        weights = published(name.removeprefix(OWNER))
+    elif (Path(name).expanduser() / CONFIG).is_file():
+        weights = _local(Path(name).expanduser())
+    else:
+        return None
+
+    def load(context: Context) -> Embed:
+        unit = _UnitVectors(weights, context, "float32")
+        return lambda pictures: unit(pictures).astype(np.float32)
+
+    return Embedding(weights, load)
+
+
+class _UnitVectors:
     """From pictures to unit vectors."""
 
     def __init__(self, weights: Weights, context: Context, precision: Literal["float32", "bfloat16"]) -> None:

@@ -31,10 +31,18 @@ def qbench_register_models(register):  # type: ignore[no-untyped-def]
 
 @hookimpl
 def qbench_find_model(name):  # type: ignore[no-untyped-def]
-    """Know every classifier that timm publishes, as ``timm/NAME``."""
+    """Know every model that timm publishes, as ``timm/NAME``."""
     from qbench_vit.models import HUB_OWNER, timm_weights
 
-    return timm_weights(name.removeprefix(HUB_OWNER)) if name.startswith(HUB_OWNER) else None
+    return timm_weights(name.removeprefix(HUB_OWNER), labels=False) if name.startswith(HUB_OWNER) else None
+
+
+@hookimpl
+def qbench_find_embedding(name):  # type: ignore[no-untyped-def]
+    """Describe pictures by the features of the bundled classifier, of timm's models, and of a user's own."""
+    from qbench_vit.embeddings import embedding
+
+    return embedding(name)
 
 
 @hookimpl

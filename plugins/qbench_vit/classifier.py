@@ -86,21 +86,28 @@ def load_classifier(weights: Weights, preprocessing: str, precision: Precision, 
         ModelError: the weights are not here or do not fit the network; the network has no labels.
     """
     network, config, labels = load_network(weights)
-    return Classifier(weights.name, network, _transform(config, preprocessing), labels, context, precision)
+    return Classifier(weights.name, network, preprocessing_of(config, preprocessing), labels, context, precision)
 
 
-def load_network(weights: Weights) -> _Parts:
+def load_network(weights: Weights, *, labels: bool = True) -> _Parts:
     """Return the network that verified weights are for, its preprocessing in timm's terms, and its labels' names.
+
+    Args:
+        labels: refuse a network that has none.
 
     Raises:
         ModelError: the weights are not here or do not fit the network; the network has no labels.
     """
     path = find_weights(weights)
     if "folder" in weights.metadata:
-        return _from_folder(Path(weights.metadata["folder"]), path)
-    if weights.profile == "hub":
-        return _from_timm(weights.name.removeprefix("timm/"), path)
-    return _own(path)
+        parts = _from_folder(Path(weights.metadata["folder"]), path)
+    elif weights.profile == "hub":
+        parts = _from_timm(weights.name.removeprefix("timm/"), path)
+    else:
+        parts = _own(path)
+    if labels and not parts[2]:
+        raise ModelError(f"{weights.name} has no labels: it gives features only; choose a classifier")
+    return parts
 
 
 _Parts = tuple["torch.nn.Module", dict[str, Any], Sequence[str]]
@@ -128,7 +135,7 @@ def _from_timm(name: str, path: Path) -> _Parts:
         network = timm.create_model(name, pretrained=True, pretrained_cfg_overlay=overlay)
     except (RuntimeError, ValueError, KeyError) as error:
         raise ModelError(f"{path}: does not fit timm's {name}: {error}") from error
-    return network, timm.data.resolve_model_data_config(network), _labels_of(network, name)
+    return network, timm.data.resolve_model_data_config(network), _labels_of(network)
 
 
 def _from_folder(folder: Path, path: Path) -> _Parts:
@@ -140,7 +147,7 @@ def _from_folder(folder: Path, path: Path) -> _Parts:
     except (RuntimeError, ValueError, KeyError, TypeError, AssertionError) as error:
         raise ModelError(f"{folder / 'config.json'}: timm can't build it: {error}") from error
     _fill(network, path)
-    return network, timm.data.resolve_model_data_config(network), _labels_of(network, folder.name)
+    return network, timm.data.resolve_model_data_config(network), _labels_of(network)
 
 
 def _fill(network: torch.nn.Module, path: Path) -> None:
@@ -155,13 +162,11 @@ def _fill(network: torch.nn.Module, path: Path) -> None:
         raise ModelError(f"{path}: does not fit its network: {error}") from error
 
 
-def _labels_of(network: Any, name: str) -> Sequence[str]:
+def _labels_of(network: Any) -> Sequence[str]:
     """Return a name for each label of a timm model: its own, ImageNet's by their number, or plain numbers."""
     from timm.data import ImageNetInfo, infer_imagenet_subset
 
     count = int(network.num_classes)
-    if count <= 0:
-        raise ModelError(f"{name} has no labels: it gives features only; choose a classifier")
     own = network.pretrained_cfg.get("label_names")
     if own and len(own) == count:
         descriptions = network.pretrained_cfg.get("label_descriptions") or {}
@@ -173,7 +178,8 @@ def _labels_of(network: Any, name: str) -> Sequence[str]:
     return [info.index_to_description(index) for index in range(count)]
 
 
-def _transform(config: dict[str, Any], preprocessing: str) -> _Transform:
+def preprocessing_of(config: dict[str, Any], preprocessing: str) -> _Transform:
+    """Return what makes a network's input of a picture; of its settings in timm's terms, or as the thesis does."""
     if preprocessing == "thesis":
         from torchvision import transforms
 

@@ -34,8 +34,11 @@ PUBLISHED = Weights(
 )
 
 
-def timm_weights(name: str) -> Weights:
+def timm_weights(name: str, *, labels: bool = True) -> Weights:
     """Describe the published weights of a timm model, ``architecture`` or ``architecture.tag``.
+
+    Args:
+        labels: refuse models that give features only.
 
     Raises:
         ModelError: timm has no such model, or none published on the hub; with the nearest names.
@@ -49,18 +52,18 @@ def timm_weights(name: str) -> Weights:
         near = nearest(name, [*list_models(), *list_pretrained()])
         hint = f"; did you mean {near}?" if near else ""
         raise ModelError(f"timm has no published model `{name}`{hint}")
-    if not found.num_classes:
+    if labels and not found.num_classes:
         raise ModelError(f"timm's {name} has no labels: it gives features only; choose a classifier")
     owner = str(found.hf_hub_id).removesuffix("/")
     return Weights(
         name=f"{HUB_OWNER}{found.architecture}{f'.{found.tag}' if found.tag else ''}",
-        summary=f"timm's {found.architecture}, weights {found.tag or 'default'}, {found.num_classes} labels",
+        summary=f"timm's {found.architecture}, weights {found.tag or 'default'}, {found.num_classes or 'no'} labels",
         source=f"hf:{owner}/{found.hf_hub_filename or 'model.safetensors'}",
         sha256="",
         size=0,
         licence=str(found.license or "not stated"),
         provenance=str(found.origin_url or found.paper_ids or f"https://huggingface.co/{owner}"),
-        metadata={"labels": int(found.num_classes)},
+        metadata={"labels": int(found.num_classes or 0)},
     )
 
 

@@ -2,6 +2,7 @@ from .api import explain, load_run, plan_suite, run, score
 from .areas import in_areas
 from .codec import Artifact, Codec, Context, Knob, NoParameters, Parameters, Pixels
 from .dataset import Dataset, FetchProgress
+from .embedding import Embed, Embedding
 from .errors import (
     BitstreamError,
     DatasetError,
@@ -37,7 +38,7 @@ from .plan import Plan
 from .range_coding import GaussianTables, LevelDecoder, LevelEncoder
 from .recipe import Recipe, TrainingStep
 from .records import CellRecord, ScoreRecord
-from .registry import find_generator, find_loss
+from .registry import find_embedding, find_generator, find_loss
 from .results import Run
 from .training import TrainingLoop
 from .training_data import TrainingPicture, random_crop, split_pictures, training_pictures
@@ -58,6 +59,8 @@ __all__ = [
     "DeviceError",
     "Direction",
     "DistributionMetric",
+    "Embed",
+    "Embedding",
     "Explanation",
     "ExplanationTable",
     "FetchProgress",
@@ -94,6 +97,7 @@ __all__ = [
     "TrainingStep",
     "Weights",
     "explain",
+    "find_embedding",
     "find_generator",
     "find_loss",
     "find_weights",

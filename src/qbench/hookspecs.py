@@ -25,6 +25,7 @@ import pluggy
 if TYPE_CHECKING:
     from qbench.codec import Codec
     from qbench.dataset import Dataset
+    from qbench.embedding import Embedding
     from qbench.generator import Generator
     from qbench.loss import Loss
     from qbench.metric import MetricDeclaration
@@ -79,6 +80,15 @@ def qbench_find_model(name: str) -> Weights | None:
 
     Asked for names that nobody registered, such as ``timm/resnet50.a1_in1k`` in ``qbench models pull``. Raise
     :class:`qbench.ModelError` with the nearest names for one that the family does not have.
+    """
+
+
+@hookspec
+def qbench_find_embedding(name: str) -> Embedding | None:
+    """Provide the network of that name that describes pictures by vectors, or return None for names of others.
+
+    Names are those of the weights: ``vit-tiny-imagenet``, ``timm/vit_large_patch14_dinov2.lvd142m``. Raise
+    :class:`qbench.ModelError` with the nearest names for one that the plugin's family does not have.
     """
 
 

@@ -22,7 +22,8 @@ from pydantic import BaseModel
 from qbench import hookspecs
 from qbench.codec import Codec
 from qbench.dataset import Dataset
-from qbench.errors import PluginError, QbenchError, did_you_mean
+from qbench.embedding import Embedding
+from qbench.errors import ModelError, PluginError, QbenchError, did_you_mean
 from qbench.generator import Generator
 from qbench.loss import Loss
 from qbench.metric import MetricDeclaration
@@ -253,21 +254,39 @@ class Registry:
             QbenchError: nobody knows the name, or the plugin that should know it fails.
         """
         if name not in self.models:
-            for implementation in self._manager.hook.qbench_find_model.get_hookimpls():
-                try:
-                    found = implementation.function(name)
-                    problem = "" if found is None else self.models.form_problem(found)
-                except QbenchError:
-                    raise
-                except Exception as error:
-                    raise PluginError(
-                        f"plugin {implementation.plugin_name}, qbench_find_model:\n{traceback.format_exc()}"
-                    ) from error
+            for owner, found in self._ask("qbench_find_model", name):
+                problem = self.models.form_problem(found)
                 if problem:
-                    raise PluginError(f"plugin {implementation.plugin_name}, qbench_find_model: {problem}")
-                if found is not None:
-                    return cast(Weights, found)
+                    raise PluginError(f"plugin {owner}, qbench_find_model: {problem}")
+                return cast(Weights, found)
         return self.models[name]
+
+    def embedding(self, name: str) -> Embedding:
+        """Return a network that describes pictures by vectors.
+
+        Raises:
+            ModelError: nobody knows the name.
+            QbenchError: the plugin that should know it fails.
+        """
+        for owner, found in self._ask("qbench_find_embedding", name):
+            if not isinstance(found, Embedding):
+                raise PluginError(
+                    f"plugin {owner}, qbench_find_embedding: gave {type(found).__name__}, not an Embedding"
+                )
+            return found
+        raise ModelError(f"no installed plugin has a network `{name}` that describes pictures by vectors")
+
+    def _ask(self, hook: str, name: str) -> Iterator[tuple[str, Any]]:
+        """Yield what plugins have of a name, and which plugin it is."""
+        for implementation in getattr(self._manager.hook, hook).get_hookimpls():
+            try:
+                found = implementation.function(name)
+            except QbenchError:
+                raise
+            except Exception as error:
+                raise PluginError(f"plugin {implementation.plugin_name}, {hook}:\n{traceback.format_exc()}") from error
+            if found is not None:
+                yield implementation.plugin_name, found
 
     def observe(self, hook: str, **arguments: Any) -> list[tuple[PluginInfo, str]]:
         """Call an observing hook on every plugin; return who failed, with the traceback."""
@@ -366,3 +385,12 @@ def find_loss(name: str) -> type[Loss]:
         PluginError: there is none of that name; with the nearest.
     """
     return default_registry().losses[name]
+
+
+def find_embedding(name: str) -> Embedding:
+    """Return a network that describes pictures by vectors, out of an installed plugin.
+
+    Raises:
+        ModelError: none has that name.
+    """
+    return default_registry().embedding(name)

@@ -1,0 +1,236 @@
+"""Fréchet and kernel distances between the features of all originals and of all reconstructions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import cached_property
+from importlib.metadata import version
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+
+from qbench import (
+    Candidates,
+    Column,
+    Context,
+    Direction,
+    DistributionMetric,
+    Embed,
+    Embedding,
+    ModelError,
+    NotApplicable,
+    Scores,
+    Weights,
+    find_embedding,
+)
+from qbench_perceptual.gaussians import Samples, frechet_distance, interval, kernel_distance, together
+from qbench_perceptual.inception import INCEPTION
+from qbench_perceptual.patches import PatchParameters, patches
+
+BUNDLED = "vit-tiny-imagenet"
+"""The network whose features stand in for Inception's where nothing is fetched."""
+
+Parts = Sequence[npt.NDArray[np.float32]]
+
+
+class DistanceParameters(PatchParameters):
+    """Settings of a distance between sets of pictures."""
+
+    model: str | None = Field(
+        None,
+        min_length=1,
+        description="network whose features are compared: inception, timm/NAME, open_clip/MODEL/TAG, or a path as for "
+        "vit-score",
+    )
+    resamples: int = Field(50, ge=20, le=10_000, description="of the pictures, for the 95 % bootstrap interval")
+
+
+class FrechetParameters(DistanceParameters):
+    """Settings of a Fréchet distance."""
+
+    shrink: bool = Field(
+        False, description="allow fewer samples than features: covariances are shrunk (Ledoit & Wolf 2004)"
+    )
+
+
+class FeatureDistance(DistributionMetric):
+    """A distance between the features of originals and reconstructions.
+
+    Class attributes:
+        short: what its columns are called with any network but its own: ``fd`` in ``fd-vit-tiny-imagenet``.
+        bundled: the network in profile bundled; empty where there is none.
+        hub: the network in profile hub.
+        own: the network with which it bears its own name.
+    """
+
+    Parameters: ClassVar = DistanceParameters
+    short: ClassVar[str]
+    bundled: ClassVar[str] = BUNDLED
+    hub: ClassVar[str] = INCEPTION
+    own: ClassVar[str] = INCEPTION
+
+    def __init__(self, parameters: DistanceParameters, context: Context) -> None:
+        super().__init__(parameters, context)
+        self._embedding = self._chosen(parameters, context.profile)
+
+    @classmethod
+    def weights(cls, parameters: DistanceParameters, profile: str) -> Sequence[Weights]:
+        """The network's."""
+        return (cls._chosen(parameters, profile).weights,)
+
+    @classmethod
+    def default_label(cls, parameters: DistanceParameters, profile: str) -> str:
+        """Its name with the network that it is named for; else ``fd-`` and the network; and the side of patches."""
+        name = cls._chosen(parameters, profile).weights.name
+        label = cls.name if name == cls.own else f"{cls.short}-{re.sub(r'[^A-Za-z0-9_+-]', '-', name)}"
+        return f"{label}-patch{parameters.patch}" if parameters.patch else label
+
+    @classmethod
+    def libraries(cls) -> dict[str, str]:
+        """The libraries that compute features."""
+        return {name: version(name) for name in ("torch", "timm", "open_clip_torch", "torch-fidelity")}
+
+    @classmethod
+    def _chosen(cls, parameters: DistanceParameters, profile: str) -> Embedding:
+        name = parameters.model or (cls.hub if profile == "hub" else cls.bundled)
+        if not name:
+            raise ModelError(f"{cls.name}: no network of its kind is bundled; use profile hub, or give `model`")
+        return find_embedding(name)
+
+    @cached_property
+    def _embed(self) -> Embed:
+        return self._embedding.load(self.context)
+
+    def features(self, pictures: Candidates) -> Sequence[npt.NDArray[np.float32]]:
+        """Return the features of every picture, or of each of its patches."""
+        cut = [patches(pixels, self.parameters) for pixels in pictures.pixels]
+        return [self._embed(parts) for parts in cut]
+
+    def finish(self, originals: Parts, reconstructions: Parts) -> Scores:
+        """Compute the distance of all samples, and its interval."""
+        everything = np.arange(len(originals))
+        samples = together(originals, everything)
+        if len(samples) < 2:
+            raise NotApplicable("1 sample; a distribution needs 2 at least. `patch` makes more of a picture")
+        self.check(samples)
+
+        def distance(chosen: npt.NDArray[np.intp]) -> float:
+            return self.distance(together(originals, chosen), together(reconstructions, chosen))
+
+        value = distance(everything)
+        low, high = (
+            interval(value, distance, len(originals), self.parameters.resamples)
+            if len(originals) > 1
+            else self._of_patches(value, samples, together(reconstructions, everything))
+        )
+        return {self.name: value, "low": low, "high": high, "samples": float(len(samples))}
+
+    def _of_patches(self, value: float, samples: Samples, made: Samples) -> tuple[float, float]:
+        """Return the interval over patches, where there is one picture."""
+        return interval(
+            value,
+            lambda chosen: self.distance(samples[chosen], made[chosen]),
+            len(samples),
+            self.parameters.resamples,
+        )
+
+    def check(self, samples: Samples) -> None:
+        """Refuse samples that the distance is not defined for.
+
+        Raises:
+            NotApplicable: too few, say.
+        """
+
+    def distance(self, originals: Samples, reconstructions: Samples) -> float:
+        """Return the distance between two sets of samples."""
+        raise NotImplementedError
+
+
+def columns(name: str, digits: int) -> tuple[Column, ...]:
+    """Return the columns of a distance."""
+    return (
+        Column(name, Direction.LOWER, None, None, digits=digits),
+        Column("low", Direction.LOWER, None, None, digits=digits, summary="lower end of the 95 % interval"),
+        Column("high", Direction.LOWER, None, None, digits=digits, summary="upper end of the 95 % interval"),
+        Column("samples", Direction.HIGHER, 2.0, None, digits=0, summary="pictures, or patches of them"),
+    )
+
+
+class Fid(FeatureDistance):
+    """Fréchet distance between Gaussians fitted to the features of all originals and of all reconstructions.
+
+    With Inception-v3's pooled features (those of the original TensorFlow graph, by torch-fidelity) it is the FID and
+    bears that name; with any other network it is ``fd-`` and the network's name. It falls with the number of samples,
+    so that only distances of as many are comparable (column ``samples``). Not applicable with no more samples than
+    features, unless covariances are to be shrunk, which makes another distance of it.
+    """
+
+    name = "fid"
+    summary = "Fréchet distance of network features (FID with Inception, else named for the network)"
+    reference = "Heusel et al. 2017, NeurIPS; patches: Mentzer et al. 2020, NeurIPS"
+    Parameters: ClassVar = FrechetParameters
+    columns: ClassVar = columns("fid", 3)
+    short = "fd"
+
+    def check(self, samples: Samples) -> None:
+        """Refuse fewer samples than make a covariance."""
+        count, features = samples.shape
+        if count <= features and not self.parameters.shrink:
+            raise NotApplicable(
+                f"{count} samples of {features} features: their covariance is singular. More pictures or smaller "
+                "patches help, or `shrink: true`, which makes another distance of it"
+            )
+
+    def distance(self, originals: Samples, reconstructions: Samples) -> float:
+        """Return the Fréchet distance."""
+        return frechet_distance(originals, reconstructions, shrink=self.parameters.shrink, device=self.context.device)
+
+
+class FdDino(Fid):
+    """Fréchet distance of the features of DINOv2, which people agree with more than with Inception's.
+
+    The network is ViT-L/14 as timm publishes and prepares pictures for it, not the authors' code; its name is in the
+    column's.
+    """
+
+    name = "fd-dino"
+    summary = "Fréchet distance of DINOv2's features"
+    reference = "Stein et al. 2023, NeurIPS; DINOv2: Oquab et al. 2024, TMLR"
+    columns: ClassVar = columns("fd-dino", 3)
+    bundled = ""
+    hub = "timm/vit_large_patch14_dinov2.lvd142m"
+    own = ""
+
+
+class FdClip(Fid):
+    """Fréchet distance of the embeddings of a CLIP model, by open_clip; the model's name is in the column's."""
+
+    name = "fd-clip"
+    summary = "Fréchet distance of CLIP embeddings"
+    reference = "Kynkäänniemi et al. 2023, ICLR; open_clip: Cherti et al. 2023, CVPR"
+    columns: ClassVar = columns("fd-clip", 5)
+    bundled = ""
+    hub = "open_clip/ViT-B-32/laion2b_s34b_b79k"
+    own = ""
+
+
+class Kid(FeatureDistance):
+    """Kernel distance: squared maximum mean discrepancy of features under a cubic kernel, unbiased.
+
+    With Inception's features it is the KID and bears that name; else it is ``kd-`` and the network's name. Unlike the
+    Fréchet distance it does not fall with the number of samples; of close distributions it may be below 0. Computed
+    from all samples at once, of which means over random subsets are an estimate.
+    """
+
+    name = "kid"
+    summary = "kernel distance of network features (KID with Inception, else named for the network)"
+    reference = "Bińkowski et al. 2018, ICLR"
+    columns: ClassVar = columns("kid", 5)
+    short = "kd"
+
+    def distance(self, originals: Samples, reconstructions: Samples) -> float:
+        """Return the kernel distance."""
+        return kernel_distance(originals, reconstructions)
