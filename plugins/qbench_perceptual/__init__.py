@@ -5,22 +5,54 @@ from qbench import hookimpl
 
 @hookimpl
 def qbench_register_metrics(register):  # type: ignore[no-untyped-def]
-    """Offer the CLIP similarity, and distances between sets of pictures."""
+    """Offer similarities by networks, distances between sets of pictures, and scores without an original."""
+    from qbench_perceptual.brisque import Brisque
     from qbench_perceptual.clip import ClipSimilarity
     from qbench_perceptual.frechet import FdClip, FdDino, Fid, Kid
     from qbench_perceptual.inception import InceptionScore
+    from qbench_perceptual.learned import Dists, Lpips
+    from qbench_perceptual.niqe import Niqe
     from qbench_perceptual.pixel_frechet import PixelFrechet
 
-    for metric in (ClipSimilarity, Fid, FdDino, FdClip, Kid, InceptionScore, PixelFrechet):
+    for metric in (
+        Lpips,
+        Dists,
+        ClipSimilarity,
+        Fid,
+        FdDino,
+        FdClip,
+        Kid,
+        InceptionScore,
+        PixelFrechet,
+        Brisque,
+        Niqe,
+    ):
         register(metric)
 
 
 @hookimpl
 def qbench_register_models(register):  # type: ignore[no-untyped-def]
-    """Offer Inception."""
-    from qbench_perceptual.inception import WEIGHTS
+    """Offer the networks behind distances, and what scores without an original were fitted to."""
+    from qbench_perceptual import brisque, inception, learned, niqe
 
-    register(WEIGHTS)
+    for weights in (
+        *learned.BACKBONES.values(),
+        learned.DISTS_WEIGHTS,
+        inception.WEIGHTS,
+        brisque.LIVE,
+        brisque.BLISS,
+        niqe.BSDS,
+    ):
+        register(weights)
+
+
+@hookimpl
+def qbench_register_recipes(register):  # type: ignore[no-untyped-def]
+    """Offer the fits behind BRISQUE and NIQE."""
+    from qbench_perceptual.blind_recipes import BrisqueRecipe, NiqeRecipe
+
+    register(BrisqueRecipe)
+    register(NiqeRecipe)
 
 
 @hookimpl

@@ -89,7 +89,7 @@ class _Trainer:
         self._network = build(self._shape).to(device).to(memory_format=torch.channels_last)
         self._average = ModelEmaV3(self._network, decay=settings.average, use_warmup=True)
         self._optimiser = torch.optim.AdamW(
-            self._network.parameters(), lr=settings.rate, betas=(0.9, 0.99), weight_decay=0.0
+            self._network.parameters(), lr=settings.rate, betas=(0.9, 0.99), weight_decay=0.0, fused=True
         )
         self._loop = TrainingLoop(
             work,

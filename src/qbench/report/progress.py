@@ -135,14 +135,16 @@ class TrainingDisplay:
         self._console.print(text, markup=False, highlight=False)
 
     def on_step(self, step: TrainingStep) -> None:
-        """Show one step; the loss is a moving average over about a hundred of them."""
+        """Show one step; a loss is a moving average over about a hundred of them."""
+        loss = step.values.get("loss")
+        if loss is not None and not step.milestone:
+            self._loss = loss if self._loss is None else 0.99 * self._loss + 0.01 * loss
+        known = "" if self._loss is None else f", loss {self._loss:.3f}"
         if step.milestone:
-            values = ", ".join(f"{name} {value:.4g}" for name, value in step.values.items() if name != "epoch")
-            self.say(f"epoch {step.epoch}, step {step.done} of {step.total}: loss {self._loss or 0:.3f}, {values}")
+            values = "".join(f", {name} {value:.4g}" for name, value in step.values.items() if name != "epoch")
+            self.say(f"epoch {step.epoch}, step {step.done} of {step.total}{known}{values}")
             return
-        loss = step.values.get("loss", 0.0)
-        self._loss = loss if self._loss is None else 0.99 * self._loss + 0.01 * loss
-        now = f"epoch {step.epoch}, loss {self._loss:.3f}"
+        now = f"epoch {step.epoch}{known}"
         self._progress.update(self._task, total=step.total, completed=step.done, now=now)
         if not self._console.is_terminal and time.monotonic() - self._logged > 6 * LOG_EVERY_SECONDS:
             self._logged = time.monotonic()
