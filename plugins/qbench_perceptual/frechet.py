@@ -175,6 +175,12 @@ class Fid(FeatureDistance):
     columns: ClassVar = columns("fid", 3)
     short = "fd"
 
+    @classmethod
+    def default_label(cls, parameters: DistanceParameters, profile: str) -> str:
+        """As for every distance; where covariances are shrunk, that too."""
+        label = super().default_label(parameters, profile)
+        return f"{label}-shrunk" if isinstance(parameters, FrechetParameters) and parameters.shrink else label
+
     def check(self, samples: Samples) -> None:
         """Refuse fewer samples than make a covariance."""
         count, features = samples.shape

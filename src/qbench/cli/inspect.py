@@ -142,6 +142,25 @@ def plugins_show_command(
     print_offer(Console(), default_registry(), name)
 
 
+@plugins_app.command("reference")
+def plugins_reference_command(
+    kind: Annotated[str, typer.Argument(help="metrics.")],
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write to a file.")] = None,
+) -> None:
+    """Write the documentation's page of all that is installed of a kind, in Markdown."""
+    from qbench.errors import QbenchError
+    from qbench.registry import default_registry
+    from qbench.report.reference import metrics_page
+
+    if kind != "metrics":
+        raise QbenchError(f"no reference page of `{kind}` (accepted: metrics)")
+    text = metrics_page(default_registry())
+    if output is None:
+        typer.echo(text, nl=False)
+    else:
+        _write(output, text)
+
+
 @datasets_app.callback()
 def datasets_command(context: typer.Context) -> None:
     """List named datasets."""

@@ -62,6 +62,7 @@ def test_its_own_name_is_for_inception_alone():
     assert Fid.default_label(FrechetParameters(), "hub") == "fid"
     assert Fid.default_label(FrechetParameters(patch=256), "hub") == "fid-patch256"
     assert Fid.default_label(FrechetParameters(model="inception"), "bundled") == "fid"
+    assert Fid.default_label(FrechetParameters(patch=64, shrink=True), "hub") == "fid-patch64-shrunk"
     assert Kid.default_label(DistanceParameters(), "hub") == "kid"
     assert FdDino.default_label(FrechetParameters(), "hub") == "fd-timm-vit_large_patch14_dinov2-lvd142m"
     assert FdClip.default_label(FrechetParameters(), "hub") == "fd-open_clip-ViT-B-32-laion2b_s34b_b79k"
@@ -102,7 +103,9 @@ def test_in_a_run(tmp_path):
         "metrics": [{"fid": {"patch": 64, "shrink": True}}, {"whole": {"metric": "fid"}}],
     }
     entries = qbench.run(suite, output=tmp_path / "run").point_entries
-    worse, better = (entries[f"jpeg:quality={quality}"]["fd-vit-tiny-imagenet-patch64"].value for quality in (5, 95))
+    worse, better = (
+        entries[f"jpeg:quality={quality}"]["fd-vit-tiny-imagenet-patch64-shrunk"].value for quality in (5, 95)
+    )
     assert 0 < better < worse
     assert "4 samples of 192 features" in entries["jpeg:quality=5"]["whole"].reason
 
