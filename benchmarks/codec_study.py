@@ -1,23 +1,21 @@
 """Rate–distortion of every codec on photographs, what each saves against an anchor, and what each costs to compute.
 
-    pip install -e '.[benchmarks]'
     python benchmarks/codec_study.py PHOTOGRAPHS [--suite suites/neural-vs-classical.yaml] [--anchor jpeg] [--limit N]
         [--output RUN] [--figure CURVES.png] [--set codecs.autoencoder.model=…]
 
 PHOTOGRAPHS is a folder of pictures that nothing here was trained on. For every codec, bits a pixel and quality are
 averaged over the pictures at each operating point, and BD-rates (Bjøntegaard 2001, ITU-T VCEG-M33; by Akima splines
-over the logarithm of the rate, where the curves overlap) are those of the averaged curves; of MS-SSIM, in its
-logarithmic form -10·log10(1 - x). Times are medians over pictures, of the middle operating point. Multiplications are
+over the logarithm of the rate, where the curves overlap) are those of the averaged curves, with their 95 % bootstrap
+intervals over pictures. Times are medians over pictures, of the middle operating point. Multiplications are
 those that torch does for 512×512 pixels, so that codecs without networks have none.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import bjontegaard
 import matplotlib
 import numpy as np
 from skimage.data import astronaut
@@ -25,39 +23,25 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import qbench
 from qbench.registry import default_registry
+from qbench.report.bd import bd_rates
+from qbench.report.curves import Curves, curves
 
-Curve = list[tuple[float, float]]
-QUALITIES = {"psnr": "PSNR (dB)", "ms-ssim": "MS-SSIM (dB)"}
-
-
-def curves(run: qbench.Run, column: str) -> dict[str, Curve]:
-    """Return label → points of (bits a pixel, quality), rising in rate."""
-    found: dict[str, Curve] = {}
-    for point in run.plan.points:
-        rows = [row for row in run.rows if row.point == point.id and row.entries[column].value is not None]
-        rates = [float(row.entries["bpp"].value or 0) for row in rows]
-        values = np.array([float(row.entries[column].value or 0) for row in rows])
-        if column == "ms-ssim":
-            values = -10 * np.log10(1 - values)
-        if len(rows):
-            found.setdefault(point.label, []).append((float(np.mean(rates)), float(values.mean())))
-    return {label: sorted(points) for label, points in found.items()}
+QUALITIES = {"psnr": "PSNR (dB)", "ms-ssim.db": "MS-SSIM (dB)"}
 
 
-def print_curves(found: Mapping[str, Curve], anchor: str) -> None:
+def print_curves(found: Curves, anchor: str) -> None:
     """Print the points of every curve, and what it saves against the anchor's."""
-    for label, points in found.items():
-        print(f"  {label}: " + ", ".join(f"{rate:.3f} bpp {value:.2f} dB" for rate, value in points))
-    for label, points in found.items():
-        if label == anchor:
+    for label, points in found.by_codec.items():
+        print(f"  {label}: " + ", ".join(f"{point.rate:.3f} bpp {point.value:.2f} dB" for point in points))
+    for saved in bd_rates(found, anchor):
+        if saved.percent is None:
+            print(f"  no BD-rate of {saved.codec}: {saved.reason}")
             continue
-        axes = zip(*found[anchor], strict=True), zip(*points, strict=True)
-        (rates, values), (other_rates, other_values) = axes
-        saved = bjontegaard.bd_rate(
-            rates, values, other_rates, other_values, method="akima", require_matching_points=False, min_overlap=0
+        sure = "" if saved.low is None else f" [{saved.low:+.1f}, {saved.high:+.1f}]"
+        print(
+            f"  BD-rate of {saved.codec} against {anchor}: {saved.percent:+.1f} %{sure}, "
+            f"from {saved.lower:.1f} to {saved.upper:.1f} dB"
         )
-        lowest, highest = max(values[0], other_values[0]), min(values[-1], other_values[-1])
-        print(f"  BD-rate of {label} against {anchor}: {saved:+.1f} %, from {lowest:.1f} to {highest:.1f} dB")
 
 
 def print_costs(run: qbench.Run, label: str) -> None:
@@ -80,17 +64,17 @@ def print_costs(run: qbench.Run, label: str) -> None:
     print(f"  {point.id}: {encode:.1f} and {decode:.1f} ms; {costs[0]:.1f} and {costs[1]:.1f} kMAC a pixel")
 
 
-def draw(path: Path, found: Mapping[str, Mapping[str, Curve]]) -> None:
+def draw(path: Path, found: Sequence[Curves]) -> None:
     """Draw curves, one panel for each quality."""
     matplotlib.use("agg")
     from matplotlib import pyplot
 
     figure, panels = pyplot.subplots(1, len(found), figsize=(6.4 * len(found), 5), layout="constrained")
-    for panel, (column, by_label) in zip(panels, found.items(), strict=True):
-        for index, (label, points) in enumerate(by_label.items()):
-            rates, values = zip(*points, strict=True)
+    for panel, each in zip(panels, found, strict=True):
+        for index, (label, points) in enumerate(each.by_codec.items()):
+            rates, values = zip(*((point.rate, point.value) for point in points), strict=True)
             panel.plot(rates, values, marker="osD^vP*X"[index % 8], markersize=4, label=label)
-        panel.set(xscale="log", xlabel="bits a pixel", ylabel=QUALITIES[column])
+        panel.set(xscale="log", xlabel="bits a pixel", ylabel=QUALITIES[each.metric])
         panel.grid(visible=True, which="both", alpha=0.3)
         panel.legend()
     figure.savefig(path, dpi=120)
@@ -110,10 +94,10 @@ def main() -> None:
     limit = f", limit: {arguments.limit}" if arguments.limit else ""
     images = f"images=[{{folder: {arguments.photographs.resolve()}{limit}}}]"
     run = qbench.run(arguments.suite, overrides=[images, *arguments.overrides], output=arguments.output)
-    found = {column: curves(run, column) for column in QUALITIES}
-    for column, by_label in found.items():
-        print(f"\n{column}, mean of {len(run.plan.images)} photographs")
-        print_curves(by_label, arguments.anchor)
+    found = [curves(run, column) for column in QUALITIES]
+    for each in found:
+        print(f"\n{each.metric}, mean of {len(each.images)} photographs")
+        print_curves(each, arguments.anchor)
     print("\nencoding and decoding")
     for label in dict.fromkeys(point.label for point in run.plan.points):
         print_costs(run, label)

@@ -9,12 +9,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image, ImageFilter
 from pydantic import Field
 
 from qbench import (
-    NotApplicable,
     Parameters,
     Pixels,
     QbenchError,
@@ -24,13 +22,15 @@ from qbench import (
 )
 from qbench_perceptual.brisque import Regressor
 from qbench_perceptual.natural_scenes import Array, brisque_features
-from qbench_perceptual.niqe import patch_features
+from qbench_perceptual.niqe import Niqe, NiqeParameters, patch_features
 
 SMALLEST = 192
 LEVELS = 5
 """Strengths of each distortion, from one that is hardly seen to one that nobody would accept."""
 SHARP = 0.75
 """Share of a photograph's sharpest patch's sharpness that a patch must have to count (Mittal et al. 2013)."""
+MEASURED = 25
+"""Held-out photographs on which NIQE is measured."""
 RANK_CONSTANT = 60
 """Of reciprocal rank fusion (Cormack, Clarke & Büttcher 2009, SIGIR)."""
 
@@ -146,7 +146,7 @@ class BrisqueRecipe(Recipe):
                 done += 1
                 report(TrainingStep(done, total, 1, {}))
             measured[part] = rows
-        features, scores, _ = (np.concatenate(each) for each in zip(*measured["train"], strict=True))
+        features, scores = (np.concatenate(each) for each in zip(*measured["train"], strict=True))
         low, high = features.min(axis=0), features.max(axis=0)
         high = np.where(high > low, high, low + 1)
         settings = self.parameters
@@ -171,40 +171,50 @@ class BrisqueRecipe(Recipe):
         return made
 
 
-def _measured(cache: Path, pixels: Pixels) -> tuple[Array, Array, npt.NDArray[np.int64]]:
-    """Return features, full-reference scores and levels (0 for the original) of a photograph and what became of it."""
+def versions(pixels: Pixels) -> list[tuple[int, Pixels]]:
+    """Return a photograph at level 0, and every distortion of it at levels 1 to LEVELS, one after the other."""
+    made = [(0, pixels)]
+    for distort in DISTORTIONS.values():
+        made += [(level + 1, distort(pixels, level)) for level in range(LEVELS)]
+    return made
+
+
+def _measured(cache: Path, pixels: Pixels) -> tuple[Array, Array]:
+    """Return features and full-reference scores of all versions of a photograph."""
     if cache.is_file():
         with np.load(cache) as kept:
-            return kept["features"], kept["scores"], kept["levels"]
-    versions = [(0, pixels)]
-    for distort in DISTORTIONS.values():
-        versions += [(level + 1, distort(pixels, level)) for level in range(LEVELS)]
-    features = np.array([brisque_features(each) for _, each in versions])
-    scores = np.array([full_reference(pixels, each) for _, each in versions])
-    levels = np.array([level for level, _ in versions])
-    np.savez(cache, features=features, scores=scores, levels=levels)
-    return features, scores, levels
+            return kept["features"], kept["scores"]
+    made = [each for _, each in versions(pixels)]
+    features = np.array([brisque_features(each) for each in made])
+    scores = np.array([full_reference(pixels, each) for each in made])
+    np.savez(cache, features=features, scores=scores)
+    return features, scores
 
 
-def _agreement(
-    regressor: Regressor, held_out: Sequence[tuple[Array, Array, npt.NDArray[np.int64]]]
-) -> dict[str, float]:
-    """Return Spearman's correlations of the score on held-out photographs.
+def by_level(values: Sequence[Array]) -> dict[str, float]:
+    """Return Spearman's correlation of a score with the level of each distortion, the mean over photographs.
 
-    With the level of each distortion, the mean over photographs; with the metrics' common ranking, over all pictures.
+    Args:
+        values: for each photograph, the score of all its :func:`versions`.
     """
     from scipy.stats import spearmanr
 
-    found: dict[str, list[float]] = {name: [] for name in DISTORTIONS}
-    values = [np.array([regressor(row) for row in features]) for features, _, _ in held_out]
-    for scored in values:
-        for index, name in enumerate(DISTORTIONS):
-            at = [0, *range(1 + index * LEVELS, 1 + (index + 1) * LEVELS)]
-            found[name].append(float(spearmanr(scored[at], range(LEVELS + 1)).statistic))
-    results = {f"rank correlation, {name}": float(np.mean(each)) for name, each in found.items()}
-    scores = np.concatenate([each for _, each, _ in held_out])
-    results["rank correlation, all"] = float(spearmanr(np.concatenate(values), consensus(scores)).statistic)
+    results = {}
+    for index, name in enumerate(DISTORTIONS):
+        at = [0, *range(1 + index * LEVELS, 1 + (index + 1) * LEVELS)]
+        found = [float(spearmanr(scored[at], range(LEVELS + 1)).statistic) for scored in values]
+        results[f"rank correlation, {name}"] = float(np.mean(found))
     return results
+
+
+def _agreement(regressor: Regressor, held_out: Sequence[tuple[Array, Array]]) -> dict[str, float]:
+    """Return Spearman's correlations on held-out photographs: with levels, and with the metrics' common ranking."""
+    from scipy.stats import spearmanr
+
+    values = [np.array([regressor(row) for row in features]) for features, _ in held_out]
+    scores = np.concatenate([each for _, each in held_out])
+    together = float(spearmanr(np.concatenate(values), consensus(scores)).statistic)
+    return by_level(values) | {"rank correlation, all": together}
 
 
 class NiqeRecipe(Recipe):
@@ -222,17 +232,17 @@ class NiqeRecipe(Recipe):
         for index, pixels in enumerate(train):
             if stopping():
                 return None
-            try:
-                features, sharpness = patch_features(pixels)
-            except NotApplicable:
-                continue
+            features, sharpness = patch_features(pixels)
             found.append(features[sharpness > SHARP * sharpness.max(initial=0.0)])
             report(TrainingStep(index + 1, len(train), 1, {}))
         patches = np.concatenate(found)
         work.mkdir(parents=True, exist_ok=True)
         made = work / "niqe-bsds500.safetensors"
         _write(made, {"mean": patches.mean(axis=0), "covariance": np.cov(patches, rowvar=False)})
-        results = {"photographs": float(len(train)), "patches": float(len(patches)), "held out": float(len(held_out))}
+        metric = Niqe(NiqeParameters(model=str(made)), self.context)
+        chosen = held_out[:: max(1, len(held_out) // MEASURED)]
+        values = [np.array([metric.distance(each) for _, each in versions(pixels)]) for pixels in chosen]
+        results = {"photographs": float(len(train)), "patches": float(len(patches)), **by_level(values)}
         (work / "niqe-bsds500.json").write_text(json.dumps(results, indent=1))
         report(TrainingStep(len(train), len(train), 1, results, milestone=True))
         return made

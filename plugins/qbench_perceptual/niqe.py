@@ -37,8 +37,8 @@ BSDS = Weights(
     name="niqe-bsds500",
     summary="mean and covariance of NIQE's features over 400 photographs of BSDS500",
     source="package:qbench_perceptual/weights/niqe-bsds500.safetensors",
-    sha256="0000000000000000000000000000000000000000000000000000000000000000",
-    size=1,
+    sha256="eabab8da7656efebe692438279ed9c0bb23ab4bbd3af5ee60ed4defef94a3d69",
+    size=5472,
     licence="Apache-2.0; trained on research data",
     provenance="this project's own `qbench train niqe`; see its model card, docs/models/niqe-bsds500.md",
 )
@@ -103,7 +103,7 @@ class Niqe(Metric):
             raise NotApplicable(
                 f"{width}×{height} pixels hold fewer than {LEAST_PATCHES} patches of {BLOCK}×{BLOCK}, too few for NIQE"
             )
-        return self._distance(reference.pixels)
+        return self.distance(reference.pixels)
 
     def score(self, candidates: Candidates, prepared: Any) -> Sequence[Scores | NotApplicable]:
         """Score a batch."""
@@ -111,11 +111,16 @@ class Niqe(Metric):
 
     def _score(self, pixels: Pixels, original: float) -> Scores | NotApplicable:
         try:
-            return {"niqe": self._distance(pixels), "original": original}
+            return {"niqe": self.distance(pixels), "original": original}
         except NotApplicable as reason:
             return reason
 
-    def _distance(self, pixels: Pixels) -> float:
+    def distance(self, pixels: Pixels) -> float:
+        """Return the distance of a picture's statistics.
+
+        Raises:
+            NotApplicable: it has none: it is of one colour.
+        """
         features, _ = patch_features(pixels)
         if len(features) < 2:
             raise NotApplicable(FLAT)
