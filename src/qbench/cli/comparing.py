@@ -11,6 +11,7 @@ import typer
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
     app.command("correlate")(correlate_command)
+    app.command("plot")(plot_command)
 
 
 def correlate_command(
@@ -44,3 +45,18 @@ def correlate_command(
     console.print(correlation_view(cells, found, method, console.width))
     if output is not None:
         write_correlations(output, cells, found, method)
+
+
+def plot_command(
+    runs: Annotated[list[str], typer.Argument(help="Runs: their folders, or names below runs/.", show_default=False)],
+    output: Annotated[Path, typer.Option("--output", "-o", help="File to write: .pdf, .svg or .png.")],
+    metric: Annotated[str, typer.Option(help="Column to draw over bits per pixel.")] = "psnr",
+    linear: Annotated[bool, typer.Option("--linear", help="A linear axis for rates, not a logarithmic one.")] = False,
+) -> None:
+    """Draw rate–distortion curves for a paper."""
+    from qbench import api
+    from qbench.report.curves import curves
+    from qbench.report.figures import rate_figure
+
+    loaded = [api.load_run(run) for run in runs]
+    rate_figure(output, [(run.name, curves(run, metric)) for run in loaded], linear=linear)
