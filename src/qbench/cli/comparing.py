@@ -12,6 +12,7 @@ def add_to(app: typer.Typer) -> None:
     """Register the commands."""
     app.command("correlate")(correlate_command)
     app.command("plot")(plot_command)
+    app.command("compare")(compare_command)
 
 
 def correlate_command(
@@ -60,3 +61,41 @@ def plot_command(
 
     loaded = [api.load_run(run) for run in runs]
     rate_figure(output, [(run.name, curves(run, metric)) for run in loaded], linear=linear)
+
+
+def compare_command(
+    first: Annotated[str, typer.Argument(help="A run: its folder, or its name below runs/.", show_default=False)],
+    second: Annotated[str, typer.Argument(help="The run to compare with it.", show_default=False)],
+    metric: Annotated[
+        list[str] | None, typer.Option(help="Column of which BD-rates are taken; may be repeated. By default psnr.")
+    ] = None,
+    method: Annotated[str, typer.Option(help="Interpolation of curves: akima or pchip.")] = "akima",
+    fail_if: Annotated[
+        list[str] | None,
+        typer.Option(help="Exit with code 1 if this is so: `bd-rate > 1%`, `psnr < -0.05`. May be repeated."),
+    ] = None,
+    mixed: Annotated[bool, typer.Option("--mixed", help="Compare columns of different models or settings.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Every difference, however many there are.")] = False,
+) -> None:
+    """Compare two runs: two versions of a codec, two machines, two sets of settings."""
+    from rich.console import Console
+
+    from qbench import api
+    from qbench.errors import QbenchError
+    from qbench.report.bd import METHODS
+    from qbench.report.comparison import compare, parse_condition
+    from qbench.report.comparison_table import print_comparison
+
+    chosen = next((known for known in METHODS if known == method), None)
+    if chosen is None:
+        raise QbenchError(f"unknown method `{method}` (accepted: {', '.join(METHODS)})")
+    one, other = api.load_run(first), api.load_run(second)
+    columns = [name for name in one.cell_columns if name in other.cell_columns]
+    conditions = [parse_condition(text, columns) for text in fail_if or []]
+    found = compare(one, other, metric or (), method=chosen, mixed=mixed)
+    print_comparison(Console(), one, other, found, everything=everything)
+    violated = [(each.text, reason) for each in conditions for reason in each.violations(found)]
+    for text, reason in violated:
+        typer.echo(f"failed: {text}: {reason}", err=True)
+    if violated:
+        raise typer.Exit(1)

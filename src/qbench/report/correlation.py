@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from qbench.errors import QbenchError
 from qbench.metric import Direction, Scope
+from qbench.report.same_columns import check_same_columns, column_owners
 from qbench.results import Run
 
 METHODS = ("spearman", "kendall", "pearson")
@@ -169,22 +170,14 @@ def _ranks(both: Array) -> Array:
 
 
 def _signs(runs: Sequence[Run], everything: bool) -> dict[str, float]:
-    """Return column → 1, or -1 where lower is better; refuse columns that are not the same in all runs."""
+    """Return column → 1, or -1 where lower is better."""
     signs: dict[str, float] = {}
-    identities: dict[str, tuple[str, object]] = {}
     for run in runs:
-        owners = {name: metric for metric in run.plan.metrics if not metric.per_point for name in metric.column_ids()}
+        owners = column_owners(run)
         for name, column in run.cell_columns.items():
-            if not everything and (name != owners[name].label or owners[name].scope == Scope.RATE):
-                continue
-            identity = (owners[name].metric, dict(owners[name].identity))
-            earlier = identities.setdefault(name, (run.name, identity))
-            if earlier[1] != identity:
-                raise QbenchError(
-                    f"column `{name}` is not the same in {earlier[0]} and {run.name}: other settings, libraries or "
-                    "models are behind it; give one of them a label of its own"
-                )
-            signs[name] = 1.0 if column.direction is Direction.HIGHER else -1.0
+            if everything or (name == owners[name].label and owners[name].scope != Scope.RATE):
+                signs[name] = 1.0 if column.direction is Direction.HIGHER else -1.0
+    check_same_columns(runs, list(signs))
     return signs
 
 

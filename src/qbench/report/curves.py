@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -57,6 +57,24 @@ class Curves:
     def sign(self) -> float:
         """1 where higher values are better, else -1."""
         return 1.0 if self.column.direction is Direction.HIGHER else -1.0
+
+    def of_images(self, images: Sequence[str]) -> Curves:
+        """Return the curves of some of the images alone, in the order given."""
+        chosen = np.array([self.images.index(name) for name in images], np.intp)
+        by_codec = {}
+        for codec, points in self.by_codec.items():
+            rates, values = mean_points(points, chosen)
+            by_codec[codec] = tuple(
+                replace(
+                    point,
+                    rate=float(rate),
+                    value=float(value),
+                    rates=tuple(point.rates[index] for index in chosen),
+                    values=tuple(point.values[index] for index in chosen),
+                )
+                for point, rate, value in zip(points, rates, values, strict=True)
+            )
+        return replace(self, images=tuple(images), by_codec=by_codec)
 
 
 def curve_metrics(run: Run) -> list[str]:
