@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 STEPS = 1000
 """Steps of an epoch: crops are drawn anew for each, so that there is no natural end."""
 CROP = 128
-"""Side of the crops in the first half of the training; in the second, a quarter as many of twice the side."""
+"""Side of the crops in the first half of the training; in the second, a quarter as many of twice the side, and rates
+are those of rounded values."""
 STRUCTURE = 3000
 """What the structure's error is multiplied with: it is then about the squared error, at low and at high rates."""
 SCALES = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
@@ -130,7 +131,7 @@ class _Trainer:
         count, side = (self._settings.batch // 4, 2 * CROP) if late else (self._settings.batch, CROP)
         pictures = self._tensor(np.stack([random_crop(self._train, side, rng) for _ in range(count)]))
         levels = torch.from_numpy(np.concatenate([rng.permutation(self._shape.levels) for _ in range(count)])[:count])
-        made, bits = self._coded(self._networks, pictures, levels.to(self._device))
+        made, bits = self._coded(self._networks, pictures, levels.to(self._device), exact=late)
         errors = self._errors(made, pictures)
         rates = bits / side**2
         weights = self._weights[levels]
@@ -154,7 +155,9 @@ class _Trainer:
             return squared
         return (1 - share) * squared + share * STRUCTURE * structure_error(made, pictures)
 
-    def _coded(self, networks: Any, pictures: torch.Tensor, levels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def _coded(
+        self, networks: Any, pictures: torch.Tensor, levels: torch.Tensor, *, exact: bool
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return reconstructions, and estimated bits for each picture."""
         import torch
 
@@ -166,14 +169,14 @@ class _Trainer:
             deep = analysis.network(pictures)
         latents = (analysis.linear(pictures) + deep.float()) * scales["gains"][levels].exp()[..., None, None]
         hyper = networks["hyper_analysis"](latents.asinh())
-        coded = rate.code(latents, hyper, networks["prior"], scales["spreads"])
+        coded = rate.code(latents, hyper, networks["prior"], scales["spreads"], exact=exact)
         known = coded.rounded * scales["inverse_gains"][levels].exp()[..., None, None]
         with half:
             deep = synthesis.network(known)
         return synthesis.linear(known) + deep.float(), coded.bits
 
     def validate(self) -> dict[str, float]:
-        """Return mean PSNR (RGB, 8 bits) and estimated rate of held-out pictures at three levels."""
+        """Return mean PSNR (RGB, 8 bits) and rate of held-out pictures at three levels."""
         import torch
 
         networks = self._average.module.eval()
@@ -184,7 +187,7 @@ class _Trainer:
                 height, width = (length // HYPER_STRIDE * HYPER_STRIDE for length in pixels.shape[:2])
                 pictures = self._tensor(pixels[None, :height, :width])
                 with torch.inference_mode():
-                    made, bits = self._coded(networks, pictures, torch.tensor([level], device=self._device))
+                    made, bits = self._coded(networks, pictures, torch.tensor([level], device=self._device), exact=True)
                 eight_bit = [((tensor + 0.5) * 255).clamp(0, 255).round() for tensor in (made, pictures)]
                 error = float((eight_bit[0] - eight_bit[1]).square().mean())
                 found.append((10 * np.log10(255**2 / max(error, 1e-3)), float(bits) / (height * width)))

@@ -110,8 +110,8 @@ BLISS = Weights(
     name="brisque-bliss",
     summary="support vector regressor on BRISQUE's features, fitted to full-reference metrics on BSDS500",
     source="package:qbench_perceptual/weights/brisque-bliss.safetensors",
-    sha256="0000000000000000000000000000000000000000000000000000000000000000",
-    size=1,
+    sha256="f6322746d19e10f512093d8d20441f19f8ace76f5ba955350f0079c51fc79612",
+    size=414528,
     licence="Apache-2.0; trained on research data",
     provenance="this project's own `qbench train brisque`; see its model card, docs/models/brisque-bliss.md",
 )
