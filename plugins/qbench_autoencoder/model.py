@@ -19,15 +19,6 @@ from qbench_autoencoder.prior import ExactPrior
 if TYPE_CHECKING:
     import torch
 
-BUNDLED = Weights(
-    name="autoencoder-photo",
-    summary="learned transform codec for photographs, 8 rates, 4.7 M parameters",
-    source="package:qbench_autoencoder/weights/autoencoder-photo.safetensors",
-    sha256="0000000000000000000000000000000000000000000000000000000000000000",
-    size=1,
-    licence="Apache-2.0; trained on research data",
-    provenance="this project's own `qbench train autoencoder`; see its model card, docs/models/autoencoder-photo.md",
-)
 AREA = 1024
 """Pixels, down and across, that the transforms see at a time."""
 REACH = 128
@@ -124,12 +115,14 @@ def load(path: Path, sha256: str, device: str) -> Model:
 
 
 def chosen(name: str | None) -> Sequence[Weights]:
-    """Return the weights that a file's name means; without one, the bundled ones.
+    """Return the weights that a file's name means.
 
     Raises:
-        ModelError: there is no such file.
+        ModelError: there are none.
     """
     if name is None:
-        return (BUNDLED,)
+        raise ModelError(
+            "autoencoder: no model is bundled yet; give the file of one (`qbench train autoencoder` makes one)"
+        )
     path = Path(name).expanduser()
     return (Weights.local(path, f"autoencoder in {path}"),)
