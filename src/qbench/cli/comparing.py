@@ -51,23 +51,27 @@ def correlate_command(
 def plot_command(
     runs: Annotated[list[str], typer.Argument(help="Runs: their folders, or names below runs/.", show_default=False)],
     output: Annotated[Path, typer.Option("--output", "-o", help="File to write: .pdf, .svg or .png.")],
-    metric: Annotated[str, typer.Option(help="Column to draw over bits per pixel.")] = "psnr",
+    metric: Annotated[
+        str | None, typer.Option(help="Column to draw over bits per pixel; by default the first that is no rate.")
+    ] = None,
     linear: Annotated[bool, typer.Option("--linear", help="A linear axis for rates, not a logarithmic one.")] = False,
 ) -> None:
     """Draw rate–distortion curves for a paper."""
     from qbench import api
-    from qbench.report.curves import curves
+    from qbench.report.curves import curve_metrics, curves
     from qbench.report.figures import rate_figure
 
     loaded = [api.load_run(run) for run in runs]
-    rate_figure(output, [(run.name, curves(run, metric)) for run in loaded], linear=linear)
+    drawn = metric or next(iter(curve_metrics(loaded[0])), "")
+    rate_figure(output, [(run.name, curves(run, drawn)) for run in loaded], linear=linear)
 
 
 def compare_command(
     first: Annotated[str, typer.Argument(help="A run: its folder, or its name below runs/.", show_default=False)],
     second: Annotated[str, typer.Argument(help="The run to compare with it.", show_default=False)],
     metric: Annotated[
-        list[str] | None, typer.Option(help="Column of which BD-rates are taken; may be repeated. By default psnr.")
+        list[str] | None,
+        typer.Option(help="Column of which BD-rates are taken; may be repeated. By default the first in both."),
     ] = None,
     method: Annotated[str, typer.Option(help="Interpolation of curves: akima or pchip.")] = "akima",
     fail_if: Annotated[

@@ -79,7 +79,7 @@ def compare(
     """Compare two runs.
 
     Args:
-        metrics: columns that BD-rates are taken of; by default psnr, or the first that both runs have.
+        metrics: columns that BD-rates are taken of; by default the first that both runs have.
         mixed: compare columns of different models or settings.
 
     Raises:
@@ -144,7 +144,7 @@ def _metrics(first: Run, second: Run, asked: Sequence[str]) -> list[str]:
             raise QbenchError(
                 f"no curve of `{name}` in both runs{did_you_mean(name, known)} (both: {', '.join(known)})"
             )
-    return list(asked) or (["psnr"] if "psnr" in known else known[:1])
+    return list(asked) or known[:1]
 
 
 def _rates(first: Run, second: Run, metric: str, method: Method) -> list[tuple[str, BdRate]]:

@@ -14,7 +14,6 @@ from qbench.metric import Column, Direction
 from qbench.results import Run, Status
 
 Array = npt.NDArray[np.float64]
-RATE = "bpp"
 
 
 @dataclass(frozen=True)
