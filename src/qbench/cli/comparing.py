@@ -71,7 +71,7 @@ def compare_command(
     second: Annotated[str, typer.Argument(help="The run to compare with it.", show_default=False)],
     metric: Annotated[
         list[str] | None,
-        typer.Option(help="Column of which BD-rates are taken; may be repeated. By default the first in both."),
+        typer.Option(help="Column of which BD-rates are taken, repeatable; by default the first in both."),
     ] = None,
     method: Annotated[str, typer.Option(help="Interpolation of curves: akima or pchip.")] = "akima",
     fail_if: Annotated[
