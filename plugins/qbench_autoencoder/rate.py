@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -87,13 +88,19 @@ def deviation(spread: torch.Tensor) -> torch.Tensor:
 
 
 def _bits(values: torch.Tensor, deviation: torch.Tensor) -> torch.Tensor:
-    """Return -log2 of the probability of what is rounded to values, under Gaussians of mean 0."""
+    """Return -log2 of the probability of what is rounded to values, under Gaussians of mean 0.
+
+    Of less than a table's smallest probability, they go on growing, though only as the Gaussian's logarithm: what is
+    spent no longer grows, but a latent that is far out must find its way back.
+    """
     import torch
 
     magnitude = values.abs()  # the upper tail loses no digits
-    upper, lower = ((0.5 - magnitude) / deviation, (-0.5 - magnitude) / deviation)
-    likelihood: torch.Tensor = torch.special.ndtr(upper) - torch.special.ndtr(lower)
-    return -likelihood.clamp(min=1e-20).log2()
+    upper, lower = (torch.special.log_ndtr((edge - magnitude) / deviation) for edge in (0.5, -0.5))
+    bits = -(upper + torch.log1p(-(lower - upper).exp().clamp(max=1 - 1e-6))) / math.log(2)
+    most = math.log2(GaussianTables.TOTAL)
+    known: torch.Tensor = torch.where(bits > most, most + most * (bits.clamp(min=most) / most).log(), bits)
+    return known
 
 
 def _noisy(values: torch.Tensor) -> torch.Tensor:
