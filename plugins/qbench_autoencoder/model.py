@@ -34,21 +34,7 @@ class Model:
         Raises:
             ModelError: it is none.
         """
-        from safetensors import SafetensorError, safe_open
-
-        try:
-            with safe_open(path, framework="pt") as file:
-                metadata: dict[str, str] = file.metadata() or {}
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
-            described: dict[str, Any] = json.loads(metadata["shape"])
-            for key in ("widths", "blocks"):
-                described[key] = tuple(described[key])
-            shape = Shape(**described)
-            tables = np.array(json.loads(metadata["hyper_tables"]), np.int64)
-            networks: Any = build(shape)
-            networks.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
-        except (OSError, SafetensorError, RuntimeError, ValueError, TypeError, KeyError) as error:
-            raise ModelError(f"{path}: not a file that `qbench train autoencoder` wrote ({error!r})") from error
+        shape, tables, networks = read_networks(path)
         networks = networks.eval().requires_grad_(False)
         self.shape = shape
         self.hyper_tables = np.clip(tables, 0, GaussianTables.COUNT - 1)
@@ -106,6 +92,30 @@ class Model:
         share = level - lower
         scale: torch.Tensor = ((1 - share) * scales[lower] + share * scales[upper]).exp()
         return scale[:, None, None]
+
+
+def read_networks(path: Path) -> tuple[Shape, npt.NDArray[np.int64], Any]:
+    """Read a file that ``qbench train autoencoder`` wrote: shape, tables of the hyper-latents, and networks.
+
+    Raises:
+        ModelError: it is none.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata: dict[str, str] = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+        described: dict[str, Any] = json.loads(metadata["shape"])
+        for key in ("widths", "blocks"):
+            described[key] = tuple(described[key])
+        shape = Shape(**described)
+        tables = np.array(json.loads(metadata["hyper_tables"]), np.int64)
+        networks: Any = build(shape)
+        networks.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
+    except (OSError, SafetensorError, RuntimeError, ValueError, TypeError, KeyError) as error:
+        raise ModelError(f"{path}: not a file that `qbench train autoencoder` wrote ({error!r})") from error
+    return shape, tables, networks
 
 
 @cache

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -12,6 +14,7 @@ from pydantic import Field
 
 from qbench import (
     GaussianTables,
+    ModelError,
     Parameters,
     Pixels,
     QbenchError,
@@ -22,6 +25,7 @@ from qbench import (
     split_pictures,
 )
 from qbench_autoencoder import rate
+from qbench_autoencoder.model import read_networks
 from qbench_autoencoder.network import HYPER_STRIDE, MIDDLE, SCALE, STRIDE, Shape, build
 
 if TYPE_CHECKING:
@@ -52,6 +56,9 @@ class AutoencoderParameters(Parameters):
     highest: float = Field(0.09, gt=0, description="the same at the last level; between them they rise geometrically")
     structure: float = Field(0.5, ge=0, le=1, description="share of the structure in the error")
     average: float = Field(0.999, ge=0, lt=1, description="decay of the weights' moving average")
+    begin: str | None = Field(
+        None, description="weights that an earlier training wrote, to begin with; all of it is then as the second half"
+    )
 
 
 class AutoencoderRecipe(Recipe):
@@ -97,7 +104,11 @@ class _Trainer:
             np.log10(settings.lowest), np.log10(settings.highest), shape.levels, device=device
         )
         networks: Any = build(shape)
-        _begin(networks, self._weights.cpu(), train, np.random.default_rng(seed))
+        self._earlier: dict[str, Any] | None = None
+        if settings.begin is None:
+            _begin(networks, self._weights.cpu(), train, np.random.default_rng(seed))
+        else:
+            self._earlier = _begin_with(networks, shape, Path(settings.begin).expanduser())
         self._networks = networks.to(device).to(memory_format=torch.channels_last)
         self._average = ModelEmaV3(self._networks, decay=settings.average, use_warmup=True)
         self._optimiser = torch.optim.AdamW(
@@ -108,8 +119,9 @@ class _Trainer:
             device,
             {"networks": self._networks, "average": self._average, "optimiser": self._optimiser},
             identity={
-                "parameters": settings.model_dump(exclude={"epochs"}),
+                "parameters": settings.model_dump(exclude={"epochs", "begin"}),
                 "seed": seed,
+                **({"begun_with": self._earlier["sha256"]} if self._earlier else {}),
                 "pictures": list(self._counts),
                 "shape": [list(value) if isinstance(value, tuple) else value for value in asdict(shape).values()],
             },
@@ -127,7 +139,7 @@ class _Trainer:
         for group in self._optimiser.param_groups:
             group["lr"] = self._loop.rate(self._settings.rate, 500)
         rng = np.random.default_rng((self._seed, epoch, index))
-        late = self._loop.done >= self._loop.total / 2
+        late = self._earlier is not None or self._loop.done >= self._loop.total / 2
         count, side = (self._settings.batch // 4, 2 * CROP) if late else (self._settings.batch, CROP)
         pictures = self._tensor(np.stack([random_crop(self._train, side, rng) for _ in range(count)]))
         levels = torch.from_numpy(np.concatenate([rng.permutation(self._shape.levels) for _ in range(count)])[:count])
@@ -205,7 +217,12 @@ class _Trainer:
                 "shape": asdict(self._shape),
                 "hyper_tables": (MIDDLE + SCALE * spreads).round().int().tolist(),
             },
-            {"settings": self._settings.model_dump(), "seed": self._seed, "pictures": list(self._counts)},
+            {
+                "settings": self._settings.model_dump(exclude={"begin"}),
+                "seed": self._seed,
+                "pictures": list(self._counts),
+                **({"begun_with": self._earlier} if self._earlier else {}),
+            },
         )
 
     def _tensor(self, pixels: Pixels) -> torch.Tensor:
@@ -239,6 +256,21 @@ def structure_error(made: torch.Tensor, pictures: torch.Tensor) -> torch.Tensor:
         error = error + weight * (1 - similarity).mean(dim=(1, 2))
         one, other = avg_pool2d(one, 2), avg_pool2d(other, 2)
     return error
+
+
+def _begin_with(networks: Any, shape: Shape, path: Path) -> dict[str, Any]:
+    """Set networks to those of an earlier training, and return what its card says, for the card of this one.
+
+    Raises:
+        ModelError: the file is none that this recipe wrote, or of other networks.
+    """
+    found, _, earlier = read_networks(path)
+    if found != shape:
+        raise ModelError(f"{path}: is of networks of another shape: {found}, not {shape}")
+    networks.load_state_dict(earlier.state_dict())
+    card = path.with_suffix(".json")
+    known = json.loads(card.read_text(encoding="utf-8")) if card.is_file() else {}
+    return {"sha256": hashlib.sha256(path.read_bytes()).hexdigest(), **known}
 
 
 def _begin(networks: Any, weights: torch.Tensor, pictures: Sequence[Pixels], rng: np.random.Generator) -> None:

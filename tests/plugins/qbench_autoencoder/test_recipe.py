@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
+import json
 
 import numpy as np
 import piq
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 from skimage.data import astronaut
 
-from qbench import Context, QbenchError
+from qbench import Context, ModelError, QbenchError
 from qbench_autoencoder import recipe
 from qbench_autoencoder.codec import Autoencoder, AutoencoderCodecParameters
 from qbench_autoencoder.recipe import AutoencoderParameters, AutoencoderRecipe
@@ -80,3 +83,26 @@ def test_the_error_of_structure_is_about_one_less_ms_ssim():
         expected = 1 - piq.multi_scale_ssim(*grey).item()
         assert 0.65 * expected < recipe.structure_error(made, original).item() < expected
     assert abs(recipe.structure_error(original, original).item()) < 1e-6
+
+
+def test_begins_with_what_an_earlier_training_wrote(data, tmp_path):
+    earlier, _ = train(data, tmp_path / "earlier")
+    settings = {"epochs": 1, "batch": 4, "structure": 0.9, "rate": 1e-9, "average": 0.0}
+    later = AutoencoderRecipe(AutoencoderParameters(**settings, begin=str(earlier)), Context(seed=0)).train(
+        data, tmp_path / "later", lambda step: None, lambda: False
+    )
+    before, after = (load_file(path) for path in (earlier, later))
+    for name, tensor in before.items():
+        torch.testing.assert_close(after[name], tensor, rtol=2e-3, atol=1e-5)
+    card = json.loads(later.with_suffix(".json").read_text())
+    assert card["begun_with"]["sha256"] == hashlib.sha256(earlier.read_bytes()).hexdigest()
+    assert [entry["epoch"] for entry in card["begun_with"]["log"]] == [1, 2]
+    assert str(tmp_path) not in json.dumps(card)
+
+
+def test_begins_with_no_other_file(data, tmp_path):
+    (tmp_path / "no.safetensors").write_bytes(b"nothing")
+    with pytest.raises(ModelError, match="not a file that `qbench train autoencoder` wrote"):
+        AutoencoderRecipe(AutoencoderParameters(begin=str(tmp_path / "no.safetensors")), Context()).train(
+            data, tmp_path / "work", lambda step: None, lambda: False
+        )
