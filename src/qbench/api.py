@@ -7,9 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from qbench.codec import Context
+from qbench.codec import Context, Pixels
 from qbench.errors import DatasetError, QbenchError, StoreError, did_you_mean
-from qbench.execute import Event, Notice, Options, Recorded, Session, Stop, explain_cell
+from qbench.execute import Event, Notice, Options, Recorded, Session, Stop, explain_cells
+from qbench.execute import original as read_original
 from qbench.execute.device import resolve_device
 from qbench.home import cache_home, dataset_home
 from qbench.image import ImageFile, ImageSource
@@ -173,17 +174,62 @@ def explain(
         raise QbenchError(f"{image} at {point} has no reconstruction to explain ({why})")
     context = Context(resolve_device(device), plan.seed, plan.profile, notice)
     source = _source_again(plan.image(image), registry)
-    return chosen, explain_cell(folder, plan, cell, source, chosen, registry, context)
+    return chosen, explain_cells(folder, plan, [cell], source, chosen, registry, context)[0]
+
+
+def explain_all(
+    found: Run,
+    *,
+    device: str = "auto",
+    registry: Registry | None = None,
+    notice: Callable[[str], None] = lambda text: None,
+) -> dict[tuple[str, str], dict[str, Explanation]]:
+    """Ask every metric of a run that explains what is behind its scores of every cell.
+
+    What can't be explained is left out, and told.
+
+    Returns:
+        Image and operating point → label of the metric → its explanation.
+    """
+    registry = registry or default_registry()
+    plan, folder = found.plan, RunFolder(found.path)
+    state = folder.load()
+    context = Context(resolve_device(device), plan.seed, plan.profile, notice)
+    explanations: dict[tuple[str, str], dict[str, Explanation]] = {}
+    for metric in plan.metrics:
+        if metric.label not in _able_to_explain(plan, registry):
+            continue
+        for image in plan.images:
+            recorded = [(state.cell(image, point), state.score(plan, metric, image, point)) for point in plan.points]
+            cells = [cell for cell, score in recorded if cell and score and score.outcome == "scored"]
+            try:
+                told = (
+                    explain_cells(folder, plan, cells, _source_again(image, registry), metric, registry, context)
+                    if cells
+                    else []
+                )
+            except QbenchError as error:
+                notice(f"not explained: {error}")
+                continue
+            for cell, explanation in zip(cells, told, strict=True):
+                explanations.setdefault((cell.image, cell.point), {})[metric.label] = explanation
+    return explanations
+
+
+def original(found: Run, image: str, *, registry: Registry | None = None) -> Pixels:
+    """Read an image of a run again, as codecs saw it: uint8, H×W×3, sRGB.
+
+    Raises:
+        QbenchError: it is gone, or another one now.
+    """
+    planned = found.plan.image(image)
+    return read_original(_source_again(planned, registry or default_registry()), planned).pixels
 
 
 def _explaining(plan: Plan, label: str | None, registry: Registry) -> PlannedMetric:
     """Return the metric of that label, or the only one that explains."""
     planned = {metric.label: metric for metric in plan.metrics}
-    able = [
-        metric.label
-        for metric in plan.metrics
-        if metric.metric in registry.metrics and "explain" in vars(registry.metrics[metric.metric])
-    ]
+    able = _able_to_explain(plan, registry)
     if label is None and len(able) != 1:
         raise QbenchError(
             f"name a metric with --metric (able to explain: {', '.join(able)})"
@@ -194,6 +240,14 @@ def _explaining(plan: Plan, label: str | None, registry: Registry) -> PlannedMet
     if name not in planned:
         raise QbenchError(f"no metric `{name}` in this run{did_you_mean(name, planned)} (has: {', '.join(planned)})")
     return planned[name]
+
+
+def _able_to_explain(plan: Plan, registry: Registry) -> list[str]:
+    return [
+        metric.label
+        for metric in plan.metrics
+        if metric.metric in registry.metrics and "explain" in vars(registry.metrics[metric.metric])
+    ]
 
 
 def load_run(path: str | Path) -> Run:

@@ -1,4 +1,4 @@
-"""Commands that look at several runs."""
+"""Commands that look at one run or several: report, plot, compare, correlate."""
 
 from __future__ import annotations
 
@@ -10,9 +10,32 @@ import typer
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
+    app.command("report")(report_command)
     app.command("correlate")(correlate_command)
     app.command("plot")(plot_command)
     app.command("compare")(compare_command)
+
+
+def report_command(
+    runs: Annotated[list[str], typer.Argument(help="Runs: their folders, or names below runs/.", show_default=False)],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The HTML file. Default: report.html in the (first) run.")
+    ] = None,
+    explain: Annotated[
+        bool, typer.Option("--explain/--no-explain", help="Ask metrics what is behind their scores; takes their time.")
+    ] = True,
+) -> None:
+    """Write an HTML report: tables, curves, and pictures to look at, in one file that opens offline."""
+    from qbench import api
+    from qbench.report.page import write_page
+
+    loaded = [api.load_run(run) for run in runs]
+    path = output or loaded[0].path / "report.html"
+    explanations = {
+        run.name: api.explain_all(run, notice=lambda text: typer.echo(text, err=True)) for run in loaded if explain
+    }
+    for written in write_page(path, loaded, api.original, explanations):
+        typer.echo(written)
 
 
 def correlate_command(

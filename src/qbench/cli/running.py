@@ -30,6 +30,7 @@ Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 NoCache = Annotated[bool, typer.Option("--no-cache", help="Neither use nor fill the cache across runs.")]
 FailFast = Annotated[bool, typer.Option("--fail-fast", help="Stop at the first failure.")]
 RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Try again what failed before.")]
+Report = Annotated[bool, typer.Option("--report/--no-report", help="Write report.html into the run folder.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no tables at the end.")]
 
 OK, SOME_FAILED, INTERRUPTED = 0, 1, 130
@@ -55,6 +56,7 @@ def run_command(
     no_cache: NoCache = False,
     fail_fast: FailFast = False,
     retry_failed: RetryFailed = False,
+    report: Report = True,
     quiet: Quiet = False,
 ) -> None:
     """Run a suite, or go on with a run of it that was interrupted.
@@ -78,7 +80,7 @@ def run_command(
             on_event=watch.on_event,
             stop=watch.stop,
         )
-    _finish(run, quiet, watch.interrupted)
+    _finish(run, watch.interrupted, quiet=quiet, report=report)
 
 
 def score_command(
@@ -89,6 +91,7 @@ def score_command(
     no_cache: NoCache = False,
     fail_fast: FailFast = False,
     retry_failed: RetryFailed = False,
+    report: Report = True,
     quiet: Quiet = False,
 ) -> None:
     """Score a run with further metrics, without coding anything anew."""
@@ -109,7 +112,7 @@ def score_command(
             on_event=watch.on_event,
             stop=watch.stop,
         )
-    _finish(scored, quiet, watch.interrupted)
+    _finish(scored, watch.interrupted, quiet=quiet, report=report)
 
 
 def plan_command(
@@ -179,15 +182,26 @@ def interruptible(say: Callable[[str], None]) -> Iterator[Stop]:
             signal.signal(number, handler)
 
 
-def _finish(run: Run, quiet: bool, interrupted: bool) -> None:
+def _finish(run: Run, interrupted: bool, *, quiet: bool, report: bool) -> None:
     from rich.console import Console
 
+    from qbench import api
+    from qbench.errors import QbenchError
+    from qbench.report.page import write_page
     from qbench.report.tables import print_run
 
     console = Console()
     if not quiet:
         print_run(console, run)
     console.print(f"run folder: {run.path}", markup=False, highlight=False, soft_wrap=True)
+    if report and not interrupted:
+        path = run.path / "report.html"
+        try:
+            write_page(path, [run], api.original)
+        except QbenchError as error:  # what was measured is there all the same
+            console.print(f"no report: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        else:
+            console.print(f"report: {path}", markup=False, highlight=False, soft_wrap=True)
     if run.failures:
         hint = f"qbench show {run.path} --failures shows their tracebacks"
         console.print(f"{len(run.failures)} failed; {hint}", style="red", markup=False, highlight=False, soft_wrap=True)

@@ -2,7 +2,7 @@
 
 from qbench.execute.events import CellStarted, Event, Notice, Progress, Recorded, ScoringStarted
 from qbench.execute.executors import Stop
-from qbench.execute.explaining import explain_cell
+from qbench.execute.explaining import explain_cells, original
 from qbench.execute.options import Options
 from qbench.execute.session import Session
 
@@ -16,5 +16,6 @@ __all__ = [
     "ScoringStarted",
     "Session",
     "Stop",
-    "explain_cell",
+    "explain_cells",
+    "original",
 ]

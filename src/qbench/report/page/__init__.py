@@ -1,0 +1,10 @@
+"""The HTML report: one file that opens offline, in any browser.
+
+``content`` turns runs into plain values, ``pictures`` decides whether pictures travel in the file or beside it, and
+``writing`` puts them into ``page.html`` with the style and the scripts beside this module. The scripts only show: every
+mean, curve and BD-rate is computed here, by the code that the terminal's tables come from.
+"""
+
+from qbench.report.page.writing import write_page
+
+__all__ = ["write_page"]
