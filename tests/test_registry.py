@@ -8,7 +8,8 @@ from pydantic import Field
 
 from qbench import Codec, Column, Context, Dataset, Direction, Metric, Parameters, hookimpl
 from qbench.errors import PluginError
-from qbench.registry import PluginInfo, Registry, accepted_form, parameter_rows
+from qbench.parameter_forms import accepted_form, parameter_rows
+from qbench.registry import PluginInfo, Registry
 
 
 def plugin(**hooks):

@@ -1,4 +1,4 @@
-from .api import explain, load_run, plan_suite, run, score
+from .api import explain, export_results, import_results, load_run, plan_suite, run, score
 from .areas import in_areas
 from .codec import Artifact, Codec, Context, Knob, NoParameters, Parameters, Pixels
 from .dataset import Dataset, FetchProgress
@@ -16,6 +16,7 @@ from .errors import (
     StoreError,
     SuiteError,
 )
+from .exchange import Format, ImportedCell, ImportedResults
 from .generator import Generator
 from .hookspecs import hookimpl
 from .image import ImageFile, ImageSource, Picture, read_image
@@ -39,7 +40,7 @@ from .range_coding import GaussianTables, LevelDecoder, LevelEncoder
 from .recipe import Recipe, TrainingStep
 from .records import CellRecord, ScoreRecord
 from .registry import find_embedding, find_generator, find_loss
-from .results import Run
+from .results import Row, Run
 from .training import TrainingLoop
 from .training_data import TrainingPicture, random_crop, split_pictures, training_pictures
 
@@ -64,11 +65,14 @@ __all__ = [
     "Explanation",
     "ExplanationTable",
     "FetchProgress",
+    "Format",
     "GaussianTables",
     "Generator",
     "ImageError",
     "ImageFile",
     "ImageSource",
+    "ImportedCell",
+    "ImportedResults",
     "Knob",
     "LevelDecoder",
     "LevelEncoder",
@@ -85,6 +89,7 @@ __all__ = [
     "QbenchError",
     "Recipe",
     "Reference",
+    "Row",
     "Run",
     "RunLockedError",
     "Scope",
@@ -97,11 +102,13 @@ __all__ = [
     "TrainingStep",
     "Weights",
     "explain",
+    "export_results",
     "find_embedding",
     "find_generator",
     "find_loss",
     "find_weights",
     "hookimpl",
+    "import_results",
     "in_areas",
     "load_run",
     "plan_suite",

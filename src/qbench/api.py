@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,8 @@ from qbench.records import CellRecord
 from qbench.registry import Registry, default_registry
 from qbench.results import Run
 from qbench.store import Cache, RunFolder
+from qbench.store.foreign import merged, read_results
+from qbench.store.imports import write_imported
 from qbench.suite import load_metrics, load_suite
 from qbench.suite.images import resolve_images
 
@@ -273,6 +276,55 @@ def find_run(name: str | Path) -> Path:
         return max(named, key=lambda folder: RunFolder(folder).journal_path.stat().st_mtime)
     there = ", ".join(sorted(folder.name for folder in RUNS.glob("*") if RunFolder(folder).exists())) or "none"
     raise StoreError(f"{name}: no run here, nor a run of that name in {RUNS}/ (there: {there})")
+
+
+def runs() -> list[Run]:
+    """Return the runs below ``runs/``, those begun last first; what can't be read is left out."""
+    found = []
+    for folder in (RunFolder(path) for path in RUNS.glob("*")):
+        if folder.exists():
+            with contextlib.suppress(StoreError):
+                found.append(Run(folder, folder.load()))
+    return sorted(found, key=lambda run: max((each.at for each in run.sessions), default=""), reverse=True)
+
+
+def import_results(
+    paths: Sequence[str | Path], name: str | Path, *, form: str | None = None, registry: Registry | None = None
+) -> Run:
+    """Make a run of other tools' result files.
+
+    Args:
+        paths: the files; what they hold becomes one run, so that codecs in several files can be compared.
+        name: of the run below ``runs/``, or a path of its folder.
+        form: name of the format; by default the first that recognises a file.
+
+    Raises:
+        QbenchError: a file can't be read or is of no known format; there is such a run already.
+    """
+    registry = registry or default_registry()
+    read = [read_results(Path(path), registry, form) for path in paths]
+    folder = RunFolder(RUNS / name if Path(name).name == str(name) else Path(name))
+    write_imported(folder, merged([results for results, _ in read]), {"files": [origin for _, origin in read]})
+    return Run(folder, folder.load())
+
+
+def export_results(found: Run, form: str, output: str | Path, *, registry: Registry | None = None) -> list[Path]:
+    """Write a run in another tool's format.
+
+    Args:
+        form: name of the format.
+        output: folder for the files; made if need be.
+
+    Raises:
+        QbenchError: no such format, nothing that it can hold, or a file can't be written.
+    """
+    made = (registry or default_registry()).formats[form]()
+    folder = Path(output)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return made.write(found, folder)
+    except OSError as error:
+        raise QbenchError(f"{folder}: can't write: {error.strerror or error}") from error
 
 
 def default_folder(plan: Plan) -> Path:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from qbench.codec import Codec
     from qbench.dataset import Dataset
     from qbench.embedding import Embedding
+    from qbench.exchange import Format
     from qbench.generator import Generator
     from qbench.loss import Loss
     from qbench.metric import MetricDeclaration
@@ -95,6 +96,11 @@ def qbench_find_embedding(name: str) -> Embedding | None:
 @hookspec
 def qbench_register_recipes(register: Callable[[type[Recipe]], None]) -> None:
     """Offer trainings: call ``register(MyRecipe)`` with a subclass of :class:`qbench.Recipe` for ``qbench train``."""
+
+
+@hookspec
+def qbench_register_formats(register: Callable[[type[Format]], None]) -> None:
+    """Offer other tools' file formats: call ``register(MyFormat)`` with a subclass of :class:`qbench.Format`."""
 
 
 @hookspec

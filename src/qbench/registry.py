@@ -17,20 +17,29 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, TypeVar, cast
 
 import pluggy
-from pydantic import BaseModel
 
 from qbench import hookspecs
 from qbench.codec import Codec
 from qbench.dataset import Dataset
 from qbench.embedding import Embedding
 from qbench.errors import ModelError, PluginError, QbenchError, did_you_mean
+from qbench.exchange import Format
 from qbench.generator import Generator
 from qbench.loss import Loss
 from qbench.metric import MetricDeclaration
 from qbench.models.weights import Weights
 from qbench.recipe import Recipe
 
-Offered = type[Codec] | type[MetricDeclaration] | type[Dataset] | type[Recipe] | type[Generator] | type[Loss] | Weights
+Offered = (
+    type[Codec]
+    | type[MetricDeclaration]
+    | type[Dataset]
+    | type[Recipe]
+    | type[Generator]
+    | type[Loss]
+    | type[Format]
+    | Weights
+)
 T = TypeVar("T", bound=Offered)
 
 RESERVED_PARAMETERS = {"codec", "metric", "target"}
@@ -173,6 +182,7 @@ class Registry:
         self.recipes: Catalogue[type[Recipe]] = Catalogue("recipe", Recipe, self.plugins)
         self.generators: Catalogue[type[Generator]] = Catalogue("generator", Generator, self.plugins)
         self.losses: Catalogue[type[Loss]] = Catalogue("loss", Loss, self.plugins)
+        self.formats: Catalogue[type[Format]] = Catalogue("format", Format, self.plugins)
         self.classes: tuple[Catalogue[Any], ...] = (
             self.codecs,
             self.metrics,
@@ -180,6 +190,7 @@ class Registry:
             self.losses,
             self.datasets,
             self.recipes,
+            self.formats,
         )
         self._manager = pluggy.PluginManager(hookspecs.PROJECT)
         self._manager.add_hookspecs(hookspecs)
@@ -222,6 +233,7 @@ class Registry:
             ("qbench_register_recipes", self.recipes),
             ("qbench_register_generators", self.generators),
             ("qbench_register_losses", self.losses),
+            ("qbench_register_formats", self.formats),
         ):
             self._call_registering(plugin, info, hook, catalogue)
         return info
@@ -306,59 +318,6 @@ class Registry:
 def _one_line(error: BaseException) -> str:
     text = " ".join(str(error).split()) or "no message"
     return f"{type(error).__name__}: {textwrap.shorten(text, 300)}"
-
-
-def parameter_rows(model: type[BaseModel]) -> list[dict[str, str]]:
-    """Describe a parameter model for people: name, accepted values, default, description."""
-    properties = model.model_json_schema()["properties"] if model.model_fields else {}
-    rows = []
-    for name, schema in properties.items():
-        default = model.model_fields[name].default
-        rows.append(
-            {
-                "name": name,
-                "accepts": accepted_form(schema),
-                "default": "none"
-                if default is None
-                else str(default).lower()
-                if isinstance(default, bool)
-                else str(default),
-                "description": str(schema.get("description", "")),
-            }
-        )
-    return rows
-
-
-def accepted_form(schema: Mapping[str, Any]) -> str:
-    """Say in words what a JSON schema of one parameter accepts: ``whole number from 1 to 100``."""
-    if "enum" in schema:
-        return "one of " + ", ".join(str(value) for value in schema["enum"])
-    if "const" in schema:
-        return str(schema["const"])
-    if "anyOf" in schema:
-        return " or ".join(accepted_form(option) for option in schema["anyOf"])
-    kind = str(schema.get("type", "value"))
-    words = {
-        "integer": "whole number",
-        "number": "number",
-        "boolean": "true or false",
-        "string": "text",
-        "array": "list",
-        "object": "mapping",
-        "null": "none",
-    }.get(kind, kind)
-    low = schema.get("minimum")
-    high = schema.get("maximum")
-    above = schema.get("exclusiveMinimum")
-    below = schema.get("exclusiveMaximum")
-    if low is not None and high is not None:
-        return f"{words} from {low} to {high}"
-    bounds = [
-        f"{sign} {bound}"
-        for sign, bound in (("at least", low), ("at most", high), ("above", above), ("below", below))
-        if bound is not None
-    ]
-    return f"{words} {' and '.join(bounds)}".strip()
 
 
 @cache

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qbench.errors import QbenchError
-from qbench.metric import Column, column_id
+from qbench.metric import Column, Scope, column_id
 from qbench.plan import OperatingPoint, Plan, PlannedImage, PlannedMetric
 from qbench.records import CellRecord, ScoreRecord, SessionRecord
 from qbench.store import RunFolder, RunState
+from qbench.store.imports import IMPORTED
 
 if TYPE_CHECKING:
     import pandas
@@ -87,6 +88,11 @@ class Run:
         return self.path.name
 
     @property
+    def imported(self) -> bool:
+        """Whether its values are another tool's."""
+        return any(session.id == IMPORTED for session in self.sessions)
+
+    @property
     def sessions(self) -> list[SessionRecord]:
         """The sessions that its values were measured in, also those of other runs that the cache remembers."""
         return list(self._state.sessions.values())
@@ -158,6 +164,23 @@ class Run:
         return Row(
             image.name, point.id, point.label, dict(point.parameters), dict(point.swept), status, reason, entries, cell
         )
+
+    def bits_per_pixel(self, row: Row) -> float | None:
+        """Return the rate of a cell, from the bitstream's size; of imported results also from a column of theirs."""
+        image = self.plan.image(row.image)
+        if row.cell is not None and row.cell.bitstream_size is not None and image.pixels:
+            return 8 * row.cell.bitstream_size / image.pixels
+        return next((row.entries[name].value for name in self._rate_columns), None)
+
+    @cached_property
+    def _rate_columns(self) -> list[str]:
+        return [
+            name
+            for metric in self.plan.metrics
+            if metric.scope == Scope.RATE
+            for name in metric.column_ids()
+            if self.columns[name].unit == "bit/pixel"
+        ]
 
     @cached_property
     def failures(self) -> list[FailureNote]:

@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from qbench.cli import comparing, inspect, models, running, training
+from qbench.cli import comparing, inspect, models, running, runs, training
 
 app = typer.Typer(
     name="qbench",
@@ -21,6 +21,7 @@ app = typer.Typer(
 )
 running.add_to(app)
 inspect.add_to(app)
+runs.add_to(app)
 comparing.add_to(app)
 models.add_to(app)
 training.add_to(app)

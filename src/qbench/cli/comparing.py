@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from qbench.cli.runs import RunName, RunNames, complete_run
+
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
@@ -17,7 +19,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def report_command(
-    runs: Annotated[list[str], typer.Argument(help="Runs: their folders, or names below runs/.", show_default=False)],
+    runs: RunNames,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="The HTML file. Default: report.html in the (first) run.")
     ] = None,
@@ -39,7 +41,7 @@ def report_command(
 
 
 def correlate_command(
-    runs: Annotated[list[str], typer.Argument(help="Runs: their folders, or names below runs/.", show_default=False)],
+    runs: RunNames,
     human: Annotated[
         Path | None,
         typer.Option(help="CSV of people's scores: columns image, point, and score, mos or dmos.", show_default=False),
@@ -72,26 +74,37 @@ def correlate_command(
 
 
 def plot_command(
-    runs: Annotated[list[str], typer.Argument(help="Runs: their folders, or names below runs/.", show_default=False)],
+    runs: RunNames,
     output: Annotated[Path, typer.Option("--output", "-o", help="File to write: .pdf, .svg or .png.")],
     metric: Annotated[
         str | None, typer.Option(help="Column to draw over bits per pixel; by default the first that is no rate.")
     ] = None,
     linear: Annotated[bool, typer.Option("--linear", help="A linear axis for rates, not a logarithmic one.")] = False,
+    mixed: Annotated[bool, typer.Option("--mixed", help="Draw a column of different models or settings.")] = False,
 ) -> None:
     """Draw rate–distortion curves for a paper."""
     from qbench import api
     from qbench.report.curves import curve_metrics, curves
     from qbench.report.figures import rate_figure
+    from qbench.report.same_columns import check_same_columns
 
     loaded = [api.load_run(run) for run in runs]
     drawn = metric or next(iter(curve_metrics(loaded[0])), "")
+    own = [run for run in loaded if not run.imported]
+    if not mixed:
+        check_same_columns(own, [drawn])
+    if 0 < len(own) < len(loaded):
+        names = ", ".join(run.name for run in loaded if run.imported)
+        typer.echo(f"note: {drawn} of {names} was computed by another program, over images of its own", err=True)
     rate_figure(output, [(run.name, curves(run, drawn)) for run in loaded], linear=linear)
 
 
 def compare_command(
-    first: Annotated[str, typer.Argument(help="A run: its folder, or its name below runs/.", show_default=False)],
-    second: Annotated[str, typer.Argument(help="The run to compare with it.", show_default=False)],
+    first: RunName,
+    second: Annotated[
+        str,
+        typer.Argument(help="The run to compare with it.", show_default=False, autocompletion=complete_run),
+    ],
     metric: Annotated[
         list[str] | None,
         typer.Option(help="Column of which BD-rates are taken, repeatable; by default the first in both."),

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from qbench.cli.running import Device
+from qbench.cli.runs import RunName
 
 MOST_EXPLAINED = 20
 """Rows of a table that are shown unless all are asked for."""
@@ -31,7 +32,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def show_command(
-    run: Annotated[str, typer.Argument(help="A run: its folder, or its name below runs/.", show_default=False)],
+    run: RunName,
     form: Annotated[
         str, typer.Option("--format", "-f", help="table, markdown, latex, csv, json or parquet.")
     ] = "table",
@@ -88,7 +89,7 @@ def show_command(
 
 
 def explain_command(
-    run: Annotated[str, typer.Argument(help="A run: its folder, or its name below runs/.", show_default=False)],
+    run: RunName,
     image: Annotated[str, typer.Option(help="Name of the image.", show_default=False)],
     point: Annotated[str, typer.Option(help="The operating point, such as jpeg:quality=40.", show_default=False)],
     metric: Annotated[

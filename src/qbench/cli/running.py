@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from qbench.cli.runs import RunName
+
 if TYPE_CHECKING:
     from qbench.execute import Event, Stop
     from qbench.results import Run
@@ -84,7 +86,7 @@ def run_command(
 
 
 def score_command(
-    run: Annotated[str, typer.Argument(help="A run: its folder, or its name below runs/.", show_default=False)],
+    run: RunName,
     metrics: Annotated[str, typer.Option("--metrics", "-m", help="Names of metrics, separated by commas.")],
     jobs: Jobs = "1",
     device: Device = "auto",

@@ -121,14 +121,14 @@ def curves(run: Run, metric: str) -> Curves:
 
 def _matrices(run: Run, metric: str | None) -> tuple[Array, Array]:
     """Return rates and values, images × points; NaN where a cell has no value (or no finite one)."""
-    sizes = {image.name: image.width * image.height for image in run.plan.images}
     shape = (len(run.plan.images), len(run.plan.points))
     rates, values = np.full(shape, np.nan), np.full(shape, np.nan)
     for index, row in enumerate(run.rows):
         at = divmod(index, shape[1])
-        if row.cell is None or row.cell.bitstream_size is None:
+        rate = run.bits_per_pixel(row)
+        if rate is None:
             continue
-        rates[at] = 8 * row.cell.bitstream_size / sizes[row.image]
+        rates[at] = rate
         value = 0.0 if metric is None else row.entries[metric].value
         if value is not None and math.isfinite(value):
             values[at] = value

@@ -15,7 +15,8 @@ from qbench.errors import PluginError, did_you_mean
 from qbench.home import dataset_home
 from qbench.metric import MetricDeclaration, column_id
 from qbench.models.resolve import is_here
-from qbench.registry import PluginInfo, Registry, parameter_rows
+from qbench.parameter_forms import parameter_rows
+from qbench.registry import PluginInfo, Registry
 
 
 def print_plugins(console: Console, registry: Registry) -> bool:

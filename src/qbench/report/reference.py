@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from qbench.metric import Column, MetricDeclaration
-from qbench.registry import Registry, parameter_rows
+from qbench.parameter_forms import parameter_rows
+from qbench.registry import Registry
 
 
 def metrics_page(registry: Registry) -> str:

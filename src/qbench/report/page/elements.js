@@ -88,7 +88,5 @@ function rowOf(run, image, point) {
 
 /** Bits per pixel of a cell; null while it has no bitstream. */
 function bitsPerPixel(run, image, point) {
-  const { bytes } = rowOf(run, image, point);
-  const { width, height } = run.images[image];
-  return bytes == null ? null : (8 * bytes) / (width * height);
+  return rowOf(run, image, point).rate ?? null;
 }

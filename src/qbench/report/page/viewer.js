@@ -58,7 +58,7 @@ function viewerPart(runs, state) {
       made.querySelector("figcaption").append(make("span", { class: "right" }, caption(b)));
       panes.append(made);
     } else if (view.mode === "flicker") {
-      panes.append(pane(found[0], found.map((source) => picture(source))));
+      panes.append(pane(found[0], ...found.map((source) => picture(source))));
       takeTurn();
     } else if (view.mode === "error" && original) {
       for (const source of [a, b].filter(Boolean)) {

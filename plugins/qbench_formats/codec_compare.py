@@ -1,0 +1,232 @@
+"""codec-compare's batches: a row per picture and setting, for a web page that matches and compares them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from qbench import Column, Direction, Format, ImportedCell, ImportedResults, QbenchError, Row, Run
+from qbench_formats.columns import BPP, KNOWN, file_name, finite, number, rows_by_codec, text
+
+OURS = {"msssim": "ms-ssim"}
+THEIRS = {ours: theirs for theirs, ours in OURS.items()}
+PLACES = {"original name": "image", "source image": "image", "width": "width", "height": "height"}
+MEASURED = {"encoded size": "size", "encoding time": "encode", "decoding time": "decode"}
+SETTINGS = ("effort", "quality")
+IGNORED = {
+    "encoded name",
+    "encoded image name",
+    "decoded name",
+    "decoded image name",
+    "raw decoding time",
+    "frame count",
+}
+BETTER = {"Higher is better.": Direction.HIGHER, "Lower is better.": Direction.LOWER}
+SETTING = "Setting of the codec."
+INDEX = "batches.json"
+
+
+class CodecCompare(Format):
+    """Batches of codec-compare, webmproject's page for comparing encoders, one per codec.
+
+    Written besides is ``batches.json``, the index that the page is pointed at. It wants numbers everywhere: rows that
+    lack a value, or have an infinite one, are left out. Read are the fields whose meaning is known; others are left out
+    with a note, unless their description says what they are, as those that qbench wrote do.
+    """
+
+    name = "codec-compare"
+    summary = "codec-compare's batch JSON: a row per picture and setting, one file per codec"
+    reference = "https://github.com/webmproject/codec-compare"
+
+    def recognises(self, document: Any) -> bool:
+        """Whether there are descriptions of fields and their values."""
+        return isinstance(document, dict) and {"field_descriptions", "field_values"} <= document.keys()
+
+    def read(self, document: Any, name: str) -> ImportedResults:
+        """Read a batch."""
+        if not self.recognises(document):
+            raise QbenchError(f"{name}: no `field_descriptions` and `field_values`")
+        fields = _descriptions(document, "field_descriptions", name)
+        constants = _constants(document, name)
+        notes: list[str] = []
+        roles = {key: _role(key, described, name, notes) for key, described in fields.items()}
+        if "image" not in roles.values():
+            raise QbenchError(f"{name}: no field `original_name`, so that images can't be told apart")
+        columns = {role.name: role for role in roles.values() if isinstance(role, Column)}
+        images: dict[str, tuple[int, int]] = {}
+        cells = []
+        codec = constants.get("codec") or constants.get("name") or name
+        for index, row in enumerate(_list(document["field_values"], f"{name}: field_values")):
+            where = f"{name}: field_values[{index}]"
+            if len(_list(row, where)) != len(fields):
+                raise QbenchError(f"{where}: has {len(row)} values for {len(fields)} fields")
+            cell, size = _cell(dict(zip(roles.items(), row, strict=True)), codec, where)
+            images[cell.image] = size
+            cells.append(cell)
+        if not cells:
+            raise QbenchError(f"{name}: field_values is empty")
+        rates = [each for each in ("bpp",) if each in columns]
+        described = ", ".join(constants[key] for key in ("name", "version", "time") if constants.get(key))
+        return ImportedResults(codec, images, list(columns.values()), cells, described, rates, notes)
+
+    def write(self, run: Run, folder: Path) -> list[Path]:
+        """Write a batch per codec, and the index."""
+        paths: list[Path] = []
+        for codec, rows in rows_by_codec(run).items():
+            path = file_name(folder, codec, [*paths, folder / INDEX])
+            batch = _batch(run, codec, rows)
+            path.write_text(json.dumps(batch, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+            paths.append(path)
+        index = folder / INDEX
+        index.write_text(json.dumps([[path.name] for path in paths]) + "\n", encoding="utf-8")
+        return [*paths, index]
+
+
+# -- reading ------------------------------------------------------------------------------------------------------
+
+
+def _list(value: Any, where: str) -> list[Any]:
+    if not isinstance(value, list):
+        raise QbenchError(f"{where}: a list is expected, not {value!r:.60}")
+    return value
+
+
+def _descriptions(document: Mapping[str, Any], key: str, name: str) -> dict[str, str]:
+    """Return name → description, out of a list of mappings with one key each."""
+    found: dict[str, str] = {}
+    for index, each in enumerate(_list(document.get(key, []), f"{name}: {key}")):
+        where = f"{name}: {key}[{index}]"
+        if not isinstance(each, dict) or len(each) != 1:
+            raise QbenchError(f"{where}: a mapping of one name to its description is expected, not {each!r:.60}")
+        [(field, described)] = each.items()
+        if field in found:
+            raise QbenchError(f"{where}: `{field}` is there twice")
+        found[field] = text(described, where)
+    return found
+
+
+def _constants(document: Mapping[str, Any], name: str) -> dict[str, str]:
+    known = _descriptions(document, "constant_descriptions", name)
+    values = _list(document.get("constant_values", []), f"{name}: constant_values")
+    if len(values) != len(known):
+        raise QbenchError(f"{name}: {len(values)} constant_values for {len(known)} constant_descriptions")
+    return {_plain(key): str(value) for key, value in zip(known, values, strict=True)}
+
+
+def _plain(field: str) -> str:
+    """Return a field's name as codec-compare compares it."""
+    return field.lower().replace("_", " ")
+
+
+def _role(field: str, described: str, name: str, notes: list[str]) -> str | Column:
+    """Return what a field is: a column, ``setting``, a part of the cell, or nothing (empty)."""
+    plain = _plain(field)
+    if plain in PLACES or plain in MEASURED:
+        return PLACES.get(plain) or MEASURED[plain]
+    if plain in SETTINGS or described.endswith(SETTING):
+        return "setting"
+    known = KNOWN.get(OURS.get(plain, plain))
+    if known is not None:
+        return known
+    for words, direction in BETTER.items():
+        if described.endswith(words):
+            return Column(field, direction)
+    if plain not in IGNORED:
+        notes.append(f"{name}: `{field}` is left out: what it is, or which values are better, is not known")
+    return ""
+
+
+def _cell(
+    values: Mapping[tuple[str, str | Column], Any], codec: str, where: str
+) -> tuple[ImportedCell, tuple[int, int]]:
+    found: dict[str, Any] = {}
+    settings: dict[str, Any] = {}
+    scores: dict[str, float | None] = {}
+    for (field, role), value in values.items():
+        if isinstance(role, Column):
+            scores[role.name] = number(value, f"{where}, {field}")
+        elif role == "setting":
+            settings[field] = int(value) if isinstance(value, float) and value.is_integer() else value
+        elif role == "image":
+            found["image"] = text(value, f"{where}, {field}")
+        elif role:
+            found[role] = number(value, f"{where}, {field}")
+    size = found.get("size")
+    cell = ImportedCell(
+        found["image"],
+        codec,
+        settings,
+        scores,
+        None if size is None else int(size),
+        found.get("encode"),
+        found.get("decode"),
+    )
+    return cell, (int(found.get("width") or 0), int(found.get("height") or 0))
+
+
+# -- writing ------------------------------------------------------------------------------------------------------
+
+
+def _batch(run: Run, codec: str, rows: Sequence[Row]) -> dict[str, Any]:
+    columns = {
+        name: column
+        for name, column in run.cell_columns.items()
+        if name != BPP.name and any(finite(row.entries[name].value) for row in rows)
+    }
+    usable = [row for row in rows if all(finite(row.entries[name].value) for name in columns)]
+    usable = [row for row in usable if run.bits_per_pixel(row) is not None]
+    if not usable:
+        raise QbenchError(f"{run.name}: no cell of {codec} has a finite value of every column")
+    swept = list(dict.fromkeys(name for row in rows for name in row.swept))
+    sizes = {image.name: (image.width, image.height) for image in run.plan.images}
+    times = [session.at for session in run.sessions]
+    timed = all(row.cell is not None and row.cell.timing is not None for row in usable)
+    sized = all(row.cell is not None and row.cell.bitstream_size is not None for row in usable)
+    constants = [
+        ("name", "Name of the batch", f"{codec} ({run.name})"),
+        ("codec", "Name of the codec", codec),
+        ("version", "Libraries of the codec", _libraries(run, codec)),
+        ("time", "When it was measured", max(times) if times else ""),
+    ]
+    fields: list[tuple[str, str]] = [
+        ("original_name", "Name of the original"),
+        ("width", "Pixels"),
+        ("height", "Pixels"),
+    ]
+    fields += [(name, SETTING) for name in swept]
+    fields += [("encoded_size", "Bytes of the bitstream")] if sized else []
+    fields += [("bpp", "Bits per pixel")]
+    fields += [("encoding_time", "Seconds"), ("decoding_time", "Seconds")] if timed else []
+    for name, column in columns.items():
+        better = next(words for words, direction in BETTER.items() if direction is column.direction)
+        fields.append((THEIRS.get(name, name), f"{column.summary or name}. {better}"))
+    return {
+        "constant_descriptions": [{name: described} for name, described, _ in constants],
+        "constant_values": [value for _, _, value in constants],
+        "field_descriptions": [{name: described} for name, described in fields],
+        "field_values": [
+            [
+                row.image,
+                *sizes[row.image],
+                *(_setting(row.swept.get(name)) for name in swept),
+                *([row.cell.bitstream_size] if sized and row.cell else []),
+                run.bits_per_pixel(row),
+                *([row.cell.timing.encode, row.cell.timing.decode] if timed and row.cell and row.cell.timing else []),
+                *(row.entries[name].value for name in columns),
+            ]
+            for row in usable
+        ],
+    }
+
+
+def _setting(value: Any) -> str | float:
+    """Return a setting as the page takes it: a number or text."""
+    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else str(value)
+
+
+def _libraries(run: Run, codec: str) -> str:
+    point = next(point for point in run.plan.points if point.label == codec)
+    libraries: Mapping[str, str] = point.identity.get("libraries", {})
+    return ", ".join(f"{name} {version}" for name, version in libraries.items()) or point.codec

@@ -1,0 +1,74 @@
+"""Commands that manage runs: list them, and exchange them with other tools. And completion of their names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def complete_run(incomplete: str) -> list[str]:
+    """Return the names below ``runs/`` that begin so, for the shell's completion."""
+    from qbench.api import RUNS
+
+    return sorted(path.name for path in RUNS.glob(f"{incomplete}*") if (path / "journal.jsonl").is_file())
+
+
+RunName = Annotated[
+    str,
+    typer.Argument(help="A run: its folder, or its name below runs/.", show_default=False, autocompletion=complete_run),
+]
+RunNames = Annotated[
+    list[str],
+    typer.Argument(help="Runs: their folders, or names below runs/.", show_default=False, autocompletion=complete_run),
+]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands."""
+    app.command("runs")(runs_command)
+    app.command("import")(import_command)
+    app.command("export")(export_command)
+
+
+def runs_command() -> None:
+    """List the runs below runs/, the latest first."""
+    from rich.console import Console
+
+    from qbench import api
+    from qbench.report.runs import runs_table
+
+    found = api.runs()
+    if not found:
+        typer.echo(f"no runs in {api.RUNS}/ yet: qbench run SUITE makes one")
+        return
+    Console().print(runs_table(found))
+
+
+def import_command(
+    files: Annotated[list[Path], typer.Argument(help="JSON files of another tool.", show_default=False)],
+    name: Annotated[str, typer.Option("--as", metavar="RUN", help="Name of the run that they become.")],
+    form: Annotated[
+        str | None, typer.Option("--format", "-f", help="Their format; by default the one that recognises them.")
+    ] = None,
+) -> None:
+    """Make a run of results of another tool, to lay published curves over one's own."""
+    from qbench import api
+
+    run = api.import_results(files, name, form=form)
+    for note in run.sessions[0].provenance["notes"]:
+        typer.echo(f"note: {note}", err=True)
+    typer.echo(f"run folder: {run.path}")
+
+
+def export_command(
+    run: RunName,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the files.")],
+    form: Annotated[str, typer.Option("--format", "-f", help="The format; `qbench plugins` lists them.")],
+) -> None:
+    """Write a run in another tool's format."""
+    from qbench import api
+
+    for path in api.export_results(api.load_run(run), form, output):
+        typer.echo(path)
