@@ -35,6 +35,8 @@ RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Try again wha
 Report = Annotated[bool, typer.Option("--report/--no-report", help="Write report.html into the run folder.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no tables at the end.")]
 
+MOST_EXPLAINED = 200
+"""Cells of a run whose scores are explained in the report that it ends with; `qbench report` explains any number."""
 OK, SOME_FAILED, INTERRUPTED = 0, 1, 130
 
 
@@ -199,7 +201,8 @@ def _finish(run: Run, interrupted: bool, *, quiet: bool, report: bool) -> None:
     if report and not interrupted:
         path = run.path / "report.html"
         try:
-            write_page(path, [run], api.original)
+            explained = api.explain_all(run) if run.plan.cells <= MOST_EXPLAINED else {}
+            write_page(path, [run], api.original, {run.name: explained})
         except QbenchError as error:  # what was measured is there all the same
             console.print(f"no report: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
         else:

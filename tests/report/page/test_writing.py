@@ -22,6 +22,7 @@ from qbench.report.aggregate import group_rows
 from qbench.report.bd import bd_rates
 from qbench.report.curves import curves
 from qbench.report.page import pictures
+from qbench.report.page.series import read_series
 from qbench.report.page.writing import page_text
 from qbench.results import Run, Status
 from qbench.store import RunFolder
@@ -161,6 +162,17 @@ def test_explanations_are_with_their_cells(small_run):
     rows = content_of(written(small_run, explanations=told))[0]["rows"]
     assert [index for index, each in enumerate(rows) if "explanations" in each] == [3]
     assert rows[3]["explanations"]["vit"]["tables"][0]["rows"] == [["cat", 0.5]]
+
+
+def test_series_are_numbers_or_nothing():
+    assert read_series(b"iteration,loss\n0,1.5\n1,0.5\n\n") == {
+        "columns": ["iteration", "loss"],
+        "rows": [[0.0, 1.5], [1.0, 0.5]],
+    }
+    assert len(read_series(b"a,b\n" + b"1,2\n" * 2500)["rows"]) == 834
+    assert read_series(b"a,b\n1,nan\n2,3\n3,4\n")["rows"] == [[2.0, 3.0], [3.0, 4.0]]
+    for other in (b"", b"a,b\n", b"a\n1\n2\n", b"a,b\n1,x\n2,3\n", b"\xff\xfe", b"a,b\n1,2\n"):
+        assert read_series(other) is None
 
 
 def test_several_runs_share_a_report(small_run):

@@ -138,6 +138,30 @@ function curveChart(runs, metric, settings, choose) {
   return make("div", { class: "plot" }, chart, hint);
 }
 
+/** A series that a codec left, such as its loss by iteration: the first column across, every other a line. */
+function seriesChart(series) {
+  const [width, height, left, bottom] = [360, 200, 56, 34];
+  const [across, ...others] = series.columns;
+  const values = series.rows.flatMap((row) => row.slice(1));
+  const logarithmic = values.every((value) => value > 0) && Math.max(...values) > 20 * Math.min(...values);
+  const x = axis(series.rows.map((row) => row[0]), left, width - 8, false);
+  const y = axis(values, height - bottom, 8, logarithmic);
+  const text = (at, words, attributes) => draw("text", { ...at, class: "tick", ...attributes }, words);
+  return draw(
+    "svg",
+    { viewBox: `0 0 ${width} ${height}`, class: "chart series", role: "img", "aria-label": `${others.join(", ")} over ${across}` },
+    x.ticks.map((value) => text({ x: x.place(value), y: height - bottom + 16 }, String(value), { "text-anchor": "middle" })),
+    y.ticks.map((value) => [
+      draw("line", { x1: left, x2: width - 8, y1: y.place(value), y2: y.place(value), class: "grid" }),
+      text({ x: left - 6, y: y.place(value) + 4 }, String(value), { "text-anchor": "end" }),
+    ]),
+    others.map((name, index) =>
+      draw("g", { class: `line series${index % 8}` },
+        draw("polyline", { points: series.rows.map((row) => `${x.place(row[0]).toFixed(1)},${y.place(row[index + 1]).toFixed(1)}`).join(" ") }))),
+    text({ x: (width + left) / 2, y: height - 4 }, `${others.join(", ")} over ${across}`, { "text-anchor": "middle" }),
+  );
+}
+
 /** The legend: each entry shows or hides its line. */
 function legend(runs, metric, settings, change) {
   return make(

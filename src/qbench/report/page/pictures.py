@@ -24,7 +24,8 @@ SHOWN = {
     ".webp": "image/webp",
     ".gif": "image/gif",
 }
-"""Artifacts that a browser shows; others are not taken along."""
+"""Artifacts that a browser shows; of others only series of numbers are taken along."""
+SERIES = ".csv"
 Originals = Callable[[Run, str], Pixels]
 """Returns an image of a run; raises QbenchError where it is gone or changed."""
 
@@ -35,7 +36,7 @@ class Asset:
 
     Attributes:
         run, row, image: where it belongs: indices of the run, and of the cell or (if ``row`` is None) the original.
-        kind: ``original``, ``picture`` or ``artifact``.
+        kind: ``original``, ``picture``, ``artifact`` or ``series``.
         name, summary: of an artifact.
         size: bytes.
         file: where the picture is in a run folder; None for originals, which are not kept there.
@@ -87,10 +88,10 @@ def _kept(index: int, run: Run) -> Iterator[Asset]:
             yield Asset(index, "picture", place, number, path.stat().st_size, path)
         for note in row.cell.artifacts:
             path = folder.artifact_path(point, row.image, note.name)
-            if path.suffix.lower() in SHOWN and path.is_file():
-                yield Asset(
-                    index, "artifact", place, number, path.stat().st_size, path, name=note.name, summary=note.summary
-                )
+            kind = "series" if path.suffix.lower() == SERIES else "artifact"
+            if (kind == "series" or path.suffix.lower() in SHOWN) and path.is_file():
+                size = path.stat().st_size
+                yield Asset(index, kind, place, number, size, path, name=note.name, summary=note.summary)
 
 
 def fit_inline(assets: list[Asset], text: int) -> bool:

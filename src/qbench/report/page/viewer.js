@@ -272,11 +272,13 @@ function viewerPart(runs, state) {
   }
 
   function artifacts(row, title) {
-    if (!row.artifacts) return [];
-    const shown = row.artifacts.map((artifact) =>
+    if (!row.artifacts && !row.series) return [];
+    const charts = (row.series ?? []).map((series) =>
+      make("figure", { class: "wider" }, seriesChart(series), make("figcaption", {}, series.summary || series.name)));
+    const shown = (row.artifacts ?? []).map((artifact) =>
       make("figure", {}, make("img", { src: artifact.address, alt: artifact.summary || artifact.name, loading: "lazy" }),
         make("figcaption", {}, artifact.summary || artifact.name)));
-    return [make("details", { class: "artifacts", open: true }, make("summary", {}, `Left by the codec, ${title}`), make("div", { class: "gallery" }, shown))];
+    return [make("details", { class: "artifacts", open: true }, make("summary", {}, `Left by the codec, ${title}`), make("div", { class: "gallery" }, charts, shown))];
   }
 
   function show() {

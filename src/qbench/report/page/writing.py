@@ -16,6 +16,7 @@ from typing import Any
 from qbench.errors import QbenchError
 from qbench.report.page import pictures
 from qbench.report.page.content import Explanations, run_content
+from qbench.report.page.series import read_series
 from qbench.results import Run
 
 SCRIPTS = ("elements.js", "tables.js", "curves.js", "viewer.js", "main.js")
@@ -51,6 +52,9 @@ def write_page(
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         for number, asset in enumerate(assets):
+            if asset.kind == "series":
+                _add_series(content[asset.run], asset)
+                continue
             address = pictures.inline(asset) if small else pictures.beside(asset, path, folder, number)
             _add(content[asset.run], asset, address)
         _write(path, page_text(content))
@@ -102,6 +106,13 @@ def _add(run: dict[str, Any], asset: pictures.Asset, address: str) -> None:
     else:
         found = {"name": asset.name, "summary": asset.summary, "address": address}
         run["rows"][asset.row].setdefault("artifacts", []).append(found)
+
+
+def _add_series(run: dict[str, Any], asset: pictures.Asset) -> None:
+    series = read_series(asset.read())
+    if series is not None:
+        found = {"name": asset.name, "summary": asset.summary, **series}
+        run["rows"][asset.row].setdefault("series", []).append(found)
 
 
 def _write(path: Path, text: str) -> None:
