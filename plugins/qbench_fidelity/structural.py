@@ -7,18 +7,14 @@ of the definition and said with each.
 from __future__ import annotations
 
 import math
-from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from qbench import Candidates, Column, Direction, Metric, NotApplicable, Reference, Scores
 from qbench_fidelity.ssim import require_side
-
-if TYPE_CHECKING:
-    import torch
 
 
 class PiqMetric(Metric):
@@ -27,19 +23,21 @@ class PiqMetric(Metric):
     Class attributes:
         least: pixels that the shorter side must have.
         identical: the value of a picture compared with itself.
+        function: of piq, which is given both pictures and their range.
+        options: what else it is given.
+        double: whether in float64.
     """
 
     least: ClassVar[int]
     identical: ClassVar[float]
+    function: ClassVar[str]
+    options: ClassVar[Mapping[str, Any]] = {}
+    double: ClassVar[bool] = False
 
     @classmethod
     def libraries(cls) -> dict[str, str]:
         """piq's version, and torch's."""
         return {name: version(name) for name in ("piq", "torch")}
-
-    @abstractmethod
-    def compute(self, made: torch.Tensor, original: torch.Tensor) -> torch.Tensor:
-        """Return the value of one reconstruction; both float32, 1×3×H×W, range [0, 255]."""
 
     def prepare(self, reference: Reference) -> None:
         """Refuse pictures that are too small."""
@@ -50,14 +48,18 @@ class PiqMetric(Metric):
         return [self._score(candidates, index) for index in range(len(candidates))]
 
     def _score(self, candidates: Candidates, index: int) -> Scores | NotApplicable:
+        import piq
         import torch
 
         original = candidates.reference.pixels
         if np.array_equal(candidates.pixels[index], original):
             return {self.name: self.identical}
+        pair = [candidates.tensor[index : index + 1], candidates.reference.tensor]
+        if self.double:
+            pair = [tensor.double() for tensor in pair]
         try:
             with torch.inference_mode():
-                value = self.compute(candidates.tensor[index : index + 1], candidates.reference.tensor).item()
+                value = float(getattr(piq, self.function)(*pair, data_range=255, **self.options))
         except RuntimeError as error:
             if "singular" not in str(error):
                 raise
@@ -80,19 +82,13 @@ class Vif(PiqMetric):
     columns: ClassVar = (Column("vif", Direction.HIGHER, 0.0, None),)
     least = 41
     identical = 1.0
+    function = "vif_p"
 
     def prepare(self, reference: Reference) -> None:
         """Refuse pictures that are too small, or carry no information."""
         super().prepare(reference)
         if np.ptp(reference.pixels.reshape(-1, 3), axis=0).max() == 0:
             raise NotApplicable("the original is of one colour, and carries no information")
-
-    def compute(self, made: torch.Tensor, original: torch.Tensor) -> torch.Tensor:
-        """By piq.vif_p."""
-        import piq
-
-        value: torch.Tensor = piq.vif_p(made, original, data_range=255)
-        return value
 
 
 class IwSsim(PiqMetric):
@@ -104,13 +100,8 @@ class IwSsim(PiqMetric):
     columns: ClassVar = (Column("iw-ssim", Direction.HIGHER, 0.0, 1.0),)
     least = 161
     identical = 1.0
-
-    def compute(self, made: torch.Tensor, original: torch.Tensor) -> torch.Tensor:
-        """By piq.information_weighted_ssim; in float64, as it inverts covariances."""
-        import piq
-
-        value: torch.Tensor = piq.information_weighted_ssim(made.double(), original.double(), data_range=255.0)
-        return value
+    function = "information_weighted_ssim"
+    double = True  # it inverts covariances
 
 
 class Fsim(PiqMetric):
@@ -125,13 +116,8 @@ class Fsim(PiqMetric):
     columns: ClassVar = (Column("fsim", Direction.HIGHER, 0.0, 1.0),)
     least = 48  # the longest wavelength of its filters
     identical = 1.0
-
-    def compute(self, made: torch.Tensor, original: torch.Tensor) -> torch.Tensor:
-        """By piq.fsim."""
-        import piq
-
-        value: torch.Tensor = piq.fsim(made, original, data_range=255, chromatic=True)
-        return value
+    function = "fsim"
+    options: ClassVar = {"chromatic": True}
 
 
 class Gmsd(PiqMetric):
@@ -143,13 +129,7 @@ class Gmsd(PiqMetric):
     columns: ClassVar = (Column("gmsd", Direction.LOWER, 0.0, None),)
     least = 6  # two of its 3×3 windows, after halving
     identical = 0.0
-
-    def compute(self, made: torch.Tensor, original: torch.Tensor) -> torch.Tensor:
-        """By piq.gmsd."""
-        import piq
-
-        value: torch.Tensor = piq.gmsd(made, original, data_range=255)
-        return value
+    function = "gmsd"
 
 
 class Vsi(PiqMetric):
@@ -164,13 +144,7 @@ class Vsi(PiqMetric):
     columns: ClassVar = (Column("vsi", Direction.HIGHER, 0.0, 1.0),)
     least = 3
     identical = 1.0
-
-    def compute(self, made: torch.Tensor, original: torch.Tensor) -> torch.Tensor:
-        """By piq.vsi."""
-        import piq
-
-        value: torch.Tensor = piq.vsi(made, original, data_range=255)
-        return value
+    function = "vsi"
 
 
 class HaarPsi(PiqMetric):
@@ -182,13 +156,7 @@ class HaarPsi(PiqMetric):
     columns: ClassVar = (Column("haarpsi", Direction.HIGHER, 0.0, 1.0),)
     least = 16
     identical = 1.0
-
-    def compute(self, made: torch.Tensor, original: torch.Tensor) -> torch.Tensor:
-        """By piq.haarpsi."""
-        import piq
-
-        value: torch.Tensor = piq.haarpsi(made, original, data_range=255)
-        return value
+    function = "haarpsi"
 
 
 class Mdsi(PiqMetric):
@@ -203,10 +171,4 @@ class Mdsi(PiqMetric):
     columns: ClassVar = (Column("mdsi", Direction.LOWER, 0.0, None),)
     least = 3
     identical = 0.0
-
-    def compute(self, made: torch.Tensor, original: torch.Tensor) -> torch.Tensor:
-        """By piq.mdsi."""
-        import piq
-
-        value: torch.Tensor = piq.mdsi(made, original, data_range=255)
-        return value
+    function = "mdsi"

@@ -241,7 +241,7 @@ class NiqeRecipe(Recipe):
         _write(made, {"mean": patches.mean(axis=0), "covariance": np.cov(patches, rowvar=False)})
         metric = Niqe(NiqeParameters(model=str(made)), self.context)
         chosen = held_out[:: max(1, len(held_out) // MEASURED)]
-        values = [np.array([metric.distance(each) for _, each in versions(pixels)]) for pixels in chosen]
+        values = [np.array([metric.quality(each) for _, each in versions(pixels)]) for pixels in chosen]
         results = {"photographs": float(len(train)), "patches": float(len(patches)), **by_level(values)}
         (work / "niqe-bsds500.json").write_text(json.dumps(results, indent=1))
         report(TrainingStep(len(train), len(train), 1, results, milestone=True))

@@ -2,32 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cached_property
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from pydantic import Field
 
-from qbench import (
-    Candidates,
-    Column,
-    Context,
-    Direction,
-    Metric,
-    ModelError,
-    NotApplicable,
-    Parameters,
-    Pixels,
-    Reference,
-    Scope,
-    Scores,
-    Weights,
-    find_weights,
-)
+from qbench import Column, Direction, ModelError, Parameters, Pixels, Weights, find_weights
 from qbench_perceptual.natural_scenes import Array, brisque_features
+from qbench_perceptual.own_quality import OwnQuality
 
 LEAST = 32
 """Pixels that the shorter side must have: at half of that a 7×7 window still sees something else than the border."""
@@ -125,7 +109,7 @@ class BrisqueParameters(Parameters):
     )
 
 
-class Brisque(Metric):
+class Brisque(OwnQuality):
     """Quality of a reconstruction by itself: 36 parameters of natural scene statistics, through a regressor.
 
     Lower is better. The support vector regressor decides the scale: LIVE's (profile hub) was fitted to people's scores,
@@ -136,7 +120,6 @@ class Brisque(Metric):
 
     name = "brisque"
     summary = "no-reference quality from natural scene statistics, and the original's own"
-    scope = Scope.NO_REFERENCE
     reference = "Mittal, Moorthy & Bovik 2012, IEEE TIP 21(12), 4695-4708; bundled: Ye, Kumar & Doermann 2014, CVPR"
     Parameters: ClassVar = BrisqueParameters
     columns: ClassVar = (
@@ -144,49 +127,26 @@ class Brisque(Metric):
         Column("original", Direction.LOWER, None, None, digits=2, summary="of the original"),
     )
 
-    def __init__(self, parameters: BrisqueParameters, context: Context) -> None:
-        super().__init__(parameters, context)
-        (self._weights,) = self.weights(parameters, context.profile)
+    what = "BRISQUE regressor"
 
     @classmethod
-    def weights(cls, parameters: BrisqueParameters, profile: str) -> Sequence[Weights]:
-        """The regressor's."""
-        if parameters.model is not None:
-            path = Path(parameters.model).expanduser()
-            return (Weights.local(path, f"BRISQUE regressor in {path}"),)
-        return (LIVE if profile == "hub" else BLISS,)
+    def named_weights(cls, profile: str) -> Weights:
+        """The regressor of LIVE in profile hub, else the bundled one."""
+        return LIVE if profile == "hub" else BLISS
 
     @classmethod
     def default_label(cls, parameters: BrisqueParameters, profile: str) -> str:
         """``brisque`` with LIVE's regressor, else ``brisque-bliss``."""
         return cls.name if parameters.model is None and profile == "hub" else f"{cls.name}-bliss"
 
-    @classmethod
-    def libraries(cls) -> dict[str, str]:
-        """The libraries that compute features."""
-        return {name: version(name) for name in ("numpy", "scipy", "piq")}
+    def refusal(self, pixels: Pixels) -> str:
+        """At half the size a window must still see something else than the border."""
+        shorter = min(pixels.shape[:2])
+        return f"shorter side is {shorter} pixels; BRISQUE needs {LEAST}" if shorter < LEAST else ""
 
-    def prepare(self, reference: Reference) -> float:
-        """Score the original.
-
-        Raises:
-            NotApplicable: it is too small, or of one colour.
-        """
-        shorter = min(reference.pixels.shape[:2])
-        if shorter < LEAST:
-            raise NotApplicable(f"shorter side is {shorter} pixels; BRISQUE needs {LEAST}")
-        return self._regressor(brisque_features(reference.pixels))
-
-    def score(self, candidates: Candidates, prepared: Any) -> Sequence[Scores | NotApplicable]:
-        """Score a batch."""
-        return [self._score(pixels, prepared) for pixels in candidates.pixels]
-
-    def _score(self, pixels: Pixels, original: float) -> Scores | NotApplicable:
-        try:
-            features = brisque_features(pixels)
-        except NotApplicable as reason:
-            return reason
-        return {"brisque": self._regressor(features), "original": original}
+    def quality(self, pixels: Pixels) -> float:
+        """The regressor's value at the features."""
+        return self._regressor(brisque_features(pixels))
 
     @cached_property
     def _regressor(self) -> Regressor:

@@ -2,32 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cached_property
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from pydantic import Field
 
-from qbench import (
-    Candidates,
-    Column,
-    Context,
-    Direction,
-    Metric,
-    ModelError,
-    NotApplicable,
-    Parameters,
-    Pixels,
-    Reference,
-    Scope,
-    Scores,
-    Weights,
-    find_weights,
-)
+from qbench import Column, Direction, ModelError, NotApplicable, Parameters, Pixels, Weights, find_weights
 from qbench_perceptual.natural_scenes import FLAT, Array, halved, luma, niqe_features, normalised
+from qbench_perceptual.own_quality import OwnQuality
 
 BLOCK = 96
 """Side of the patches at the picture's size; half of it at half its size."""
@@ -52,7 +36,7 @@ class NiqeParameters(Parameters):
     )
 
 
-class Niqe(Metric):
+class Niqe(OwnQuality):
     """Distance of a picture's natural scene statistics from those of good photographs; nobody's opinion is asked.
 
     √((μ₁-μ₂)ᵀ ((Σ₁+Σ₂)/2)⁺ (μ₁-μ₂)) with mean and covariance of 36 features of patches of 96 pixels, of this picture
@@ -62,7 +46,6 @@ class Niqe(Metric):
 
     name = "niqe"
     summary = "distance from the statistics of good photographs, and the original's own"
-    scope = Scope.NO_REFERENCE
     reference = "Mittal, Soundararajan & Bovik 2013, IEEE Signal Processing Letters 20(3), 209-212"
     Parameters: ClassVar = NiqeParameters
     columns: ClassVar = (
@@ -70,57 +53,27 @@ class Niqe(Metric):
         Column("original", Direction.LOWER, 0.0, None, digits=3, summary="of the original"),
     )
 
-    def __init__(self, parameters: NiqeParameters, context: Context) -> None:
-        super().__init__(parameters, context)
-        (self._weights,) = self.weights(parameters, context.profile)
+    what = "NIQE statistics"
 
     @classmethod
-    def weights(cls, parameters: NiqeParameters, profile: str) -> Sequence[Weights]:
-        """The photographs' statistics."""
-        if parameters.model is not None:
-            path = Path(parameters.model).expanduser()
-            return (Weights.local(path, f"NIQE statistics in {path}"),)
-        return (BSDS,)
+    def named_weights(cls, profile: str) -> Weights:
+        """The bundled photographs' statistics, in every profile."""
+        return BSDS
 
     @classmethod
     def default_label(cls, parameters: NiqeParameters, profile: str) -> str:
         """``niqe-bsds500``; with a file of one's own ``niqe-`` and the file's name."""
         return BSDS.name if parameters.model is None else f"{cls.name}-{Path(parameters.model).stem}"
 
-    @classmethod
-    def libraries(cls) -> dict[str, str]:
-        """The libraries that compute features."""
-        return {name: version(name) for name in ("numpy", "scipy", "piq")}
+    def refusal(self, pixels: Pixels) -> str:
+        """A covariance needs several patches."""
+        height, width = pixels.shape[:2]
+        if (height // BLOCK) * (width // BLOCK) >= LEAST_PATCHES:
+            return ""
+        return f"{width}×{height} pixels hold fewer than {LEAST_PATCHES} patches of {BLOCK}×{BLOCK}, too few for NIQE"
 
-    def prepare(self, reference: Reference) -> float:
-        """Score the original.
-
-        Raises:
-            NotApplicable: it is too small, or of one colour.
-        """
-        height, width = reference.pixels.shape[:2]
-        if (height // BLOCK) * (width // BLOCK) < LEAST_PATCHES:
-            raise NotApplicable(
-                f"{width}×{height} pixels hold fewer than {LEAST_PATCHES} patches of {BLOCK}×{BLOCK}, too few for NIQE"
-            )
-        return self.distance(reference.pixels)
-
-    def score(self, candidates: Candidates, prepared: Any) -> Sequence[Scores | NotApplicable]:
-        """Score a batch."""
-        return [self._score(pixels, prepared) for pixels in candidates.pixels]
-
-    def _score(self, pixels: Pixels, original: float) -> Scores | NotApplicable:
-        try:
-            return {"niqe": self.distance(pixels), "original": original}
-        except NotApplicable as reason:
-            return reason
-
-    def distance(self, pixels: Pixels) -> float:
-        """Return the distance of a picture's statistics.
-
-        Raises:
-            NotApplicable: it has none: it is of one colour.
-        """
+    def quality(self, pixels: Pixels) -> float:
+        """The distance of the picture's statistics."""
         features, _ = patch_features(pixels)
         if len(features) < 2:
             raise NotApplicable(FLAT)
