@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from abc import abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
 from importlib.metadata import version
@@ -144,9 +145,9 @@ class FeatureDistance(DistributionMetric):
             NotApplicable: too few, say.
         """
 
+    @abstractmethod
     def distance(self, originals: Samples, reconstructions: Samples) -> float:
         """Return the distance between two sets of samples."""
-        raise NotImplementedError
 
 
 def columns(name: str, digits: int) -> tuple[Column, ...]:

@@ -30,6 +30,9 @@ def check_same_columns(runs: Sequence[Run], columns: Sequence[str] | None = None
                 continue
             earlier, known = first.setdefault(name, (run, metric))
             what = _difference(known, metric)
+            others = [each.name for each in (earlier, run) if each.imported]
+            if what and others:
+                what = f"that of {' and '.join(others)} was computed by another program"
             if what:
                 raise QbenchError(f"column `{name}` is not the same in {earlier.name} and {run.name}: {what}")
 
