@@ -22,6 +22,7 @@ from qbench import (
     QbenchError,
     Reference,
     Weights,
+    api,
     hookimpl,
 )
 from qbench.execute import Notice
@@ -146,6 +147,20 @@ def test_explains_a_cell(suite, registry):
     done.folder.bitstream_path(done.plan.point("shift:bits=3"), "p1").unlink()
     with pytest.raises(QbenchError, match="the bitstream is gone"):
         qbench.explain("run", "p1", "shift:bits=3", registry=registry)
+
+
+def test_explains_all_that_can_be_explained(suite, registry, photos):
+    suite["codecs"]["shift"]["fail_on"] = 51
+    done = qbench.run(with_witness(suite), registry=registry, output="run", cache=False)
+    told = []
+    explanations = api.explain_all(done, registry=registry, notice=told.append)
+    scored = {(row.image, row.point): row.entries["witness"].value for row in done.rows if row.cell.outcome == "coded"}
+    assert {place: each["witness"].facts["mean"] for place, each in explanations.items()} == scored
+    assert len(scored) < len(done.rows)
+    (photos / "p0.png").unlink()
+    fewer = api.explain_all(done, registry=registry, notice=told.append)
+    assert {image for image, _ in fewer} == {image for image, _ in scored} - {"p0"}
+    assert any("p0.png: can't read the image" in text for text in told)
 
 
 @pytest.mark.parametrize(
