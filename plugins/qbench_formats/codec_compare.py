@@ -176,7 +176,7 @@ def _batch(run: Run, codec: str, rows: Sequence[Row]) -> dict[str, Any]:
         if name != BPP.name and any(finite(row.entries[name].value) for row in rows)
     }
     usable = [row for row in rows if all(finite(row.entries[name].value) for name in columns)]
-    usable = [row for row in usable if run.bits_per_pixel(row) is not None]
+    usable = [row for row in usable if row.rate is not None]
     if not usable:
         raise QbenchError(f"{run.name}: no cell of {codec} has a finite value of every column")
     swept = list(dict.fromkeys(name for row in rows for name in row.swept))
@@ -212,7 +212,7 @@ def _batch(run: Run, codec: str, rows: Sequence[Row]) -> dict[str, Any]:
                 *sizes[row.image],
                 *(_setting(row.swept.get(name)) for name in swept),
                 *([row.cell.bitstream_size] if sized and row.cell else []),
-                run.bits_per_pixel(row),
+                row.rate,
                 *([row.cell.timing.encode, row.cell.timing.decode] if timed and row.cell and row.cell.timing else []),
                 *(row.entries[name].value for name in columns),
             ]

@@ -139,7 +139,7 @@ def _complete(rows: Sequence[Row], points: Sequence[str], columns: Sequence[str]
 
 
 def _means(run: Run, rows: Sequence[Row], columns: Sequence[str]) -> dict[str, float]:
-    rates = [rate for row in rows if (rate := run.bits_per_pixel(row)) is not None]
+    rates = [row.rate for row in rows if row.rate is not None]
     found = {"bpp": fmean(rates)} if rates else {}
     for name in columns:
         if name != BPP.name:

@@ -47,6 +47,8 @@ class Row:
     Attributes:
         image, point, codec: where it belongs; ``codec`` is the label of the suite's entry.
         parameters: the operating point's settings; ``swept`` those that the suite varied.
+        rate: bits per pixel, from the bitstream's size; of imported results also from a column of theirs. None while
+            there is no bitstream.
         entries: column id → entry, for every column that has a value per cell.
         cell: the coding's record, None while it is pending.
     """
@@ -58,6 +60,7 @@ class Row:
     swept: dict[str, Any]
     status: Status
     reason: str
+    rate: float | None
     entries: dict[str, Entry]
     cell: CellRecord | None
 
@@ -161,16 +164,11 @@ class Run:
             for column in metric.columns:
                 name = column_id(metric.label, metric.metric, column.name)
                 entries[name] = _entry(status, reason, record, column.name)
-        return Row(
-            image.name, point.id, point.label, dict(point.parameters), dict(point.swept), status, reason, entries, cell
-        )
-
-    def bits_per_pixel(self, row: Row) -> float | None:
-        """Return the rate of a cell, from the bitstream's size; of imported results also from a column of theirs."""
-        image = self.plan.image(row.image)
-        if row.cell is not None and row.cell.bitstream_size is not None and image.pixels:
-            return 8 * row.cell.bitstream_size / image.pixels
-        return next((row.entries[name].value for name in self._rate_columns), None)
+        rate = next((entries[name].value for name in self._rate_columns), None)
+        if cell is not None and cell.bitstream_size is not None and image.pixels:
+            rate = 8 * cell.bitstream_size / image.pixels
+        settings = dict(point.parameters), dict(point.swept)
+        return Row(image.name, point.id, point.label, *settings, status, reason, rate, entries, cell)
 
     @cached_property
     def _rate_columns(self) -> list[str]:

@@ -125,10 +125,9 @@ def _matrices(run: Run, metric: str | None) -> tuple[Array, Array]:
     rates, values = np.full(shape, np.nan), np.full(shape, np.nan)
     for index, row in enumerate(run.rows):
         at = divmod(index, shape[1])
-        rate = run.bits_per_pixel(row)
-        if rate is None:
+        if row.rate is None:
             continue
-        rates[at] = rate
+        rates[at] = row.rate
         value = 0.0 if metric is None else row.entries[metric].value
         if value is not None and math.isfinite(value):
             values[at] = value

@@ -79,7 +79,7 @@ def test_reads_a_batch():
     ]
     assert [row.entries["psnr"].value for row in run.rows] == [38.5, 42.5]
     assert run.rows[0].entries["ms-ssim"].value == 0.98
-    assert run.bits_per_pixel(run.rows[0]) == 8 * 1000 / 8000  # their page divides bytes, not bits
+    assert run.rows[0].rate == 8 * 1000 / 8000  # their page divides bytes, not bits
     assert run.rows[1].cell.timing.encode == 0.32
     assert run.sessions[0].provenance["notes"] == [
         "batch: `mystery` is left out: what it is, or which values are better, is not known"

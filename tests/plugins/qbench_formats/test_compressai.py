@@ -40,7 +40,7 @@ def test_reads_published_results():
     assert run.imported
     assert [row.point for row in run.rows] == ["JPEG:point=1", "JPEG:point=2", "JPEG:point=3"]
     assert [row.entries["psnr"].value for row in run.rows] == PUBLISHED["results"]["psnr"]
-    assert [run.bits_per_pixel(row) for row in run.rows] == PUBLISHED["results"]["bpp"]
+    assert [row.rate for row in run.rows] == PUBLISHED["results"]["bpp"]
     assert run.rows[1].cell.timing.encode == 0.082
     origin = run.sessions[0].provenance["imported"]["files"][0]
     assert (origin["format"], origin["file"], len(origin["sha256"])) == ("compressai", "file.json", 64)

@@ -101,9 +101,8 @@ def _row(run: Run, row: Row, explanations: dict[str, Explanation]) -> dict[str, 
             if entries[name].status is not Status.OK
         },
     }
-    rate = run.bits_per_pixel(row)
-    if rate is not None:
-        content["rate"] = rate
+    if row.rate is not None:
+        content["rate"] = row.rate
     if row.reason:
         content["reason"] = row.reason
     if row.cell is not None:
