@@ -108,7 +108,7 @@ class _Trainer:
         if settings.begin is None:
             _begin(networks, self._weights.cpu(), train, np.random.default_rng(seed))
         else:
-            self._earlier = _begin_with(networks, shape, Path(settings.begin).expanduser())
+            self._earlier = _begin_with(networks, self._weights.cpu(), shape, Path(settings.begin).expanduser())
         self._networks = networks.to(device).to(memory_format=torch.channels_last)
         self._average = ModelEmaV3(self._networks, decay=settings.average, use_warmup=True)
         self._optimiser = torch.optim.AdamW(
@@ -258,18 +258,30 @@ def structure_error(made: torch.Tensor, pictures: torch.Tensor) -> torch.Tensor:
     return error.reshape(len(made), -1).mean(dim=1)
 
 
-def _begin_with(networks: Any, shape: Shape, path: Path) -> dict[str, Any]:
+def _begin_with(networks: Any, weights: torch.Tensor, shape: Shape, path: Path) -> dict[str, Any]:
     """Set networks to those of an earlier training, and return what its card says, for the card of this one.
+
+    Where the levels' weights were others, gains are interpolated (or continued) over their logarithms.
 
     Raises:
         ModelError: the file is none that this recipe wrote, or of other networks.
     """
+    import torch
+
     found, _, earlier = read_networks(path)
     if found != shape:
         raise ModelError(f"{path}: is of networks of another shape: {found}, not {shape}")
     networks.load_state_dict(earlier.state_dict())
     card = path.with_suffix(".json")
     known = json.loads(card.read_text(encoding="utf-8")) if card.is_file() else {}
+    if known:
+        ends = [float(np.log(known["settings"][end])) for end in ("lowest", "highest")]
+        places = (weights.log() - ends[0]) / (ends[1] - ends[0]) * (shape.levels - 1)
+        lower = places.floor().clamp(0, shape.levels - 2).long()
+        share = (places - lower)[:, None]
+        with torch.no_grad():
+            for gains in (networks["scales"]["gains"], networks["scales"]["inverse_gains"]):
+                gains.copy_((1 - share) * gains[lower] + share * gains[lower + 1])
     return {"sha256": hashlib.sha256(path.read_bytes()).hexdigest(), **known}
 
 

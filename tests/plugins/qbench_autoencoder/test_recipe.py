@@ -99,6 +99,21 @@ def test_begins_with_what_an_earlier_training_wrote(data, tmp_path):
     assert str(tmp_path) not in json.dumps(card)
 
 
+def test_levels_of_other_weights_begin_with_gains_in_between(data, tmp_path):
+    earlier, _ = train(data, tmp_path / "earlier")
+    before = load_file(earlier)["scales.gains"].float()
+    settings = {"epochs": 1, "batch": 4, "rate": 1e-9, "average": 0.0, "begin": str(earlier)}
+    # A step lower each: the first is continued, the others are the earlier ones' neighbours.
+    step = (0.09 / 0.0008) ** (1 / 7)
+    parameters = AutoencoderParameters(**settings, lowest=0.0008 / step, highest=0.09 / step)
+    later = AutoencoderRecipe(parameters, Context(seed=0)).train(
+        data, tmp_path / "later", lambda step: None, lambda: False
+    )
+    after = load_file(later)["scales.gains"].float()
+    torch.testing.assert_close(after[1:], before[:-1], rtol=5e-3, atol=1e-3)
+    torch.testing.assert_close(after[0], 2 * before[0] - before[1], rtol=5e-3, atol=1e-2)
+
+
 def test_begins_with_no_other_file(data, tmp_path):
     (tmp_path / "no.safetensors").write_bytes(b"nothing")
     with pytest.raises(ModelError, match="not a file that `qbench train autoencoder` wrote"):
