@@ -52,9 +52,9 @@ class AutoencoderParameters(Parameters):
     epochs: int = Field(40, ge=1, description=f"of {STEPS} steps each; may be changed when it goes on")
     batch: int = Field(16, ge=4, multiple_of=4, description=f"crops of {CROP} pixels a step")
     rate: float = Field(6e-4, gt=0, description="learning rate at its peak, of AdamW")
-    lowest: float = Field(0.0008, gt=0, description="weight of the error, in squared 8-bit values, at level 1")
-    highest: float = Field(0.09, gt=0, description="the same at the last level; between them they rise geometrically")
-    structure: float = Field(0.5, ge=0, le=1, description="share of the structure in the error")
+    lowest: float = Field(0.0002, gt=0, description="weight of the error, in squared 8-bit values, at level 1")
+    highest: float = Field(0.06, gt=0, description="the same at the last level; between them they rise geometrically")
+    structure: float = Field(0.8, ge=0, le=1, description="share of the structure in the error")
     average: float = Field(0.999, ge=0, lt=1, description="decay of the weights' moving average")
     begin: str | None = Field(
         None, description="weights that an earlier training wrote, to begin with; all of it is then as the second half"
@@ -65,8 +65,8 @@ class AutoencoderRecipe(Recipe):
     """A learned transform codec: hyperprior (Ballé et al. 2018), checkerboard context, gain units for many rates.
 
     Minimised is rate + weight · error, with a weight for each level; every crop of a batch is of another level. The
-    error is half the squared one and half about 1 - MS-SSIM, as squares alone spend bits on noise in busy places. Kept
-    is a moving average of the weights, in half precision.
+    error is in part the squared one and in part about 1 - MS-SSIM, as squares alone spend bits on noise in busy places.
+    Kept is a moving average of the weights, in half precision.
     """
 
     name = "autoencoder"

@@ -11,8 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
-
 from qbench import Candidates, Column, Direction, Metric, NotApplicable, Reference, Scores
 
 if TYPE_CHECKING:
@@ -176,9 +174,7 @@ def halve(images: torch.Tensor) -> torch.Tensor:
 
 def one_if_identical(values: list[float], candidates: Candidates) -> list[float]:
     """Return the values, exactly 1 for candidates that are the original: float32 may miss it, which dB would show."""
-    original = candidates.reference.pixels
-    pairs = zip(values, candidates.pixels, strict=True)
-    return [1.0 if np.array_equal(pixels, original) else value for value, pixels in pairs]
+    return [1.0 if same else value for value, same in zip(values, candidates.identical, strict=True)]
 
 
 def decibel(value: float) -> float:

@@ -51,8 +51,7 @@ class PiqMetric(Metric):
         import piq
         import torch
 
-        original = candidates.reference.pixels
-        if np.array_equal(candidates.pixels[index], original):
+        if candidates.identical[index]:
             return {self.name: self.identical}
         pair = [candidates.tensor[index : index + 1], candidates.reference.tensor]
         if self.double:

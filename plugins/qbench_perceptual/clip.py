@@ -102,9 +102,8 @@ class ClipSimilarity(Metric):
 
     def score(self, candidates: Candidates, prepared: Features) -> Sequence[Scores]:
         """Score a batch; reconstructions that are the original pixel by pixel are not embedded again."""
-        original = candidates.reference.pixels
         values = [1.0] * len(candidates)
-        other = [index for index, pixels in enumerate(candidates.pixels) if not np.array_equal(pixels, original)]
+        other = [index for index, same in enumerate(candidates.identical) if not same]
         if other:
             for index, found in zip(other, self._embed([candidates.pixels[index] for index in other]), strict=True):
                 values[index] = float(np.clip(found @ prepared, -1, 1))

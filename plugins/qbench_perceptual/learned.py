@@ -9,7 +9,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-import numpy as np
 from pydantic import Field
 
 from qbench import (
@@ -93,8 +92,8 @@ class LearnedDistance(Metric):
 
         original = candidates.reference
         found = []
-        for index, pixels in enumerate(candidates.pixels):
-            if np.array_equal(pixels, original.pixels):
+        for index, same in enumerate(candidates.identical):
+            if same:
                 found.append({self.name: 0.0})
                 continue
             with torch.inference_mode():

@@ -38,11 +38,8 @@ class PixelFrechet(Metric):
 
     def score(self, candidates: Candidates, prepared: Any) -> Sequence[Scores]:
         """Score a batch; the original itself has distance 0, which arithmetic would miss by a little."""
-        original = candidates.reference.pixels
-        return [
-            {self.name: 0.0 if np.array_equal(pixels, original) else self._distance(prepared, pixels)}
-            for pixels in candidates.pixels
-        ]
+        pairs = zip(candidates.pixels, candidates.identical, strict=True)
+        return [{self.name: 0.0 if same else self._distance(prepared, pixels)} for pixels, same in pairs]
 
     def _distance(self, original: Samples, pixels: Pixels) -> float:
         return max(0.0, frechet_distance(original, samples(pixels), device=self.context.device))

@@ -9,7 +9,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import ClassVar, Literal
 
-import numpy as np
 from pydantic import Field
 
 from qbench import (
@@ -151,8 +150,7 @@ class VitScore(Metric):
 
     def views(self, candidates: Candidates, prepared: View) -> list[View]:
         """Look at reconstructions; one that is the original pixel by pixel gets the original's own view."""
-        original = candidates.reference.pixels
-        other = [index for index, pixels in enumerate(candidates.pixels) if not np.array_equal(pixels, original)]
+        other = [index for index, same in enumerate(candidates.identical) if not same]
         views = [prepared] * len(candidates)
         for index, view in zip(other, self._look([candidates.pixels[index] for index in other]), strict=True):
             views[index] = view

@@ -143,6 +143,11 @@ class Candidates:
         return len(self.pixels)
 
     @cached_property
+    def identical(self) -> tuple[bool, ...]:
+        """Which of them are the original to the last bit: arithmetic would miss their ideal score by a little."""
+        return tuple(np.array_equal(pixels, self.reference.pixels) for pixels in self.pixels)
+
+    @cached_property
     def tensor(self) -> torch.Tensor:
         """float32, shape N×3×H×W, range [0, 255], on the run's device. Shared between metrics: don't write to it."""
         return _to_tensor(self.pixels, self.device)

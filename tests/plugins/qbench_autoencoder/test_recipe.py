@@ -104,8 +104,9 @@ def test_levels_of_other_weights_begin_with_gains_in_between(data, tmp_path):
     before = load_file(earlier)["scales.gains"].float()
     settings = {"epochs": 1, "batch": 4, "rate": 1e-9, "average": 0.0, "begin": str(earlier)}
     # A step lower each: the first is continued, the others are the earlier ones' neighbours.
-    step = (0.09 / 0.0008) ** (1 / 7)
-    parameters = AutoencoderParameters(**settings, lowest=0.0008 / step, highest=0.09 / step)
+    ends = AutoencoderParameters()
+    step = (ends.highest / ends.lowest) ** (1 / 7)
+    parameters = AutoencoderParameters(**settings, lowest=ends.lowest / step, highest=ends.highest / step)
     later = AutoencoderRecipe(parameters, Context(seed=0)).train(
         data, tmp_path / "later", lambda step: None, lambda: False
     )
