@@ -19,6 +19,15 @@ from qbench_autoencoder.prior import ExactPrior
 if TYPE_CHECKING:
     import torch
 
+BUNDLED = Weights(
+    name="autoencoder-photo",
+    summary="learned transform codec for photographs, 8 rates, 4.7 M parameters",
+    source="package:qbench_autoencoder/weights/autoencoder-photo.safetensors",
+    sha256="d370fee009a04dc5a8ea5c216bd8dd7c1b67acf707b3e9da6df9cce3a836b356",
+    size=9389744,
+    licence="Apache-2.0; trained on research data",
+    provenance="this project's own `qbench train autoencoder`; see its model card, docs/models/autoencoder-photo.md",
+)
 AREA = 1024
 """Pixels, down and across, that the transforms see at a time."""
 REACH = 128
@@ -125,14 +134,12 @@ def load(path: Path, sha256: str, device: str) -> Model:
 
 
 def chosen(name: str | None) -> Sequence[Weights]:
-    """Return the weights that a file's name means.
+    """Return the weights that a file's name means; without one, the bundled ones.
 
     Raises:
-        ModelError: there are none.
+        ModelError: there is no such file.
     """
     if name is None:
-        raise ModelError(
-            "autoencoder: no model is bundled yet; give the file of one (`qbench train autoencoder` makes one)"
-        )
+        return (BUNDLED,)
     path = Path(name).expanduser()
     return (Weights.local(path, f"autoencoder in {path}"),)

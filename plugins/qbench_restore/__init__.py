@@ -12,6 +12,14 @@ def qbench_register_codecs(register):  # type: ignore[no-untyped-def]
 
 
 @hookimpl
+def qbench_register_models(register):  # type: ignore[no-untyped-def]
+    """Offer the bundled network."""
+    from qbench_restore.codec import BUNDLED
+
+    register(BUNDLED)
+
+
+@hookimpl
 def qbench_register_recipes(register):  # type: ignore[no-untyped-def]
     """Offer the recipe."""
     from qbench_restore.recipe import RestoreRecipe

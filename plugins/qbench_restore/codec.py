@@ -32,6 +32,15 @@ from qbench_restore.network import REACH, STRIDE, Shape, build, strength
 if TYPE_CHECKING:
     from torch import nn
 
+BUNDLED = Weights(
+    name="jpeg-restore-photo",
+    summary="JPEG artefact corrector for photographs, 0.4 M parameters",
+    source="package:qbench_restore/weights/jpeg-restore-photo.safetensors",
+    sha256="8367c2d2baadd08046a2942f19c8e4a88949b078893af7158b56de59c0b9b122",
+    size=802472,
+    licence="Apache-2.0; trained on research data",
+    provenance="this project's own `qbench train jpeg-restore`; see its model card, docs/models/jpeg-restore-photo.md",
+)
 LONGEST_SIDE = 65_535
 AREA = 1024
 """Pixels, down and across, that the network sees at a time."""
@@ -71,10 +80,7 @@ class JpegRestore(Codec):
     def weights(cls, parameters: JpegRestoreParameters, profile: str) -> Sequence[Weights]:
         """The bundled network in every profile, or the file that is given."""
         if parameters.model is None:
-            raise ModelError(
-                "jpeg-restore: no network is bundled yet; give the file of one as `model` (`qbench train jpeg-restore` "
-                "makes one)"
-            )
+            return (BUNDLED,)
         path = Path(parameters.model).expanduser()
         return (Weights.local(path, f"corrector in {path}"),)
 
