@@ -82,7 +82,7 @@ class RunDisplay:
                 self._progress.advance(self._cells)
                 if record.outcome != "coded":
                     self._progress.advance(self._jobs, self._metrics)  # they are skipped
-            else:
+            elif record.image:  # not of an operating point as a whole, which comes on top
                 self._progress.advance(self._jobs)
             if record.failure is not None:
                 self._failures += 1
