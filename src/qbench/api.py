@@ -21,7 +21,7 @@ from qbench.records import CellRecord
 from qbench.registry import Registry, default_registry
 from qbench.results import Run
 from qbench.store import Cache, RunFolder
-from qbench.store.foreign import merged, read_results
+from qbench.store.foreign import merged, read_results, write_results
 from qbench.store.imports import write_imported
 from qbench.suite import load_metrics, load_suite
 from qbench.suite.images import resolve_images
@@ -318,13 +318,7 @@ def export_results(found: Run, form: str, output: str | Path, *, registry: Regis
     Raises:
         QbenchError: no such format, nothing that it can hold, or a file can't be written.
     """
-    made = (registry or default_registry()).formats[form]()
-    folder = Path(output)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        return made.write(found, folder)
-    except OSError as error:
-        raise QbenchError(f"{folder}: can't write: {error.strerror or error}") from error
+    return write_results(found, registry or default_registry(), form, Path(output))
 
 
 def default_folder(plan: Plan) -> Path:

@@ -1,19 +1,23 @@
-"""Other tools' files, read by the format that knows them."""
+"""Other tools' files, read and written by the format that knows them."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from qbench.errors import PluginError, QbenchError, StoreError
-from qbench.exchange import ImportedCell, ImportedResults
+from qbench.exchange import Format, ImportedCell, ImportedResults
 from qbench.metric import Column
 from qbench.registry import Registry
 
+if TYPE_CHECKING:
+    from qbench.results import Run
+
+T = TypeVar("T")
 LARGEST = 200_000_000
 """Bytes of a file that is read."""
 
@@ -41,19 +45,42 @@ def read_results(path: Path, registry: Registry, form: str | None) -> tuple[Impo
     except (ValueError, RecursionError) as error:
         raise StoreError(f"{path}: not JSON: {error}") from error
     if form is None:
-        named = [name for name, cls in registry.formats.items() if cls().recognises(document)]
+        named = [
+            name for name in registry.formats if _asked(registry, name, path, lambda made: made.recognises(document))
+        ]
         if not named:
             known = ", ".join(registry.formats) or "none"
             raise StoreError(f"{path}: no known format recognises it (known: {known}); see `qbench plugins`")
         form = named[0]
+    results = _asked(registry, form, path, lambda made: made.read(document, path.stem))
+    return results, {"format": form, "file": path.name, "sha256": hashlib.sha256(data).hexdigest()}
+
+
+def write_results(run: Run, registry: Registry, form: str, folder: Path) -> list[Path]:
+    """Write a run in another tool's format into a folder, which is made if need be, and return the files.
+
+    Raises:
+        QbenchError: no such format, nothing that it can hold, or a file can't be written.
+    """
+    registry.formats.offer(form)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"{folder}: can't write: {error.strerror or error}") from error
+    return _asked(registry, form, folder, lambda made: made.write(run, folder))
+
+
+def _asked(registry: Registry, form: str, path: Path, ask: Callable[[Format], T]) -> T:
+    """Return what a format gives; what it raises names the file, and the plugin where it is the plugin's fault."""
     offer = registry.formats.offer(form)
     try:
-        results = offer.cls().read(document, path.stem)
+        return ask(offer.cls())
     except QbenchError as error:
         raise StoreError(f"{path}: {error}") from error
+    except OSError as error:
+        raise StoreError(f"{path}: can't write: {error.strerror or error}") from error
     except Exception as error:
         raise PluginError(f"format {form}, plugin {offer.plugin}: {path}:\n{traceback.format_exc()}") from error
-    return results, {"format": form, "file": path.name, "sha256": hashlib.sha256(data).hexdigest()}
 
 
 def merged(several: Sequence[ImportedResults]) -> ImportedResults:
