@@ -16,6 +16,10 @@ SCHEMA_VERSION = 1
 """Version of the run folder's format; a newer one is refused, an older one is migrated or refused clearly."""
 
 
+IMPORTED = "imported"
+"""Profile and session of a run of another tool's results, and key in the identity of its metrics."""
+
+
 def _parse_number(value: object) -> object:
     return float(value) if value in ("Infinity", "-Infinity") else value
 

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 from qbench.errors import QbenchError
 from qbench.metric import Column, Scope, column_id
 from qbench.plan import OperatingPoint, Plan, PlannedImage, PlannedMetric
-from qbench.records import CellRecord, ScoreRecord, SessionRecord
+from qbench.records import IMPORTED, CellRecord, ScoreRecord, SessionRecord
 from qbench.store import RunFolder, RunState
-from qbench.store.imports import IMPORTED
 
 if TYPE_CHECKING:
     import pandas

@@ -10,12 +10,9 @@ from qbench.errors import StoreError
 from qbench.exchange import ImportedCell, ImportedResults
 from qbench.metric import Scope
 from qbench.plan import OperatingPoint, Plan, PlannedImage, PlannedMetric, content_key
-from qbench.records import CellRecord, PlanRecord, ScoreRecord, SessionRecord, Timing
+from qbench.records import IMPORTED, CellRecord, PlanRecord, ScoreRecord, SessionRecord, Timing
 from qbench.store.folder import RunFolder, now
 from qbench.store.state import score_key
-
-IMPORTED = "imported"
-"""Profile and session of such a run, and key in the identity of its metrics."""
 
 
 def write_imported(folder: RunFolder, results: ImportedResults, origin: Mapping[str, Any]) -> None:
