@@ -279,7 +279,7 @@ def find_run(name: str | Path) -> Path:
 
 
 def runs() -> list[Run]:
-    """Return the runs below ``runs/``, those begun last first; what can't be read is left out."""
+    """Return the runs below ``runs/``, those measured last first; what can't be read is left out."""
     found = []
     for folder in (RunFolder(path) for path in RUNS.glob("*")):
         if folder.exists():

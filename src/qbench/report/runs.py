@@ -12,20 +12,20 @@ from qbench.results import Run, Status
 
 
 def runs_table(runs: Sequence[Run]) -> Table:
-    """One row per run: when it was begun, what it holds, and how far it is."""
+    """One row per run: when it was last measured, what it holds, and how far it is."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in ("run", "begun", "images", "points", "metrics", "profile", "state"):
+    for heading in ("run", "measured", "images", "points", "metrics", "profile", "state"):
         table.add_column(
             heading,
             justify="right" if heading in ("images", "points", "metrics") else "left",
-            no_wrap=heading == "begun",
+            no_wrap=heading == "measured",
             overflow="fold",
         )
     for run in runs:
-        begun = min((session.at for session in run.sessions), default="")
+        measured = max((session.at for session in run.sessions), default="")  # others may be the cache's
         plan = run.plan
         counts = (str(len(each)) for each in (plan.images, plan.points, plan.metrics))
-        table.add_row(Text(run.name), begun[:16].replace("T", " "), *counts, Text(plan.profile), _state(run))
+        table.add_row(Text(run.name), measured[:16].replace("T", " "), *counts, Text(plan.profile), _state(run))
     return table
 
 
