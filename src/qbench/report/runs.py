@@ -18,7 +18,7 @@ def runs_table(runs: Sequence[Run]) -> Table:
         table.add_column(
             heading,
             justify="right" if heading in ("images", "points", "metrics") else "left",
-            no_wrap=heading in ("run", "measured"),
+            no_wrap=heading != "state",
             overflow="fold",
         )
     for run in runs:
