@@ -25,7 +25,7 @@ def runs_table(runs: Sequence[Run]) -> Table:
         measured = max((session.at for session in run.sessions), default="")  # others may be the cache's
         plan = run.plan
         counts = (str(len(each)) for each in (plan.images, plan.points, plan.metrics))
-        table.add_row(Text(run.name), measured[:16].replace("T", " "), *counts, Text(plan.profile), _state(run))
+        table.add_row(Text(run.name), measured[:10], *counts, Text(plan.profile), _state(run))
     return table
 
 
