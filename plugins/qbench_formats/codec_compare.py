@@ -67,7 +67,7 @@ class CodecCompare(Format):
             cells.append(cell)
         if not cells:
             raise QbenchError(f"{name}: field_values is empty")
-        rates = [each for each in ("bpp",) if each in columns]
+        rates = [BPP.name] if BPP.name in columns else []
         described = ", ".join(constants[key] for key in ("name", "version", "time") if constants.get(key))
         return ImportedResults(codec, images, list(columns.values()), cells, described, rates, notes)
 

@@ -199,9 +199,8 @@ def explain_all(
     state = folder.load()
     context = Context(resolve_device(device), plan.seed, plan.profile, notice)
     explanations: dict[tuple[str, str], dict[str, Explanation]] = {}
-    for metric in plan.metrics:
-        if metric.label not in _able_to_explain(plan, registry):
-            continue
+    able = _able_to_explain(plan, registry)
+    for metric in (metric for metric in plan.metrics if metric.label in able):
         for image in plan.images:
             recorded = [(state.cell(image, point), state.score(plan, metric, image, point)) for point in plan.points]
             cells = [cell for cell, score in recorded if cell and score and score.outcome == "scored"]

@@ -24,8 +24,8 @@ def _parse_number(value: object) -> object:
     return float(value) if value in ("Infinity", "-Infinity") else value
 
 
-def _write_number(value: float) -> float | str:
-    # Strict JSON has no infinity; the PSNR of identical images is one.
+def plain_number(value: float) -> float | str:
+    """Return a number as strict JSON can hold it, which has no infinity; the PSNR of identical images is one."""
     return value if math.isfinite(value) else ("Infinity" if value > 0 else "-Infinity")
 
 
@@ -33,7 +33,7 @@ Number = Annotated[
     float,
     Field(allow_inf_nan=True),
     BeforeValidator(_parse_number),
-    PlainSerializer(_write_number, return_type=float | str, when_used="json"),
+    PlainSerializer(plain_number, return_type=float | str, when_used="json"),
 ]
 
 

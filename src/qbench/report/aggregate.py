@@ -90,6 +90,50 @@ def _group(run: Run, by: str, key: str, rows: list[Row]) -> Group:
     return Group(key, len(rows), without, {name: summarise(found) for name, found in entries.items()})
 
 
+@dataclass(frozen=True)
+class PointTiming:
+    """How long an operating point took, over its images.
+
+    Attributes:
+        encode, decode: median seconds.
+        threads: numbers of threads that there were.
+        meanwhile: what else ran.
+        cached: cells whose timing is an earlier run's.
+    """
+
+    point: str
+    encode: float
+    decode: float
+    threads: tuple[int, ...]
+    meanwhile: tuple[str, ...]
+    cached: int
+
+
+def point_timings(run: Run) -> list[PointTiming]:
+    """Return the coding times of every operating point that has any."""
+    found = []
+    for point in run.plan.points:
+        cells = [row.cell for row in run.rows if row.point == point.id and row.cell is not None]
+        timings = [cell.timing for cell in cells if cell.timing is not None]
+        if not timings:
+            continue
+        meanwhile = sorted({timing.beside for timing in timings})
+        largest = max(timing.batch for timing in timings)
+        if largest > 1:
+            meanwhile.append(f"up to {largest} images encoded together")
+        found.append(
+            PointTiming(
+                point.id,
+                statistics.median(timing.encode for timing in timings),
+                statistics.median(timing.decode for timing in timings),
+                tuple(sorted({timing.threads for timing in timings})),
+                tuple(meanwhile),
+                sum(cell.cached for cell in cells),
+            )
+        )
+    return found
+
+
 def find_column(run: Run, name: str) -> str:
     """Check that a column is there.
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import json
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from qbench.errors import QbenchError
 from qbench.metric import Direction
+from qbench.records import plain_number
 from qbench.report.aggregate import best, format_value, group_rows, model_lines, sort_groups, sort_rows
 from qbench.results import Run, Status
 
@@ -78,12 +78,6 @@ def _csv(records: Sequence[dict[str, Any]]) -> str:
 
 
 def _json(run: Run, records: Sequence[dict[str, Any]]) -> str:
-    def plain(value: Any) -> Any:
-        # Strict JSON has no infinity.
-        if isinstance(value, float) and not math.isfinite(value):
-            return "Infinity" if value > 0 else "-Infinity"
-        return value
-
     columns = {
         name: {
             "direction": column.direction.value,
@@ -100,7 +94,10 @@ def _json(run: Run, records: Sequence[dict[str, Any]]) -> str:
         for user in run.plan.participants
         if user.models
     }
-    rows = [{key: plain(value) for key, value in record.items()} for record in records]
+    rows = [
+        {key: plain_number(value) if isinstance(value, float) else value for key, value in record.items()}
+        for record in records
+    ]
     return (
         json.dumps(
             {"run": run.name, "suite": run.plan.suite, "columns": columns, "models": models, "rows": rows},

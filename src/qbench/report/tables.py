@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence, Sized
+from collections.abc import Sized
 from dataclasses import dataclass
-from statistics import median
 
 from rich import box
 from rich.console import Console, Group, RenderableType
@@ -13,8 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from qbench.metric import Column, Direction
-from qbench.records import Timing
-from qbench.report.aggregate import best, format_value, group_rows, model_lines, sort_groups, sort_rows
+from qbench.report.aggregate import best, format_value, group_rows, model_lines, point_timings, sort_groups, sort_rows
 from qbench.results import Entry, Row, Run, Status
 
 HEADING_WIDTH = 12
@@ -94,29 +92,16 @@ def groups_table(run: Run, by: str, sort: str | None, width: int) -> RenderableT
 
 def timings_table(run: Run, width: int) -> RenderableType:
     """Median encode and decode time per operating point, and what else ran meanwhile."""
-    points = []
-    for point in run.plan.points:
-        timings = [row.cell.timing for row in run.rows if row.point == point.id and row.cell and row.cell.timing]
-        cached = sum(bool(row.cell and row.cell.cached) for row in run.rows if row.point == point.id)
-        if timings:
-            points.append((point.id, timings, cached))
-    keys = [_Field("operating point", [Text(name) for name, _, _ in points], "left")]
+    timings = point_timings(run)
+    keys = [_Field("operating point", [Text(timing.point) for timing in timings], "left")]
     fields = [
-        _Field("encode\nms", [Text(f"{1e3 * median(t.encode for t in timings):.2f}") for _, timings, _ in points]),
-        _Field("decode\nms", [Text(f"{1e3 * median(t.decode for t in timings):.2f}") for _, timings, _ in points]),
-        _Field("threads", [Text("/".join(sorted({str(t.threads) for t in timings}))) for _, timings, _ in points]),
-        _Field("of them\nfrom cache", [Text(str(cached)) for _, _, cached in points]),
-        _Field("meanwhile", [Text(_meanwhile(timings)) for _, timings, _ in points], "left"),
+        _Field("encode\nms", [Text(f"{1e3 * timing.encode:.2f}") for timing in timings]),
+        _Field("decode\nms", [Text(f"{1e3 * timing.decode:.2f}") for timing in timings]),
+        _Field("threads", [Text("/".join(map(str, timing.threads))) for timing in timings]),
+        _Field("of them\nfrom cache", [Text(str(timing.cached)) for timing in timings]),
+        _Field("meanwhile", [Text("; ".join(timing.meanwhile)) for timing in timings], "left"),
     ]
     return _blocks("Coding times, median over images", keys, fields, width, [])
-
-
-def _meanwhile(timings: Sequence[Timing]) -> str:
-    told = sorted({timing.beside for timing in timings})
-    largest = max(timing.batch for timing in timings)
-    if largest > 1:
-        told.append(f"up to {largest} images encoded together")
-    return "; ".join(told)
 
 
 def overview(run: Run) -> Text:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict
-from statistics import median
 from typing import Any
 
-from qbench.errors import QbenchError
 from qbench.metric import Direction, Explanation
-from qbench.records import CellRecord
-from qbench.report.aggregate import GROUPINGS, group_rows, model_lines
+from qbench.records import CellRecord, plain_number
+from qbench.report.aggregate import GROUPINGS, group_rows, model_lines, point_timings
 from qbench.report.bd import bd_rates, unusable
 from qbench.report.curves import Curves, curve_metrics, curves
+from qbench.report.same_columns import column_owners
 from qbench.results import Entry, Row, Run, Status
 
 FEWER_RESAMPLES = 100
@@ -44,7 +42,7 @@ def run_content(run: Run, explanations: Explanations) -> dict[str, Any]:
         "rows": [_row(run, row, explanations.get((row.image, row.point), {})) for row in run.rows],
         "curves": {metric: _curves(each, run) for metric, each in found.items() if each.by_codec},
         "anchors": {metric: _bd_rates(each) for metric, each in found.items() if len(each.by_codec) > 1},
-        "timings": _timings(run),
+        "timings": [asdict(timing) for timing in point_timings(run)],
         "failures": [asdict(note) for note in run.failures],
         "sessions": [
             {"id": session.id, "at": session.at, "provenance": _plain(session.provenance)} for session in run.sessions
@@ -54,15 +52,8 @@ def run_content(run: Run, explanations: Explanations) -> dict[str, Any]:
     }
 
 
-def number(value: float | None) -> float | str | None:
-    """Return a number that strict JSON can hold."""
-    if value is None or math.isfinite(value):
-        return value
-    return "Infinity" if value > 0 else "-Infinity"
-
-
 def _columns(run: Run) -> list[dict[str, Any]]:
-    metrics = {name: metric for metric in run.plan.metrics for name in metric.column_ids()}
+    metrics = column_owners(run)
     return [
         {
             "id": name,
@@ -70,7 +61,6 @@ def _columns(run: Run) -> list[dict[str, Any]]:
             "higher": column.direction is Direction.HIGHER,
             "unit": column.unit,
             "digits": column.digits,
-            "summary": column.summary,
             "per_point": metrics[name].per_point,
         }
         for name, column in run.columns.items()
@@ -83,8 +73,8 @@ def _groups(run: Run, by: str) -> list[dict[str, Any]]:
             "key": group.key,
             "cells": group.cells,
             "without": {str(status): count for status, count in group.without.items()},
-            "means": [number(summary.mean) for summary in group.summaries.values()],
-            "deviations": [number(summary.deviation) for summary in group.summaries.values()],
+            "means": [_plain(summary.mean) for summary in group.summaries.values()],
+            "deviations": [_plain(summary.deviation) for summary in group.summaries.values()],
         }
         for group in group_rows(run, by)
     ]
@@ -94,7 +84,7 @@ def _row(run: Run, row: Row, explanations: dict[str, Explanation]) -> dict[str, 
     entries = {**run.point_entries[row.point], **row.entries}
     content: dict[str, Any] = {
         "status": row.status.value,
-        "values": [number(entries[name].value) for name in run.columns],
+        "values": [_plain(entries[name].value) for name in run.columns],
         "reasons": {
             index: _reason(entries[name])
             for index, name in enumerate(run.columns)
@@ -118,14 +108,12 @@ def _reason(entry: Entry) -> list[str]:
 
 def _cell(cell: CellRecord) -> dict[str, Any]:
     content: dict[str, Any] = {"bytes": cell.bitstream_size}
-    if cell.timing is not None:
-        content |= {"encode": cell.timing.encode, "decode": cell.timing.decode}
     if cell.found is not None:
         content["found"] = {
             "parameter": cell.found.parameter,
-            "value": number(cell.found.value),
-            "wanted": number(cell.found.wanted),
-            "reached": number(cell.found.reached),
+            "value": _plain(cell.found.value),
+            "wanted": _plain(cell.found.wanted),
+            "reached": _plain(cell.found.reached),
         }
     return content
 
@@ -147,47 +135,18 @@ def _bd_rates(found: Curves) -> dict[str, Any]:
     able = [codec for codec, points in found.by_codec.items() if not unusable(points, found.sign)]
     tables = {}
     for index, anchor in enumerate(able):
-        try:
-            rates = bd_rates(found, anchor, resamples=0 if index else FEWER_RESAMPLES)
-        except QbenchError as error:
-            return {"reason": str(error), "tables": {}}
-        tables[anchor] = [
-            {name: number(value) if isinstance(value, float) else value for name, value in asdict(rate).items()}
-            for rate in rates
-        ]
-    reason = (
-        ""
-        if able
-        else "; ".join(
-            dict.fromkeys(f"{codec}: {unusable(points, found.sign)}" for codec, points in found.by_codec.items())
-        )
-    )
-    return {"reason": reason, "tables": tables}
-
-
-def _timings(run: Run) -> list[dict[str, Any]]:
-    found = []
-    for point in run.plan.points:
-        timings = [row.cell.timing for row in run.rows if row.point == point.id and row.cell and row.cell.timing]
-        if timings:
-            found.append(
-                {
-                    "point": point.id,
-                    "encode": median(timing.encode for timing in timings),
-                    "decode": median(timing.decode for timing in timings),
-                    "threads": sorted({timing.threads for timing in timings}),
-                    "beside": sorted({timing.beside for timing in timings}),
-                }
-            )
-    return found
+        rates = bd_rates(found, anchor, resamples=0 if index else FEWER_RESAMPLES)
+        tables[anchor] = [_plain(asdict(rate)) for rate in rates]
+    reasons = [f"{codec}: {unusable(points, found.sign)}" for codec, points in found.by_codec.items()]
+    return {"reason": "" if able else "; ".join(reasons), "tables": tables}
 
 
 def _plain(value: Any) -> Any:
-    """Return provenance as JSON can hold it: a plugin may have put anything into it."""
+    """Return a value as strict JSON can hold it; provenance may hold anything that a plugin put into it."""
     if isinstance(value, dict):
         return {str(key): _plain(each) for key, each in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(each) for each in value]
     if isinstance(value, float):
-        return number(value)
+        return plain_number(value)
     return value if value is None or isinstance(value, (str, int, bool)) else str(value)

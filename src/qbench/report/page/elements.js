@@ -36,6 +36,11 @@ function formatted(value, digits) {
   return number.toFixed(digits);
 }
 
+/** A value of no column of its own, as the terminal writes it. */
+function plain(value) {
+  return typeof value === "number" && !Number.isInteger(value) ? value.toFixed(4) : String(value);
+}
+
 /** Best of some values in a column's direction; null where there is nothing to choose between. */
 function best(values, column) {
   const there = values.map(numeric).filter((value) => value != null);

@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from qbench.codec import Pixels
 from qbench.errors import QbenchError
+from qbench.image import encode_png
 from qbench.results import Run, Status
 from qbench.store import RunFolder
 
@@ -66,7 +67,7 @@ def collect(runs: list[Run], originals: Originals) -> tuple[list[Asset], dict[tu
         kept = list(_kept(index, run))
         for image in sorted({asset.image for asset in kept}):
             try:
-                data = _png(originals(run, run.plan.images[image].name))
+                data = encode_png(originals(run, run.plan.images[image].name))
             except QbenchError as error:
                 missing[index, image] = str(error)
             else:
@@ -123,10 +124,3 @@ def beside(asset: Asset, page: Path, folder: Path, number: int) -> str:
 
 def _address(path: Path, home: Path) -> str:
     return quote(Path(os.path.relpath(path, home)).as_posix())
-
-
-def _png(pixels: Pixels) -> bytes:
-    import imagecodecs
-
-    strategy, paeth = imagecodecs.PNG.STRATEGY.RLE, imagecodecs.PNG.FILTER.PAETH
-    return bytes(imagecodecs.png_encode(pixels, level=1, strategy=strategy, filter=paeth))

@@ -105,7 +105,7 @@ function explanations(row, title) {
         {},
         Object.entries(explanation.facts).map(([name, value]) => [
           make("dt", {}, name),
-          make("dd", {}, typeof value === "number" && !Number.isInteger(value) ? value.toFixed(4) : String(value)),
+          make("dd", {}, plain(value)),
         ]),
       ),
       explanation.tables.map((found) =>
@@ -117,11 +117,7 @@ function explanations(row, title) {
               "tr",
               {},
               cells.map((cell) =>
-                make(
-                  "td",
-                  { class: typeof cell === "number" ? "number" : null },
-                  typeof cell === "number" && !Number.isInteger(cell) ? cell.toFixed(4) : String(cell),
-                ),
+                make("td", { class: typeof cell === "number" ? "number" : null }, plain(cell)),
               ),
             ),
           ),
@@ -141,7 +137,7 @@ function timingsTable(run) {
       milliseconds(timing.encode),
       milliseconds(timing.decode),
       make("td", { class: "number" }, timing.threads.join("/")),
-      make("td", {}, timing.beside.join("; ")),
+      make("td", {}, timing.meanwhile.join("; ")),
     ),
   );
   return table("Coding times, median over images", ["operating point", ["encode ms"], ["decode ms"], ["threads"], "meanwhile"], rows);
