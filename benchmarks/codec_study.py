@@ -3,10 +3,10 @@
     python benchmarks/codec_study.py PHOTOGRAPHS [--suite suites/neural-vs-classical.yaml] [--anchor jpeg] [--limit N]
         [--output RUN] [--figure CURVES.png] [--set codecs.autoencoder.model=…]
 
-PHOTOGRAPHS is a folder of pictures that nothing here was trained on. For every codec, bits a pixel and quality are
-averaged over the pictures at each operating point, and BD-rates (Bjøntegaard 2001, ITU-T VCEG-M33; by Akima splines
+PHOTOGRAPHS is a folder of images that nothing here was trained on. For every codec, bits per pixel and quality are
+averaged over the images at each operating point, and BD-rates (Bjøntegaard 2001, ITU-T VCEG-M33; by Akima splines
 over the logarithm of the rate, where the curves overlap) are those of the averaged curves, with their 95 % bootstrap
-intervals over pictures. Times are medians over pictures, of the middle operating point. Multiplications are
+intervals over images. Times are medians over images, of the middle operating point. Multiplications are
 those that torch does for 512×512 pixels, so that codecs without networks have none.
 """
 
@@ -22,9 +22,10 @@ from skimage.data import astronaut
 from torch.utils.flop_counter import FlopCounterMode
 
 import qbench
-from qbench.registry import default_registry
-from qbench.report.bd import bd_rates
-from qbench.report.curves import Curves, curves
+from qbench.plugin import Context, Image
+from qbench.registry.registry import default_registry
+from qbench.reporting.bd import bd_rates
+from qbench.reporting.curves import Curves, curves
 
 QUALITIES = {"psnr": "PSNR (dB)", "ms-ssim.db": "MS-SSIM (dB)"}
 
@@ -49,19 +50,22 @@ def print_costs(run: qbench.Run, label: str) -> None:
     points = [point for point in run.plan.points if point.label == label]
     point = points[len(points) // 2]
     timings = [row.cell.timing for row in run.rows if row.point == point.id and row.cell and row.cell.timing]
-    encode, decode = (1000 * np.median([getattr(timing, what) for timing in timings]) for what in ("encode", "decode"))
+    encode, decode = (
+        1000 * np.median([getattr(timing, what).seconds for timing in timings]) for what in ("encode", "decode")
+    )
     codec_class = default_registry().codecs[point.codec]
-    codec = codec_class(codec_class.Parameters.model_validate(dict(point.parameters), strict=False), qbench.Context())
-    pixels = astronaut()
+    codec = codec_class(codec_class.Parameters.model_validate(dict(point.parameters), strict=False), Context())
+    codec.setup()
+    image = Image(astronaut())
 
     def multiplications(work: Callable[[], object]) -> float:
         with FlopCounterMode(display=False) as counter:
             work()
-        return counter.get_total_flops() / 2 / (pixels.shape[0] * pixels.shape[1]) / 1000
+        return counter.get_total_flops() / 2 / (image.height * image.width) / 1000
 
-    bitstream = codec.encode(pixels)
-    costs = [multiplications(work) for work in (lambda: codec.encode(pixels), lambda: codec.decode(bitstream))]
-    print(f"  {point.id}: {encode:.1f} and {decode:.1f} ms; {costs[0]:.1f} and {costs[1]:.1f} kMAC a pixel")
+    bitstream = codec.encode(image)
+    costs = [multiplications(work) for work in (lambda: codec.encode(image), lambda: codec.decode(bitstream))]
+    print(f"  {point.id}: {encode:.1f} and {decode:.1f} ms; {costs[0]:.1f} and {costs[1]:.1f} kMAC/pixel")
 
 
 def draw(path: Path, found: Sequence[Curves]) -> None:
@@ -74,7 +78,7 @@ def draw(path: Path, found: Sequence[Curves]) -> None:
         for index, (label, points) in enumerate(each.by_codec.items()):
             rates, values = zip(*((point.rate, point.value) for point in points), strict=True)
             panel.plot(rates, values, marker="osD^vP*X"[index % 8], markersize=4, label=label)
-        panel.set(xscale="log", xlabel="bits a pixel", ylabel=QUALITIES[each.metric])
+        panel.set(xscale="log", xlabel="bits per pixel", ylabel=QUALITIES[each.metric])
         panel.grid(visible=True, which="both", alpha=0.3)
         panel.legend()
     figure.savefig(path, dpi=120)

@@ -1,6 +1,6 @@
-"""The figures and the picture of docs/models/gan-photo-64.md.
+"""The figures and the image of docs/models/gan-photo-64.md.
 
-    python benchmarks/generator_card.py GENERATOR WORK [--count 5000] [--picture samples.png]
+    python benchmarks/generator_card.py GENERATOR WORK [--count 5000] [--image samples.png]
 
 GENERATOR is a name or a file as in suites; WORK the folder that ``qbench train gan`` worked in, with the squares that
 it trained on and held out.
@@ -17,10 +17,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image
+from PIL import Image as PillowImage
 from skimage import data
 
-from qbench import Context, Generator, Pixels
+from qbench.plugin import Context, Generator, Image, Pixels
 from qbench_gan.generators import chosen
 from qbench_vit.classifier import Classifier, load_classifier
 from qbench_vit.models import BUNDLED
@@ -29,7 +29,7 @@ COLUMNS = 12
 
 
 def drawn(generator: Generator, latents: torch.Tensor) -> Pixels:
-    """Return pictures, N×H×W×3, of latents."""
+    """Return images, N×H×W×3, of latents."""
     network = generator.network("cpu")
     with torch.inference_mode():
         values = torch.cat([network(part) for part in latents.split(100)])
@@ -37,32 +37,32 @@ def drawn(generator: Generator, latents: torch.Tensor) -> Pixels:
     return (255 * shares).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).numpy()
 
 
-def encoded(generator: Generator, pictures: Pixels) -> torch.Tensor:
-    """Return the encoder's latents of pictures, N×H×W×3."""
+def encoded(generator: Generator, images: Pixels) -> torch.Tensor:
+    """Return the encoder's latents of images, N×H×W×3."""
     encoder = generator.encoder("cpu")
     assert encoder is not None, f"{generator.name} has no encoder"
-    shares = torch.from_numpy(pictures.copy()).permute(0, 3, 1, 2).float() / 255
+    shares = torch.from_numpy(images.copy()).permute(0, 3, 1, 2).float() / 255
     with torch.inference_mode():
         inputs = generator.low + (generator.high - generator.low) * shares
         return torch.cat([encoder(part) for part in inputs.split(100)])
 
 
 def samples(generator: Generator) -> Pixels:
-    """Return squares out of scikit-image's sample pictures, N×H×W×3: each whole, and two parts of it."""
+    """Return squares out of scikit-image's sample images, N×H×W×3: each whole, and two parts of it."""
     squares = []
     for name in ("astronaut", "chelsea", "coffee", "rocket"):
-        picture = Image.fromarray(getattr(data, name)())
-        side = min(picture.size)
+        image = PillowImage.fromarray(getattr(data, name)())
+        side = min(image.size)
         for left, top, part in ((0.5, 0.5, 1), (0.5, 0.1, 2), (0.4, 0.9, 4)):
             length = side // part
-            corner = (left * (picture.width - length), top * (picture.height - length))
+            corner = (left * (image.width - length), top * (image.height - length))
             box = (*corner, corner[0] + length, corner[1] + length)
-            squares.append(picture.resize((generator.width, generator.height), Image.LANCZOS, box=box))
+            squares.append(image.resize((generator.width, generator.height), PillowImage.LANCZOS, box=box))
     return np.stack([np.asarray(square) for square in squares])
 
 
 def psnr(one: Pixels, other: Pixels) -> float:
-    """Mean over pictures, in dB."""
+    """Mean over images, in dB."""
     errors = np.mean((one.astype(float) - other) ** 2, axis=(1, 2, 3))
     return float(np.mean(10 * np.log10(255**2 / np.maximum(errors, 1e-3))))
 
@@ -77,9 +77,11 @@ def frechet(one: npt.NDArray[np.float64], other: npt.NDArray[np.float64]) -> flo
     return float(np.sum((means[0] - means[1]) ** 2) + trace - 2 * cross)
 
 
-def features(classifier: Classifier, pictures: Pixels) -> npt.NDArray[np.float64]:
+def features(classifier: Classifier, images: Pixels) -> npt.NDArray[np.float64]:
     """Return the classifier's features, N×d."""
-    return np.concatenate([classifier.look(part).features for part in np.array_split(pictures, 50)]).astype(float)
+    return np.concatenate(
+        [classifier.look([Image(pixels) for pixels in part]).features for part in np.array_split(images, 50)]
+    ).astype(float)
 
 
 def main() -> None:
@@ -88,7 +90,7 @@ def main() -> None:
     parser.add_argument("generator")
     parser.add_argument("work", type=Path)
     parser.add_argument("--count", type=int, default=5000)
-    parser.add_argument("--picture", type=Path, default=Path("samples.png"))
+    parser.add_argument("--image", type=Path, default=Path("samples.png"))
     arguments = parser.parse_args()
     generator = chosen(arguments.generator, "bundled")[0]()
     train, held_out = (
@@ -101,20 +103,20 @@ def main() -> None:
     rebuilt = drawn(generator, encoded(generator, real))
     torch.manual_seed(0)
     random = drawn(generator, torch.randn(count, generator.latent_size))
-    print(f"{generator.name}, {count} pictures")
+    print(f"{generator.name}, {count} images")
     print(f"PSNR through encoder and generator: held-out {psnr(rebuilt, real):.2f} dB, "
           f"seen in training {psnr(drawn(generator, encoded(generator, seen)), seen):.2f} dB", flush=True)  # fmt: skip
     classifier = load_classifier(BUNDLED, "model", "float32", Context())
     anchor = features(classifier, real)
-    for name, pictures in (
-        ("other held-out pictures", others),
+    for name, images in (
+        ("other held-out images", others),
         ("the same, rebuilt", rebuilt),
         ("random draws", random),
     ):
-        print(f"Fréchet distance of held-out pictures to {name}: {frechet(anchor, features(classifier, pictures)):.3f}")
+        print(f"Fréchet distance of held-out images to {name}: {frechet(anchor, features(classifier, images)):.3f}")
     originals = samples(generator)
     rows = [originals, drawn(generator, encoded(generator, originals)), *np.split(random[: 2 * COLUMNS], 2)]
-    Image.fromarray(np.concatenate([np.concatenate(list(row), axis=1) for row in rows])).save(arguments.picture)
+    PillowImage.fromarray(np.concatenate([np.concatenate(list(row), axis=1) for row in rows])).save(arguments.image)
 
 
 if __name__ == "__main__":

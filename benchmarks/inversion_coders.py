@@ -24,12 +24,12 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 
-from qbench import Context, Generator, Pixels
+from qbench.plugin import Context, Generator, Pixels
 from qbench_gan import qsgd
-from qbench_gan.codec import InversionParameters
 from qbench_gan.entropy import LatentCoder
 from qbench_gan.generators import chosen
 from qbench_gan.inverter import Inverter
+from qbench_gan.settings import InversionParameters
 from qbench_gan.tiles import Tiling
 
 Latents = npt.NDArray[np.float32]
@@ -115,7 +115,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("generator", help="a name or file, as in suites")
-    parser.add_argument("photographs", type=Path, help="folder; not pictures that the generator was trained on")
+    parser.add_argument("photographs", type=Path, help="folder; not images that the generator was trained on")
     parser.add_argument("--limit", type=int, default=32, help="photographs that are sent whole")
     parser.add_argument("--tiled", type=int, default=6, help="photographs that are sent as tiles")
     arguments = parser.parse_args()

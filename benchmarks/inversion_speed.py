@@ -1,13 +1,13 @@
 """How long does the GAN inversion take to get as near as the thesis's?
 
-The thesis descends 30,000 steps of SGD from a random latent. For each sample picture that is done here, and then it is
+The thesis descends 30,000 steps of SGD from a random latent. For each sample image that is done here, and then it is
 counted after how many iterations, and after how many seconds, other optimisers from other starts have reached the loss
 that it ended at:
 
     python benchmarks/inversion_speed.py GENERATOR [--iterations 30000] [--device cpu]
 
 A generator's name or file is meant as in suites. Seconds mean little on another machine; the ratios do. (But for
-L-BFGS they are of an iteration with all pictures at once.)
+L-BFGS they are of an iteration with all images at once.)
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 
-from qbench import Context, Pixels
 from qbench.home import dataset_home
-from qbench.registry import default_registry
+from qbench.plugin import Context, Pixels
+from qbench.registry.registry import default_registry
 from qbench_gan.generators import chosen
 from qbench_gan.inversion import Search
 from qbench_gan.inverter import Inverter
@@ -41,7 +41,7 @@ WAYS = (
 
 
 def samples(size: tuple[int, int]) -> dict[str, Pixels]:
-    """Return the sample pictures at the generator's size."""
+    """Return the sample images at the generator's size."""
     dataset = default_registry().datasets["samples"]()
     sources = dataset.images(dataset_home("samples"))
     return {
@@ -51,16 +51,15 @@ def samples(size: tuple[int, int]) -> dict[str, Pixels]:
 
 
 def histories(
-    inverter: Inverter, pictures: Pixels, draws: npt.NDArray[np.float32], how: Search, start: str
+    inverter: Inverter, images: Pixels, draws: npt.NDArray[np.float32], how: Search, start: str
 ) -> tuple[npt.NDArray[np.float64], float]:
-    """Return the loss of each picture at each iteration, iterations × pictures, and the seconds of an iteration.
+    """Return the loss of each image at each iteration, iterations × images, and the seconds of an iteration.
 
-    All pictures are searched for together, each as if it were alone; but L-BFGS, one by one.
+    All images are searched for together, each as if it were alone; but L-BFGS, one by one.
     """
-    if how.optimiser == "lbfgs" and len(pictures) > 1:
+    if how.optimiser == "lbfgs" and len(images) > 1:
         parts = [
-            histories(inverter, pictures[one : one + 1], draws[one : one + 1], how, start)
-            for one in range(len(pictures))
+            histories(inverter, images[one : one + 1], draws[one : one + 1], how, start) for one in range(len(images))
         ]
         return np.concatenate([losses for losses, _ in parts], axis=1), float(np.mean([part[1] for part in parts]))
     losses = []
@@ -69,7 +68,7 @@ def histories(
         losses.append(now.double().cpu().numpy())
 
     began = time.perf_counter()
-    inverter.find(pictures, draws, how, start, record)
+    inverter.find(images, draws, how, start, record)
     return np.array(losses), (time.perf_counter() - began) / max(1, len(losses) - 1)
 
 
@@ -83,8 +82,8 @@ def main() -> None:
     context = Context(arguments.device)
     generator = chosen(arguments.generator, "bundled")[0]()
     inverter = Inverter(generator, {"mse": 1.0}, context)
-    names, pictures = zip(*samples((generator.width, generator.height)).items(), strict=True)
-    targets = np.stack(pictures)
+    names, images = zip(*samples((generator.width, generator.height)).items(), strict=True)
+    targets = np.stack(images)
     first, second = (
         np.random.default_rng(seed).standard_normal((len(targets), 1, generator.latent_size)).astype(np.float32)
         for seed in (0, 1)
@@ -94,7 +93,7 @@ def main() -> None:
     goals = losses.min(axis=0)
     taken = seconds * arguments.iterations
     print(f"generator {generator.name}, {arguments.device}, {torch.get_num_threads()} threads")
-    print(f"SGD from random, {arguments.iterations} iterations, {taken:.0f} s for {len(names)} pictures: loss "
+    print(f"SGD from random, {arguments.iterations} iterations, {taken:.0f} s for {len(names)} images: loss "
           + ", ".join(f"{name} {goal:.6f}" for name, goal in zip(names, goals, strict=True)), flush=True)  # fmt: skip
     for optimiser, rate, patience, start in WAYS:
         if start == "encoder" and generator.encoder(arguments.device) is None:

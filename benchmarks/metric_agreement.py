@@ -22,26 +22,25 @@ import skimage.color
 import skimage.metrics
 import torch
 import torchmetrics.functional.image as torchmetrics
-from PIL import Image
+from PIL import Image as PillowImage
 from scipy import linalg
 from skimage.data import astronaut, chelsea, coffee, rocket
 from torch_fidelity.metric_kid import kernel_poly, mmd2
 from torchmetrics.image.fid import _compute_fid
 
-import qbench
-from qbench.registry import default_registry
+from qbench.plugin import Candidates, Context, Image, Pixels, Reference
+from qbench.registry.registry import default_registry
 from qbench_perceptual.gaussians import frechet_distance, kernel_distance
 from qbench_perceptual.natural_scenes import brisque_features, luma
 
-Pixels = qbench.Pixels
 LUMA = np.array([0.299, 0.587, 0.114])
 
 
 def jpeg(pixels: Pixels, quality: int) -> Pixels:
     """Code and decode."""
     buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "JPEG", quality=quality)
-    return np.asarray(Image.open(buffer).convert("RGB"))
+    PillowImage.fromarray(pixels).save(buffer, "JPEG", quality=quality)
+    return np.asarray(PillowImage.open(buffer).convert("RGB"))
 
 
 def pairs() -> list[tuple[Pixels, Pixels]]:
@@ -104,7 +103,7 @@ REFERENCES: list[tuple[str, str, Callable[[Pixels, Pixels], float], str]] = [
         "fsim",
         "piqa",
         lambda x, y: float(piqa.FSIM()(shares(y), shares(x))),
-        "pictures of 400 pixels are halved, as the paper rounds 400/256; piqa cuts it off",
+        "images of 400 pixels are halved, as the paper rounds 400/256; piqa cuts it off",
     ),
     ("haarpsi", "piqa", lambda x, y: float(piqa.HaarPSI()(shares(y), shares(x))), "borders"),
     (
@@ -123,9 +122,9 @@ def main() -> None:
     for name, whose, reference, why in REFERENCES:
         ours, theirs = [], []
         for x, y in pairs():
-            metric = metrics[name](metrics[name].Parameters(), qbench.Context())
-            original = qbench.Reference("a", x)
-            candidates = qbench.Candidates(original, [y], [1])
+            metric = metrics[name](metrics[name].Parameters(), Context())
+            original = Reference("a", Image(x))
+            candidates = Candidates(original, [Image(y)], [1])
             ours.append(metric.score(candidates, metric.prepare(original))[0][name])
             theirs.append(reference(x, y))
         row(name, whose, np.array(ours), np.array(theirs), why)

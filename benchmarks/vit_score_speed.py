@@ -1,7 +1,7 @@
 """How long does the ViT-Score take, beside the way its inventor's script took?
 
-The thesis ran the classifier twice for every pair of pictures, in float32. qbench looks at an original once, whatever
-the number of operating points, and offers bfloat16. Both ways on a ViT-B/16 at 384×384 and pictures of 512×512, in one
+The thesis ran the classifier twice for every pair of images, in float32. qbench looks at an original once, whatever
+the number of operating points, and offers bfloat16. Both ways on a ViT-B/16 at 384×384 and images of 512×512, in one
 process, in turns:
 
     python benchmarks/vit_score_speed.py [--rounds 3] [--device cpu]
@@ -23,27 +23,27 @@ import numpy as np
 import skimage.data
 import timm
 import torch
-from PIL import Image
+from PIL import Image as PillowImage
 from timm.models import save_for_hf
 
-from qbench import Candidates, Context, Pixels, Reference
+from qbench.plugin import Candidates, Context, Image, Pixels, Reference
 from qbench_vit.score import VitScore, VitScoreParameters
 
 POINTS = (1, 5, 10)
 
 
 def reconstructions(original: Pixels, count: int) -> list[Pixels]:
-    """Make so many different pictures out of one."""
+    """Make so many different images out of one."""
     rng = np.random.default_rng(0)
     noise = [rng.normal(0, 3 * (n + 1), original.shape) for n in range(count)]
     return [np.clip(original + added, 0, 255).astype(np.uint8) for added in noise]
 
 
 def as_the_thesis(network: torch.nn.Module, device: str) -> Callable[[Pixels, list[Pixels]], list[float]]:
-    """Two forward passes a pair, each of one picture, in float32."""
+    """Two forward passes a pair, each of one image, in float32."""
 
     def labels(pixels: Pixels) -> set[int]:
-        small = np.asarray(Image.fromarray(pixels).resize((384, 384), Image.Resampling.BILINEAR))
+        small = np.asarray(PillowImage.fromarray(pixels).resize((384, 384), PillowImage.Resampling.BILINEAR))
         inputs = torch.from_numpy((small / 127.5 - 1).astype(np.float32)).permute(2, 0, 1)[None].to(device)
         with torch.inference_mode():
             return set(network(inputs)[0].topk(100).indices.tolist())
@@ -55,8 +55,8 @@ def as_qbench(metric: VitScore, device: str) -> Callable[[Pixels, list[Pixels]],
     """The original once."""
 
     def score(original: Pixels, others: list[Pixels]) -> list[float]:
-        reference = Reference("image", original, device)
-        candidates = Candidates(reference, others, [1] * len(others), device)
+        reference = Reference("image", Image(original), device)
+        candidates = Candidates(reference, [Image(each) for each in others], [1] * len(others), device)
         return [result["vit-score"] for result in metric.score(candidates, metric.prepare(reference))]
 
     return score
@@ -101,7 +101,7 @@ def main() -> None:
             slowest = middle["two passes a pair, float32"]
             for name, value in middle.items():
                 print(f"{points:3} operating points  {name:28} {value:7.2f} s  {slowest / value:5.2f}×")
-        print("one pass over a batch, seconds a picture:")
+        print("one pass over a batch, seconds an image:")
         for size in (1, 2, 4, 10):
             inputs = torch.rand(size, 3, 384, 384, device=device)
             with torch.inference_mode():

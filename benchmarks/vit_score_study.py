@@ -5,8 +5,8 @@ strength and with MS-SSIM:
 
     python benchmarks/vit_score_study.py PHOTOGRAPHS [--model NAME ...] [--limit N] > tables.md
 
-PHOTOGRAPHS is a folder of pictures that the classifier was not trained on, none of them smaller than 161 pixels. The
-document was made with the 100 validation pictures of BSDS500 (Arbelaez et al. 2011). Models are named as in suites:
+PHOTOGRAPHS is a folder of images that the classifier was not trained on, none of them smaller than 161 pixels. The
+document was made with the 100 validation images of BSDS500 (Arbelaez et al. 2011). Models are named as in suites:
 the bundled one unless told otherwise; a published one must have been fetched with `qbench models pull`.
 """
 
@@ -21,11 +21,12 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageFilter
+from PIL import Image as PillowImage
+from PIL import ImageFilter
 from scipy.stats import spearmanr
 
-from qbench import Candidates, Context, Pixels, Reference, find_weights
-from qbench.registry import default_registry
+from qbench.plugin import Candidates, Context, Image, Pixels, Reference, find_weights
+from qbench.registry.registry import default_registry
 from qbench_vit import agreement
 from qbench_vit.score import View, VitScore, VitScoreParameters
 
@@ -37,13 +38,13 @@ SEEDS = 5
 def jpeg(pixels: Pixels, quality: float) -> Pixels:
     """Code as JPEG and decode."""
     buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "JPEG", quality=int(quality))
-    return np.asarray(Image.open(buffer))
+    PillowImage.fromarray(pixels).save(buffer, "JPEG", quality=int(quality))
+    return np.asarray(PillowImage.open(buffer))
 
 
 def blur(pixels: Pixels, sigma: float) -> Pixels:
     """Blur with a Gaussian."""
-    return np.asarray(Image.fromarray(pixels).filter(ImageFilter.GaussianBlur(sigma)))
+    return np.asarray(PillowImage.fromarray(pixels).filter(ImageFilter.GaussianBlur(sigma)))
 
 
 def noise(pixels: Pixels, sigma: float, seed: int = 0) -> Pixels:
@@ -54,9 +55,11 @@ def noise(pixels: Pixels, sigma: float, seed: int = 0) -> Pixels:
 
 def resolution(pixels: Pixels, factor: float) -> Pixels:
     """Shrink by a factor, and enlarge again."""
-    whole = Image.fromarray(pixels)
-    small = whole.resize((max(1, round(whole.width / factor)), max(1, round(whole.height / factor))), Image.BICUBIC)
-    return np.asarray(small.resize(whole.size, Image.BICUBIC))
+    whole = PillowImage.fromarray(pixels)
+    small = whole.resize(
+        (max(1, round(whole.width / factor)), max(1, round(whole.height / factor))), PillowImage.BICUBIC
+    )
+    return np.asarray(small.resize(whole.size, PillowImage.BICUBIC))
 
 
 # From mild to strong.
@@ -79,11 +82,11 @@ class Study:
         find_weights(weights)
         self.name = weights.name
         self.labels = len(self.metric.classifier.labels)
-        self.references = [Reference(str(index), pixels) for index, pixels in enumerate(photographs)]
+        self.references = [Reference(str(index), Image(pixels)) for index, pixels in enumerate(photographs)]
         self.originals = [self.metric.prepare(reference) for reference in self.references]
-        self.logits: dict[str, Array] = {}  # distortion → pictures × levels × labels
-        self.scores: dict[str, dict[str, Array]] = {}  # distortion → column → pictures × levels
-        self.structure: dict[str, Array] = {}  # distortion → pictures × levels
+        self.logits: dict[str, Array] = {}  # distortion → images × levels × labels
+        self.scores: dict[str, dict[str, Array]] = {}  # distortion → column → images × levels
+        self.structure: dict[str, Array] = {}  # distortion → images × levels
 
     def measure(self) -> None:
         """Score everything."""
@@ -94,7 +97,7 @@ class Study:
             logits, structure = [], []
             for reference, original in zip(self.references, self.originals, strict=True):
                 candidates = Candidates(
-                    reference, [distort(reference.pixels, level) for level in levels], [1] * len(levels)
+                    reference, [Image(distort(reference.pixels, level)) for level in levels], [1] * len(levels)
                 )
                 views = self.metric.views(candidates, original)
                 results = [self.metric.scores(original, view) for view in views]
@@ -173,32 +176,34 @@ class Study:
         return rows
 
     def spread(self) -> list[list[str]]:
-        """How much the score varies where quality does not: other noise of one strength, other crops of one picture."""
+        """How much the score varies where quality does not: other noise of one strength, other crops of one image."""
         rows = []
         for sigma in (5, 15, 40):
             found = []
             for reference, original in zip(self.references, self.originals, strict=True):
-                pictures = [noise(reference.pixels, sigma, seed) for seed in range(SEEDS)]
-                found.append(self._scores(reference, original, pictures))
+                images = [noise(reference.pixels, sigma, seed) for seed in range(SEEDS)]
+                found.append(self._scores(reference, original, images))
             rows.append(self._spread_row(f"noise σ {sigma}, {SEEDS} seeds", found))
         for quality in (50, 10):
             found = []
             for reference in self.references:
                 scores = []
                 for crop in crops(reference.pixels):
-                    part = Reference("crop", crop)
+                    part = Reference("crop", Image(crop))
                     scores += self._scores(part, self.metric.prepare(part), [jpeg(crop, quality)])
                 found.append(scores)
             rows.append(self._spread_row(f"JPEG quality {quality}, 5 crops of 80 % width and height", found))
         return rows
 
-    def _scores(self, reference: Reference, original: View, pictures: list[Pixels]) -> list[tuple[float, float]]:
-        results = self.metric.score(Candidates(reference, pictures, [1] * len(pictures)), original)
+    def _scores(self, reference: Reference, original: View, images: list[Pixels]) -> list[tuple[float, float]]:
+        results = self.metric.score(
+            Candidates(reference, [Image(each) for each in images], [1] * len(images)), original
+        )
         return [(result["vit-score"], result["weighted"]) for result in results]
 
     @staticmethod
     def _spread_row(title: str, found: list[list[tuple[float, float]]]) -> list[str]:
-        values = np.array(found)  # pictures × repeats × (score, weighted)
+        values = np.array(found)  # images × repeats × (score, weighted)
         within, between = values.std(axis=1, ddof=1).mean(axis=0), values.mean(axis=1).std(axis=0, ddof=1)
         return [title, *(f"{within[index]:.3f} / {between[index]:.3f}" for index in range(2))]
 
@@ -209,8 +214,8 @@ class Study:
             differences = []
             for index in range(0, len(self.references), 4):
                 reference = self.references[index]
-                pictures = [distort(reference.pixels, level) for level in levels]
-                candidates = Candidates(reference, pictures, [1] * len(pictures))
+                images = [distort(reference.pixels, level) for level in levels]
+                candidates = Candidates(reference, [Image(each) for each in images], [1] * len(images))
                 coarse = self.coarse.score(candidates, self.coarse.prepare(reference))
                 for column in ("vit-score", "weighted"):
                     exact = self.scores[name][column][index]
@@ -248,7 +253,7 @@ def crops(pixels: Pixels) -> list[Pixels]:
 
 
 def worst(study: Study) -> list[list[str]]:
-    """Where the score goes up most although the picture gets worse."""
+    """Where the score goes up most although the image gets worse."""
     rows = []
     for name, (_, levels) in DISTORTIONS.items():
         values = study.scores[name]["vit-score"]
@@ -276,7 +281,7 @@ def main() -> None:
     parser.add_argument("--limit", type=int)
     arguments = parser.parse_args()
     paths = sorted(path for path in arguments.photographs.iterdir() if path.suffix.lower() in (".jpg", ".png"))
-    photographs = [np.asarray(Image.open(path).convert("RGB")) for path in paths[: arguments.limit]]
+    photographs = [np.asarray(PillowImage.open(path).convert("RGB")) for path in paths[: arguments.limit]]
     if not photographs:
         parser.error(f"{arguments.photographs}: no .jpg or .png in there")
     for model in arguments.model or [None]:
@@ -284,10 +289,10 @@ def main() -> None:
         study.measure()
         print(f"\n## {study.name}, {len(photographs)} photographs")
         table(
-            "Does it order strengths of distortion? ρ is Spearman's rank correlation: with strength per picture, then "
-            "averaged; with MS-SSIM over all pictures and levels. Then the share of steps to a stronger distortion at "
-            "which the column gets no better, and of pictures for which that holds at every step.",
-            ["distortion", "column", "ρ with strength", "ρ with MS-SSIM", "steps", "pictures"],
+            "Does it order strengths of distortion? ρ is Spearman's rank correlation: with strength per image, then "
+            "averaged; with MS-SSIM over all images and levels. Then the share of steps to a stronger distortion at "
+            "which the column gets no better, and of images for which that holds at every step.",
+            ["distortion", "column", "ρ with strength", "ρ with MS-SSIM", "steps", "images"],
             study.correlations(),
         )
         count = len(next(iter(DISTORTIONS.values()))[1])
@@ -302,7 +307,7 @@ def main() -> None:
             study.influence_of_k(),
         )
         table(
-            "Standard deviation within a picture, where quality is the same / between pictures.",
+            "Standard deviation within an image, where quality is the same / between images.",
             ["what varies", "vit-score", "weighted"],
             study.spread(),
         )

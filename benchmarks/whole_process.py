@@ -1,12 +1,12 @@
 """How fast is a whole run, and how much of it is qbench's own?
 
-JPEG at five qualities with PSNR and MS-SSIM over 24 pictures of 768×512, as a person would run it: the whole
-process, start-up and imports included, `--jobs 1` and `--jobs 2` in turn; peak memory over 24 and over 240 pictures;
+JPEG at five qualities with PSNR and MS-SSIM over 24 images of 768×512, as a person would run it: the whole
+process, start-up and imports included, `--jobs 1` and `--jobs 2` in turn; peak memory over 24 and over 240 images;
 and, in one process without overlap, how much time is spent outside codec and metric code.
 
     python benchmarks/whole_process.py [--pairs 5]
 
-The pictures are cut and resized from scikit-image's photographs. Numbers of one machine mean little elsewhere; the
+The images are cut and resized from scikit-image's photographs. Numbers of one machine mean little elsewhere; the
 ratios, taken side by side, do.
 """
 
@@ -33,7 +33,7 @@ WIDTH, HEIGHT = 768, 512
 PHOTOGRAPHS = ("astronaut", "chelsea", "coffee", "rocket", "hubble_deep_field", "retina")
 
 
-def make_pictures(folder: Path, count: int) -> None:
+def make_images(folder: Path, count: int) -> None:
     """Cut crops of 3:2 at random places out of the photographs, and resize them to 768×512."""
     rng = np.random.default_rng(0)
     folder.mkdir()
@@ -49,10 +49,10 @@ def make_pictures(folder: Path, count: int) -> None:
         crop.resize((WIDTH, HEIGHT), Image.Resampling.LANCZOS).save(folder / f"{index:03d}.png")
 
 
-def write_suite(path: Path, pictures: Path, *, keep: bool = True, exclusive: bool = False) -> Path:
+def write_suite(path: Path, images: Path, *, keep: bool = True, exclusive: bool = False) -> Path:
     """Write the suite that is measured."""
     suite = {
-        "images": [{"folder": str(pictures)}],
+        "images": [{"folder": str(images)}],
         "codecs": {"jpeg": {"quality": [5, 25, 50, 75, 95]}},
         "metrics": ["psnr", "ms-ssim"],
         "keep": {"reconstructions": keep},
@@ -78,7 +78,7 @@ def whole_process(suite: Path, work: Path, jobs: int) -> tuple[float, float]:
 @contextmanager
 def counted(spans: list[tuple[float, float]]) -> Iterator[None]:
     """Note when codec and metric methods begin and end, in whichever thread, while the block runs."""
-    from qbench.registry import default_registry
+    from qbench.registry.registry import default_registry
 
     registry = default_registry()
     watched = [(registry.codecs["jpeg"], ("encode", "decode"))]
@@ -137,8 +137,8 @@ def main() -> None:
     print(f"{platform.platform()}, {os.cpu_count()} cores, Python {platform.python_version()}")
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary)
-        make_pictures(work / "24", 24)
-        make_pictures(work / "240", 240)
+        make_images(work / "24", 24)
+        make_images(work / "240", 240)
         kept = write_suite(work / "kept.yaml", work / "24")
         lean = write_suite(work / "lean.yaml", work / "24", keep=False)
         many = write_suite(work / "many.yaml", work / "240")
@@ -150,14 +150,14 @@ def main() -> None:
                 for jobs in seconds:
                     seconds[jobs].append(whole_process(suite, work, jobs)[0])
             ratios = [one / two for one, two in zip(seconds[1], seconds[2], strict=True)]
-            print(f"24 pictures × 5 qualities, whole process, {name}:")
+            print(f"24 images × 5 qualities, whole process, {name}:")
             for jobs, values in seconds.items():
                 print(f"  --jobs {jobs}: {min(values):.2f} / {statistics.median(values):.2f} / {max(values):.2f} s")
             print(f"  jobs 1 / jobs 2, pair by pair: median {statistics.median(ratios):.2f}")
 
         for count, suite in ((24, kept), (240, many)):
             seconds_, megabytes = whole_process(suite, work, 1)
-            print(f"{count} pictures, --jobs 1: {seconds_:.1f} s, peak memory {megabytes:.0f} MB")
+            print(f"{count} images, --jobs 1: {seconds_:.1f} s, peak memory {megabytes:.0f} MB")
 
         import torch  # so that its import is not part of the first measurement
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import subprocess
 import sys
@@ -12,9 +14,18 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 import numpy as np
 import pytest
 import toys
+from hypothesis import settings
 from PIL import Image
 
+import qbench.cli
+from qbench.registry.registry import default_registry
+
 REPOSITORY = Path(__file__).parent.parent
+
+# The same examples every time, so that no run fails by chance; `--hypothesis-profile explore` looks for new ones.
+settings.register_profile("fixed", derandomize=True, deadline=None)
+settings.register_profile("explore", max_examples=300, deadline=None)
+settings.load_profile("fixed")
 
 
 def pytest_collection_modifyitems(items):
@@ -44,7 +55,7 @@ def registry():
     return toys.registry()
 
 
-def picture(width: int, height: int, seed: int = 0) -> np.ndarray:
+def sample_pixels(width: int, height: int, seed: int = 0) -> np.ndarray:
     """Draw something with edges, gradients and texture."""
     rng = np.random.default_rng(seed)
     rows, columns = np.mgrid[0:height, 0:width]
@@ -55,11 +66,11 @@ def picture(width: int, height: int, seed: int = 0) -> np.ndarray:
 
 @pytest.fixture
 def photos(tmp_path):
-    """A folder with three small pictures."""
+    """A folder with three small images."""
     folder = tmp_path / "photos"
     folder.mkdir()
     for index, (width, height) in enumerate([(64, 48), (51, 37), (80, 60)]):
-        Image.fromarray(picture(width, height, index)).save(folder / f"p{index}.png")
+        Image.fromarray(sample_pixels(width, height, index)).save(folder / f"p{index}.png")
     return folder
 
 
@@ -87,18 +98,39 @@ def toy_site(tmp_path_factory):
 
 
 @pytest.fixture
-def environment(toy_site, home):
-    """Environment variables for a qbench process that has the toys installed."""
-    return {**os.environ, "PYTHONPATH": str(toy_site), "QBENCH_HOME": str(home), "COLUMNS": "120", "TERM": "dumb"}
+def installed(toy_site, monkeypatch):
+    """Make the toys an installed plugin, in this process and in those that it starts."""
+    monkeypatch.syspath_prepend(str(toy_site))
+    monkeypatch.setenv("PYTHONPATH", str(toy_site))
+    default_registry.cache_clear()
+    yield
+    default_registry.cache_clear()
 
 
 @pytest.fixture
-def qbench_command(environment):
-    """Run the command line in a process of its own."""
+def environment(installed, home, monkeypatch):
+    """Environment variables of a terminal in which the toys are installed."""
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setenv("TERM", "dumb")
+    return dict(os.environ)
+
+
+@pytest.fixture
+def qbench_command(environment, monkeypatch):
+    """Run the command line: in this process; or in one of its own, if options of ``subprocess.run`` are given."""
 
     def call(*arguments: str | Path, **options) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "qbench", *map(str, arguments)]
-        options = {"env": environment, "capture_output": True, "text": True, "timeout": 120, **options}
-        return subprocess.run(command, check=False, **options)
+        words = list(map(str, arguments))
+        if options:
+            options = {"env": environment, "capture_output": True, "text": True, "timeout": 120, **options}
+            return subprocess.run([sys.executable, "-m", "qbench", *words], check=False, **options)
+        monkeypatch.setattr(sys, "argv", ["qbench", *words])
+        output, errors, code = io.StringIO(), io.StringIO(), 0
+        with contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
+            try:
+                qbench.cli.main()
+            except SystemExit as end:
+                code = end.code
+        return subprocess.CompletedProcess(words, code or 0, output.getvalue(), errors.getvalue())
 
     return call

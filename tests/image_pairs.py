@@ -9,8 +9,9 @@ import skimage.data
 import torch
 from PIL import Image
 
-from qbench import Candidates, Context, Reference
-from qbench.registry import default_registry
+from qbench.plugin import Candidates, Context, Reference
+from qbench.plugin import Image as QbenchImage
+from qbench.registry.registry import default_registry
 
 
 def jpeg(pixels, quality):
@@ -39,8 +40,10 @@ PAIRS = {
 def ours(name, original, *reconstructions, sizes=None):
     cls = default_registry().metrics[name]
     metric = cls(cls.Parameters(), Context())
-    reference = Reference("image", original)
-    candidates = Candidates(reference, list(reconstructions), sizes or [1000] * len(reconstructions))
+    reference = Reference("image", QbenchImage(original))
+    candidates = Candidates(
+        reference, [QbenchImage(each) for each in reconstructions], sizes or [1000] * len(reconstructions)
+    )
     return metric.score(candidates, metric.prepare(reference))
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from qbench.metric import Column, Direction
-from qbench.report.curves import CurvePoint, Curves
+from qbench.contracts.metric import Column, Direction
+from qbench.reporting.curves import CurvePoint, Curves
 
 RATES = np.array([0.1, 0.2, 0.4, 0.8, 1.6])
 IMAGES = 12

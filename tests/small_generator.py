@@ -1,4 +1,4 @@
-"""A generator small enough to be searched in no time, and pictures that it can draw."""
+"""A generator small enough to be searched in no time, and images that it can draw."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PLACES = [(0, 0), (0, 1), (1, 0), (1, 1), (0, 2), (2, 0), (2, 1), (1, 2)]
 
 
 class Small(nn.Module):
-    """Paints smooth pictures of 16×16 with 24 numbers: eight waves a channel."""
+    """Paints smooth images of 16×16 with 24 numbers: eight waves a channel."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -34,7 +34,7 @@ def save(folder, name="small.pt", network=None, **description):
 
 
 def smooth(width, height, waves=1):
-    """Draw a smooth picture."""
+    """Draw a smooth image."""
     rows, columns = np.mgrid[0:height, 0:width] / max(1, max(width, height) - 1)
     channels = [
         np.cos(np.pi * waves * rows),

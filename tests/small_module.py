@@ -1,4 +1,4 @@
-"""A torch module with compress and decompress: halves the picture and DEFLATEs it, in two strings."""
+"""A torch module with compress and decompress: halves the image and DEFLATEs it, in two strings."""
 
 from __future__ import annotations
 

@@ -50,4 +50,4 @@ def test_qbench_finds_and_uses_it(installed, photos):
     assert done.returncode == 0, done.stderr
     assert "block-mean:block=8" in done.stdout
     shown = call(installed, sys.executable, "-m", "qbench", "plugins", "show", "block-mean")
-    assert "whole number from 1 to 64" in shown.stdout
+    assert "integer from 1 to 64" in shown.stdout

@@ -13,8 +13,7 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
-import qbench
-from qbench import (
+from qbench.plugin import (
     Artifact,
     BitstreamError,
     Candidates,
@@ -22,12 +21,14 @@ from qbench import (
     Column,
     Direction,
     DistributionMetric,
+    Image,
     Metric,
     NotApplicable,
     Parameters,
     hookimpl,
 )
-from qbench.registry import PluginInfo, Registry
+from qbench.registry.catalogue import PluginInfo
+from qbench.registry.registry import Registry
 
 
 class ShiftParameters(Parameters):
@@ -46,15 +47,14 @@ class Shift(Codec):
 
     def encode(self, image):
         settings = self.parameters
-        if image.shape[1] == settings.fail_on:
+        if image.width == settings.fail_on:
             raise RuntimeError(f"told to fail on width {settings.fail_on}")
         time.sleep(settings.seconds)
         if settings.log:
             with Path(settings.log).open("a") as file:
-                file.write(f"{image.shape[1]}x{image.shape[0]} {settings.bits}\n")
-        height, width = image.shape[:2]
-        body = (image >> settings.bits).astype(np.uint8).tobytes()
-        return struct.pack(">IIB", height, width, settings.bits) + zlib.compress(body, 1)
+                file.write(f"{image.width}x{image.height} {settings.bits}\n")
+        body = (image.pixels >> settings.bits).astype(np.uint8).tobytes()
+        return struct.pack(">IIB", image.height, image.width, settings.bits) + zlib.compress(body, 1)
 
     def decode(self, bitstream):
         if os.environ.get("TOYS_CRASH_WHEN_DECODING"):
@@ -62,7 +62,7 @@ class Shift(Codec):
         try:
             height, width, bits = struct.unpack_from(">IIB", bitstream)
             data = zlib.decompress(bitstream[9:])
-            return (np.frombuffer(data, np.uint8).reshape(height, width, 3) << bits).astype(np.uint8)
+            return Image((np.frombuffer(data, np.uint8).reshape(height, width, 3) << bits).astype(np.uint8))
         except (struct.error, zlib.error, ValueError) as error:
             raise BitstreamError(str(error)) from error
 
@@ -97,8 +97,11 @@ class Misbehave(Codec):
         super().__init__(parameters, context)
         if parameters.how == "init":
             raise RuntimeError("no instance for you")
-        self.lossless = parameters.how == "not-lossless"
         self._count = 0
+
+    @property
+    def lossless(self):
+        return self.parameters.how == "not-lossless"
 
     def encode(self, image):
         how = self.parameters.how
@@ -108,25 +111,25 @@ class Misbehave(Codec):
         if how == "crash":
             os.kill(os.getpid(), signal.SIGSEGV)
         if how == "write":
-            image[0, 0, 0] = 0
+            image.pixels[0, 0, 0] = 0
         if how == "not-bytes":
             return bytearray(b"abc")
         if how == "not-applicable":
             raise NotApplicable("too green")
         if how == "not-deterministic":
             return bytes([self._count])
-        return b"x%d,%d" % image.shape[:2]
+        return b"x%d,%d" % (image.height, image.width)
 
     def decode(self, bitstream):
         how = self.parameters.how
         height, width = (int(side) for side in bitstream[1:].split(b",")) if bitstream[:1] == b"x" else (8, 8)
         if how == "wrong-shape":
-            return np.zeros((1, 2, 3), np.uint8)
-        if how == "wrong-dtype":
-            return np.zeros((height, width, 3), np.float32)
+            return Image(np.zeros((1, 2, 3), np.uint8))
+        if how == "not-an-image":
+            return np.zeros((height, width, 3), np.uint8)
         if how == "decode-raises":
             raise BitstreamError("can't read what I wrote")
-        return np.zeros((height, width, 3), np.uint8)
+        return Image(np.zeros((height, width, 3), np.uint8))
 
 
 class Chatty(Shift):
@@ -152,11 +155,12 @@ class Noisy(Codec):
 
     def encode(self, image):
         noise = self.context.rng(image).integers(0, 4, image.shape)
-        noisy = np.clip(image.astype(int) + noise, 0, 255).astype(np.uint8)
+        noisy = np.clip(image.pixels.astype(int) + noise, 0, 255).astype(np.uint8)
         return struct.pack(">II", *image.shape[:2]) + zlib.compress(noisy.tobytes(), 1)
 
     def decode(self, bitstream):
-        return np.frombuffer(zlib.decompress(bitstream[8:]), np.uint8).reshape(*struct.unpack(">II", bitstream[:8]), 3)
+        shape = (*struct.unpack(">II", bitstream[:8]), 3)
+        return Image(np.frombuffer(zlib.decompress(bitstream[8:]), np.uint8).reshape(shape))
 
 
 class DifferenceParameters(Parameters):
@@ -178,18 +182,18 @@ class Difference(Metric):
                 file.write(line + "\n")
 
     def prepare(self, reference):
-        self._log(f"prepare {reference.image}")
+        self._log(f"prepare {reference.name}")
         return reference.pixels.astype(int)
 
     def score(self, candidates: Candidates, prepared):
-        self._log(f"score {candidates.reference.image} {len(candidates)}")
+        self._log(f"score {candidates.reference.name} {len(candidates)}")
         time.sleep(self.parameters.seconds)
         return [{"difference": float(np.abs(prepared - pixels).mean())} for pixels in candidates.pixels]
 
 
 class MeanShiftParameters(Parameters):
     how: str = Field("", description="what to do wrong")
-    log: str = Field("", description="file that gets a line per picture and per finish")
+    log: str = Field("", description="file that gets a line per image and per finish")
 
 
 class MeanShift(DistributionMetric):
@@ -205,15 +209,15 @@ class MeanShift(DistributionMetric):
             with Path(self.parameters.log).open("a") as file:
                 file.write(line + "\n")
 
-    def features(self, pictures):
+    def features(self, images):
         how = self.parameters.how
-        for pixels in pictures.pixels:
-            self._log("picture")
+        for pixels in images.pixels:
+            self._log("image")
             if how == "dark" and pixels.max() < 225:
                 raise ValueError("too dark")
         if how == "not-applicable":
             raise NotApplicable("no features today")
-        made = [pixels.reshape(-1, 3)[::7].astype(np.float32) for pixels in pictures.pixels]
+        made = [pixels.reshape(-1, 3)[::7].astype(np.float32) for pixels in images.pixels]
         if how == "float64":
             return [features.astype(np.float64) for features in made]
         if how == "nan":
@@ -224,8 +228,8 @@ class MeanShift(DistributionMetric):
         self._log("finish")
         if self.parameters.how == "finish-raises":
             raise ValueError("deliberate")
-        if self.parameters.how == "one-picture":
-            raise NotApplicable("too few pictures")
+        if self.parameters.how == "one-image":
+            raise NotApplicable("too few images")
         one, other = np.concatenate(originals), np.concatenate(reconstructions)
         return {"mean-shift": float(np.linalg.norm(one.mean(0) - other.mean(0))), "samples": len(other)}
 
@@ -289,9 +293,9 @@ def registry() -> Registry:
 
     made = Registry()
     made.load_entry_points()
-    if "shift" not in made.codecs:  # in a process where the toys are installed, they are there already
+    if "shift" not in made.codecs:  # in a process where the toys are installed, they already done
         made.register(sys.modules[__name__], PluginInfo("toys", "toys", "1.0"))
     return made
 
 
-__all__ = ["Difference", "MeanShift", "Misbehave", "Noisy", "Oddity", "Shift", "qbench", "registry"]
+__all__ = ["Difference", "MeanShift", "Misbehave", "Noisy", "Oddity", "Shift", "registry"]

@@ -1,6 +1,6 @@
 """A learned transform codec for qbench, and the recipe that trains it."""
 
-from qbench import hookimpl
+from qbench.plugin import hookimpl
 
 
 @hookimpl

@@ -6,15 +6,14 @@ import binascii
 import struct
 from dataclasses import dataclass
 
-from qbench import BitstreamError
+from qbench.plugin import BitstreamError
+from qbench.toolkit.limits import require_pixels
 
 MAGIC = 0xA1
 """The lower half is the version."""
-LARGEST_SIDE = 1 << 16
-LARGEST_PIXELS = 1 << 28
-"""More are refused, so that a damaged header does not ask for all memory."""
+LONGEST_SIDE = 1 << 16
 STEPS = 16
-"""Steps between two levels of quality."""
+"""Steps between two quality levels."""
 _FORM = struct.Struct(">BHHB2s")
 SIZE = _FORM.size + 2
 
@@ -24,8 +23,8 @@ class Header:
     """What a decoder must know beside the latents.
 
     Attributes:
-        width, height: of the picture.
-        quality: level, in units of 1/STEPS.
+        width, height: of the image.
+        quality: in units of 1/STEPS.
         model: two bytes that tell models apart.
     """
 
@@ -52,10 +51,9 @@ def read(bitstream: bytes) -> tuple[Header, bytes]:
     if magic >> 4 != MAGIC >> 4:
         raise BitstreamError("not a bitstream of the autoencoder")
     if magic != MAGIC:
-        raise BitstreamError(f"version {magic & 15} of the bitstream is not known here")
+        raise BitstreamError(f"version {magic & 15} of the bitstream is not supported")
     if struct.pack(">H", binascii.crc_hqx(bitstream[: _FORM.size], 0)) != bitstream[_FORM.size : SIZE]:
-        raise BitstreamError("the header is damaged: its checksum is another")
+        raise BitstreamError("the header is damaged: its checksum doesn't match")
     header = Header(width + 1, height + 1, quality, model)
-    if header.width * header.height > LARGEST_PIXELS:
-        raise BitstreamError(f"{header.width}×{header.height} pixels are more than any that is written")
+    require_pixels(header.width, header.height)
     return header, bitstream[SIZE:]

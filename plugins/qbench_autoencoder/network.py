@@ -5,16 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from qbench import GaussianTables
+from qbench.toolkit.networks import bottleneck
+from qbench.toolkit.range_coding import GaussianCdfs
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
 STRIDE = 16
-"""Pixels, down and across, that one place of the latents stands for."""
+"""Pixels, down and across, that one position of the latents stands for."""
 HYPER_STRIDE = 64
-"""The same for the hyper-latents; pictures are padded to multiples of it."""
+"""The same for the hyper-latents; images are padded to multiples of it."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Shape:
         blocks: residual blocks at 2, 4, 8 and 16 pixels; the synthesis has one more at 2 and at 4.
         latent: channels of the latents, at 16 pixels.
         hyper: channels of the hyper-latents, at 64 pixels.
-        features: channels that the prior makes of hyper-latents, and as many of neighbours.
+        features: channels that the prior derives from hyper-latents, and as many from neighbours.
         levels: operating points with gains of their own.
     """
 
@@ -43,7 +44,7 @@ def build(shape: Shape) -> nn.Module:
 
     - ``gains``, ``inverse_gains``: levels×latent, logarithms of what the latents are multiplied with before they are
       rounded, and after (Cui et al. 2021, CVPR, "Asymmetric gained deep image compression");
-    - ``spreads``: of the hyper-latents' channels, in the unit of :func:`build_prior`.
+    - ``spreads``: of the hyper-latents' channels, their scales in the unit of :func:`build_prior`.
     """
     import torch
     from torch import nn
@@ -82,11 +83,11 @@ def build_analysis(shape: Shape) -> nn.Module:
             for index, (width, blocks) in enumerate(zip(widths, shape.blocks, strict=True)):
                 if index:
                     layers.append(nn.Conv2d(widths[index - 1], width, 3, stride=2, padding=1))
-                layers += [_block(width) for _ in range(blocks)]
+                layers += [bottleneck(width) for _ in range(blocks)]
             self.network = nn.Sequential(*layers, _silent(nn.Conv2d(shape.latent, shape.latent, 1)))
 
-        def forward(self, pictures: torch.Tensor) -> torch.Tensor:
-            return self.linear(pictures) + self.network(pictures)  # type: ignore[no-any-return]
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return self.linear(images) + self.network(images)  # type: ignore[no-any-return]
 
     return Analysis()
 
@@ -105,7 +106,7 @@ def build_synthesis(shape: Shape) -> nn.Module:
             for index in (3, 2, 1, 0):
                 if index < 3:
                     layers += [nn.Conv2d(widths[index + 1], 4 * widths[index], 1), nn.PixelShuffle(2)]
-                layers += [_block(widths[index]) for _ in range(shape.blocks[index] + more[index])]
+                layers += [bottleneck(widths[index]) for _ in range(shape.blocks[index] + more[index])]
             last = _silent(nn.Conv2d(shape.widths[0], 12, 3, padding=1))
             self.network = nn.Sequential(*layers, last, nn.PixelShuffle(2))
 
@@ -137,12 +138,12 @@ def build_hyper_analysis(shape: Shape) -> nn.Module:
 
 
 def build_prior(shape: Shape) -> nn.ModuleDict:
-    """Build the layers that turn hyper-latents and neighbours into mean and spread of every latent.
+    """Build the layers that turn hyper-latents and neighbours into mean and scale of every latent.
 
     Hyper-latents go through two convolutions that double their size; neighbours (latents that are known, 0 elsewhere)
     through one; what both give goes through two more. All are followed by ReLU but ``neighbours`` and ``head``, whose
-    first half of channels is the mean, and whose second half is (table - 20)/8, table being the index of
-    :class:`qbench.GaussianTables`.
+    first half of channels is the mean, and whose second half is (scale index - 20)/8; see
+    :class:`qbench.toolkit.range_coding.GaussianCdfs`.
     """
     from torch import nn
 
@@ -159,7 +160,7 @@ def build_prior(shape: Shape) -> nn.ModuleDict:
 
 
 def anchors(height: int, width: int) -> torch.Tensor:
-    """Return where the latents are that are coded first: the black fields of a chess board, H×W, boolean.
+    """Return where the latents are that are coded first: the black squares of a checkerboard, H×W, boolean.
 
     Each of the others then has four known neighbours (He et al. 2021, CVPR, "Checkerboard context model").
     """
@@ -169,26 +170,5 @@ def anchors(height: int, width: int) -> torch.Tensor:
 
 
 MIDDLE, SCALE = 20, 8
-"""The head gives (table - MIDDLE) / SCALE: MIDDLE is the table of the standard deviation 1."""
-assert 2 ** (MIDDLE / GaussianTables.PER_OCTAVE + GaussianTables.NARROWEST) == 1
-
-
-def _block(width: int) -> nn.Module:
-    """A residual bottleneck (He et al. 2016; in codecs: ELIC, He et al. 2022, CVPR)."""
-    from torch import nn
-
-    class Block(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.layers = nn.Sequential(
-                nn.Conv2d(width, width // 2, 1),
-                nn.ReLU(inplace=True),
-                nn.Conv2d(width // 2, width // 2, 3, padding=1),
-                nn.ReLU(inplace=True),
-                nn.Conv2d(width // 2, width, 1),
-            )
-
-        def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-            return inputs + self.layers(inputs)  # type: ignore[no-any-return]
-
-    return Block()
+"""The head gives (scale index - MIDDLE) / SCALE: MIDDLE is the index of the standard deviation 1."""
+assert 2 ** (MIDDLE / GaussianCdfs.SCALES_PER_OCTAVE + GaussianCdfs.LOG2_MIN_SCALE) == 1

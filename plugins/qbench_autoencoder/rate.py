@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from qbench import GaussianTables
+from qbench.toolkit.range_coding import GaussianCdfs
 from qbench_autoencoder.network import MIDDLE, SCALE, anchors
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ class Latents:
 
     Attributes:
         rounded: as the decoder gets them; the rounding's gradient is that of the identity.
-        bits: for each picture.
+        bits: for each image.
     """
 
     rounded: torch.Tensor
@@ -28,7 +28,7 @@ class Latents:
 
 
 def code(
-    latents: torch.Tensor, hyper: torch.Tensor, prior: nn.ModuleDict, spreads: torch.Tensor, *, exact: bool
+    latents: torch.Tensor, hyper: torch.Tensor, prior: nn.ModuleDict, scales: torch.Tensor, *, exact: bool
 ) -> Latents:
     """Round latents, and estimate their bits and those of the hyper-latents.
 
@@ -41,25 +41,25 @@ def code(
         latents: N×latent×h×w, scaled by their gains.
         hyper: N×hyper×h/4×w/4.
         prior: of :func:`build_prior`.
-        spreads: (table - MIDDLE) / SCALE for each channel of the hyper-latents.
+        scales: (scale index - MIDDLE) / SCALE for each channel of the hyper-latents.
         exact: count bits of rounded values, not of noisy ones.
     """
     import torch
 
     sampled = _rounded if exact else _noisy
-    bits = _bits(sampled(hyper), deviation(spreads)[:, None, None]).sum(dim=(1, 2, 3))
+    bits = _bits(sampled(hyper), deviation(scales)[:, None, None]).sum(dim=(1, 2, 3))
     features = hyper_features(_rounded(hyper), prior)
     first = anchors(*latents.shape[2:]).to(latents.device)
-    mean, spread = parameters(features, None, prior)
+    mean, scale = parameters(features, None, prior)
     known = _rounded(latents - mean) + mean
-    later_mean, later_spread = parameters(features, known * first, prior)
-    mean, spread = torch.where(first, mean, later_mean), torch.where(first, spread, later_spread)
-    bits = bits + _bits(sampled(latents - mean), deviation(spread)).sum(dim=(1, 2, 3))
+    later_mean, later_scale = parameters(features, known * first, prior)
+    mean, scale = torch.where(first, mean, later_mean), torch.where(first, scale, later_scale)
+    bits = bits + _bits(sampled(latents - mean), deviation(scale)).sum(dim=(1, 2, 3))
     return Latents(_rounded(latents - mean) + mean, bits)
 
 
 def hyper_features(hyper: torch.Tensor, prior: nn.ModuleDict) -> torch.Tensor:
-    """Return what the prior knows of every place from the hyper-latents."""
+    """Return what the prior knows of every position from the hyper-latents."""
     from torch.nn.functional import pixel_shuffle
 
     features = pixel_shuffle(prior["hyper_wide"](hyper), 2).relu()
@@ -69,28 +69,28 @@ def hyper_features(hyper: torch.Tensor, prior: nn.ModuleDict) -> torch.Tensor:
 def parameters(
     features: torch.Tensor, known: torch.Tensor | None, prior: nn.ModuleDict
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return mean and spread of every latent, given features and the latents that are known (0 elsewhere)."""
+    """Return mean and scale of every latent, given features and the latents that are known (0 elsewhere)."""
     import torch
 
     neighbours = torch.zeros_like(features) if known is None else prior["neighbours"](known)
     hidden = prior["head_hidden"](torch.cat([features, neighbours.to(features.dtype)], dim=1)).relu()
-    mean, spread = prior["head"](hidden).float().chunk(2, dim=1)
-    return mean, spread
+    mean, scale = prior["head"](hidden).float().chunk(2, dim=1)
+    return mean, scale
 
 
-def deviation(spread: torch.Tensor) -> torch.Tensor:
-    """Return the standard deviation that the prior's spread means."""
-    table = MIDDLE + SCALE * spread
-    limited = table.clamp(0, GaussianTables.COUNT - 1)
-    table = table + (limited - table).detach()  # beyond the limits there still is a gradient back
-    found: torch.Tensor = (table / GaussianTables.PER_OCTAVE + GaussianTables.NARROWEST).exp2()
+def deviation(scale: torch.Tensor) -> torch.Tensor:
+    """Return the standard deviation that the prior's scale means."""
+    index = MIDDLE + SCALE * scale
+    limited = index.clamp(0, GaussianCdfs.COUNT - 1)
+    index = index + (limited - index).detach()  # beyond the limits there still is a gradient back
+    found: torch.Tensor = (index / GaussianCdfs.SCALES_PER_OCTAVE + GaussianCdfs.LOG2_MIN_SCALE).exp2()
     return found
 
 
 def _bits(values: torch.Tensor, deviation: torch.Tensor) -> torch.Tensor:
     """Return -log2 of the probability of what is rounded to values, under Gaussians of mean 0.
 
-    Of less than a table's smallest probability, they go on growing, though only as the Gaussian's logarithm: what is
+    Below the smallest probability of a CDF, they go on growing, though only as the Gaussian's logarithm: what is
     spent no longer grows, but a latent that is far out must find its way back.
     """
     import torch
@@ -98,7 +98,7 @@ def _bits(values: torch.Tensor, deviation: torch.Tensor) -> torch.Tensor:
     magnitude = values.abs()  # the upper tail loses no digits
     upper, lower = (torch.special.log_ndtr((edge - magnitude) / deviation) for edge in (0.5, -0.5))
     bits = -(upper + torch.log1p(-(lower - upper).exp().clamp(max=1 - 1e-6))) / math.log(2)
-    most = math.log2(GaussianTables.TOTAL)
+    most = math.log2(GaussianCdfs.TOTAL_FREQUENCY)
     known: torch.Tensor = torch.where(bits > most, most + most * (bits.clamp(min=most) / most).log(), bits)
     return known
 

@@ -1,6 +1,6 @@
 """Classical image codecs for qbench: the baselines that every other codec is measured against."""
 
-from qbench import hookimpl
+from qbench.plugin import hookimpl
 
 
 @hookimpl

@@ -7,7 +7,8 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from qbench import BitstreamError, Codec, Context, Knob, NotApplicable, Parameters, Pixels
+from qbench.plugin import BitstreamError, Codec, Image, Parameters, RateParameter
+from qbench.toolkit.limits import require_sides
 from qbench_classical import imagecodec
 
 LONGEST_SIDE = 65_536
@@ -20,7 +21,7 @@ class AvifParameters(Parameters):
     speed: int = Field(6, ge=0, le=10, description="0 slowest and smallest, 10 fastest")
     subsampling: Literal["4:4:4", "4:2:2", "4:2:0"] = Field("4:2:0", description="chroma subsampling")
     depth: Literal[8, 10, 12] = Field(
-        8, description="bits a sample in the bitstream; 10 often codes 8-bit pictures better"
+        8, description="bits per sample in the bitstream; 10 often codes 8-bit images more efficiently"
     )
     lossless: bool = Field(False, description="code the pixels exactly (4:4:4, 8 bits)")
 
@@ -32,36 +33,38 @@ class Avif(Codec):
     summary = "AVIF by libavif, lossy or lossless"
     reference = "AV1 Image File Format, AOMedia 2022"
     file_extension = "avif"
-    knob = Knob("quality", 0, 100)
     Parameters: ClassVar = AvifParameters
 
-    def __init__(self, parameters: Any, context: Context) -> None:
-        super().__init__(parameters, context)
-        self.lossless = parameters.lossless  # type: ignore[misc]
+    @property
+    def lossless(self) -> bool:
+        """As set."""
+        lossless: bool = self.parameters.lossless
+        return lossless
 
-    def encode(self, image: Pixels) -> bytes:
+    def encode(self, image: Image) -> bytes:
         """Encode as an AVIF file."""
         import imagecodecs
 
-        if max(image.shape) > LONGEST_SIDE:
-            raise NotApplicable(f"{image.shape[1]}×{image.shape[0]} pixels; AVIF codes sides up to {LONGEST_SIDE}")
+        require_sides(image, LONGEST_SIDE, "AVIF")
         settings = self.parameters
         options: dict[str, Any] = {"speed": settings.speed, "numthreads": 1}
         if settings.lossless:
             # Without the transform to YCbCr, which would round.
             options |= {"level": 100, "pixelformat": "444", "matrix": imagecodecs.AVIF.MATRIX_COEFFICIENTS.IDENTITY}
-            return bytes(imagecodecs.avif_encode(image, **options))
+            return bytes(imagecodecs.avif_encode(image.pixels, **options))
         options |= {"level": settings.quality, "pixelformat": settings.subsampling.replace(":", "")}
-        return bytes(
-            imagecodecs.avif_encode(imagecodec.widened(image, settings.depth), bitspersample=settings.depth, **options)
-        )
+        samples = imagecodec.widened(image.pixels, settings.depth)
+        return bytes(imagecodecs.avif_encode(samples, bitspersample=settings.depth, **options))
 
-    def decode(self, bitstream: bytes) -> Pixels:
+    def decode(self, bitstream: bytes) -> Image:
         """Decode an AVIF file."""
         made = imagecodec.decode(bitstream, "avif", "AVIF", numthreads=1)
-        if made.dtype == np.uint8:
-            return made
-        return imagecodec.narrowed(made, _depth(bitstream))
+        return Image(made if made.dtype == np.uint8 else imagecodec.narrowed(made, _depth(bitstream)))
+
+    @classmethod
+    def rate_parameter(cls, parameters: Any) -> RateParameter | None:
+        """Quality, where it is lossy."""
+        return None if parameters.lossless else RateParameter("quality", 0, 100)
 
     @classmethod
     def libraries(cls) -> dict[str, str]:

@@ -6,10 +6,11 @@ import io
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-from PIL import Image
+from PIL import Image as PillowImage
 from pydantic import Field
 
-from qbench import BitstreamError, Codec, Knob, NotApplicable, Parameters, Pixels
+from qbench.plugin import BitstreamError, Codec, Image, Parameters, RateParameter
+from qbench.toolkit.limits import require_sides
 from qbench_classical import optional
 
 LONGEST_SIDE = 16_384
@@ -32,17 +33,13 @@ class Heic(Codec):
     summary = "HEIC by libheif and x265; pip install 'qbench[heif]'"
     reference = "ISO/IEC 23008-12 (2017)"
     file_extension = "heic"
-    knob = Knob("quality", 0, 100)
     Parameters: ClassVar = HeicParameters
 
-    def encode(self, image: Pixels) -> bytes:
+    def encode(self, image: Image) -> bytes:
         """Encode as a HEIC file."""
-        if max(image.shape) > LONGEST_SIDE:
-            raise NotApplicable(
-                f"{image.shape[1]}×{image.shape[0]} pixels; HEIC by x265 codes sides up to {LONGEST_SIDE}"
-            )
+        require_sides(image, LONGEST_SIDE, "HEIC by x265")
         settings = self.parameters
-        container = _library().from_pillow(Image.fromarray(image))
+        container = _library().from_pillow(PillowImage.fromarray(image.pixels))
         buffer = io.BytesIO()
         container.save(
             buffer,
@@ -52,13 +49,18 @@ class Heic(Codec):
         )
         return buffer.getvalue()
 
-    def decode(self, bitstream: bytes) -> Pixels:
+    def decode(self, bitstream: bytes) -> Image:
         """Decode a HEIC file."""
         try:
             opened = _library().open_heif(io.BytesIO(bitstream), convert_hdr_to_8bit=True)
-            return np.array(opened.to_pillow().convert("RGB"), np.uint8)
+            return Image(np.array(opened.to_pillow().convert("RGB"), np.uint8))
         except (OSError, ValueError, RuntimeError, EOFError, SyntaxError, MemoryError, LookupError) as error:
             raise BitstreamError(f"not a HEIC bitstream that can be decoded: {error}") from error
+
+    @classmethod
+    def rate_parameter(cls, parameters: Any) -> RateParameter | None:
+        """Quality."""
+        return RateParameter("quality", 0, 100)
 
     @classmethod
     def libraries(cls) -> dict[str, str]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from qbench import BitstreamError, Pixels
+from qbench.plugin import BitstreamError, Pixels
 
 
 def decode(bitstream: bytes, name: str, file_format: str, **options: Any) -> np.ndarray[Any, Any]:
@@ -16,7 +16,7 @@ def decode(bitstream: bytes, name: str, file_format: str, **options: Any) -> np.
         H×W×3, uint8 or uint16.
 
     Raises:
-        BitstreamError: not this format, damaged, or not an RGB picture.
+        BitstreamError: not this format, damaged, or not an RGB image.
     """
     import imagecodecs
 
@@ -28,7 +28,7 @@ def decode(bitstream: bytes, name: str, file_format: str, **options: Any) -> np.
         made = np.repeat(made[..., None], 3, axis=2)
     if made.ndim != 3 or made.shape[2] not in (3, 4) or made.dtype.kind != "u":
         raise BitstreamError(
-            f"the {file_format} bitstream holds {made.dtype} values of shape {made.shape}, no RGB picture"
+            f"the {file_format} bitstream holds {made.dtype} values of shape {made.shape}, not an RGB image"
         )
     return np.ascontiguousarray(made[..., :3])
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
-from qbench import Codec, Knob, Parameters, Pixels
+from qbench.plugin import Codec, Image, Parameters, RateParameter
 from qbench_classical import pillow
 
 
@@ -27,16 +27,20 @@ class Jpeg(Codec):
     summary = "JPEG by libjpeg-turbo"
     reference = "ISO/IEC 10918-1 | ITU-T T.81 (1992)"
     file_extension = "jpg"
-    knob = Knob("quality", 1, 100)
     Parameters: ClassVar = JpegParameters
 
-    def encode(self, image: Pixels) -> bytes:
+    def encode(self, image: Image) -> bytes:
         """Encode as a JFIF file."""
         return pillow.encode(image, "JPEG", 65_535, **self.parameters.model_dump())
 
-    def decode(self, bitstream: bytes) -> Pixels:
+    def decode(self, bitstream: bytes) -> Image:
         """Decode a JFIF file."""
         return pillow.decode(bitstream, "JPEG")
+
+    @classmethod
+    def rate_parameter(cls, parameters: Any) -> RateParameter | None:
+        """Quality."""
+        return RateParameter("quality", 1, 100)
 
     @classmethod
     def libraries(cls) -> dict[str, str]:
@@ -45,18 +49,18 @@ class Jpeg(Codec):
 
 
 class ThesisJpeg(Jpeg):
-    """JPEG as the baseline of Minchev 2022: the picture is stretched from its darkest to its lightest value first.
+    """JPEG as the baseline of Minchev 2022: the image is stretched from its darkest to its lightest value first.
 
-    That changes the picture before it is coded, which counts as an error of the codec. Use ``jpeg`` for everything
+    That changes the image before it is coded, which counts as an error of the codec. Use ``jpeg`` for everything
     but a comparison with the thesis's tables.
     """
 
     name = "jpeg-thesis-exact"
-    summary = "JPEG of the picture stretched min to max, as in Minchev 2022"
+    summary = "JPEG of the image stretched min to max, as in Minchev 2022"
     reference = "Minchev 2022, baseline script"
 
-    def encode(self, image: Pixels) -> bytes:
+    def encode(self, image: Image) -> bytes:
         """Stretch, and encode as a JFIF file."""
-        values = image.astype(np.float64) - image.min()
+        values = image.pixels.astype(np.float64) - image.pixels.min()
         stretched = np.rint(255 * values / max(1.0, values.max())).astype(np.uint8)
-        return super().encode(stretched)
+        return super().encode(Image(stretched))

@@ -7,18 +7,16 @@ from typing import Any, ClassVar
 from PIL import features
 from pydantic import Field, model_validator
 
-from qbench import Codec, Context, Knob, Parameters, Pixels
+from qbench.plugin import Codec, Image, Parameters, RateParameter
 from qbench_classical import pillow
 
 
 class Jpeg2000Parameters(Parameters):
     """Settings of OpenJPEG's encoder."""
 
-    psnr: float | None = Field(
-        None, ge=10, le=80, description="PSNR to come near to, in dB. Default without the others: 35"
-    )
-    bpp: float | None = Field(None, ge=0.01, le=24, description="bits a pixel to come near to, and stay below")
-    resolutions: int = Field(6, ge=1, le=20, description="wavelet resolutions; fewer where the picture is too small")
+    psnr: float | None = Field(None, ge=10, le=80, description="target PSNR in dB; 35 if none of the others is given")
+    bpp: float | None = Field(None, ge=0.01, le=24, description="target rate in bits per pixel, never exceeded")
+    resolutions: int = Field(6, ge=1, le=20, description="wavelet resolutions; fewer if the image is too small")
     lossless: bool = Field(False, description="code the pixels exactly (reversible 5/3 wavelet); without psnr and bpp")
 
     @model_validator(mode="after")
@@ -35,14 +33,15 @@ class Jpeg2000(Codec):
     summary = "JPEG 2000 by OpenJPEG, lossy or lossless"
     reference = "ISO/IEC 15444-1 | ITU-T T.800 (2000)"
     file_extension = "j2k"
-    knob = Knob("bpp", 0.02, 20, whole=False)
     Parameters: ClassVar = Jpeg2000Parameters
 
-    def __init__(self, parameters: Any, context: Context) -> None:
-        super().__init__(parameters, context)
-        self.lossless = parameters.lossless  # type: ignore[misc]
+    @property
+    def lossless(self) -> bool:
+        """As set."""
+        lossless: bool = self.parameters.lossless
+        return lossless
 
-    def encode(self, image: Pixels) -> bytes:
+    def encode(self, image: Image) -> bytes:
         """Encode as a bare codestream."""
         settings = self.parameters
         shorter = min(image.shape[:2])
@@ -59,9 +58,14 @@ class Jpeg2000(Codec):
             options |= {"irreversible": True, "quality_mode": "dB", "quality_layers": [settings.psnr or 35.0]}
         return pillow.encode(image, "JPEG2000", 2**31 - 1, **options)
 
-    def decode(self, bitstream: bytes) -> Pixels:
+    def decode(self, bitstream: bytes) -> Image:
         """Decode a codestream."""
         return pillow.decode(bitstream, "JPEG2000")
+
+    @classmethod
+    def rate_parameter(cls, parameters: Any) -> RateParameter | None:
+        """Its own rate control, where it is lossy."""
+        return None if parameters.lossless else RateParameter("bpp", 0.02, 20, integer=False)
 
     @classmethod
     def libraries(cls) -> dict[str, str]:

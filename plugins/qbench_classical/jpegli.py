@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-import numpy as np
 from pydantic import Field
 
-from qbench import Codec, Knob, NotApplicable, Parameters, Pixels
+from qbench.plugin import Codec, Image, Parameters, RateParameter
+from qbench.toolkit.limits import require_sides
 from qbench_classical import optional, pillow
 
 LONGEST_SIDE = 65_535
@@ -29,19 +29,21 @@ class Jpegli(Codec):
     summary = "JPEG by Google's jpegli; pip install 'qbench[jpegli]'"
     reference = "ISO/IEC 10918-1 | ITU-T T.81 (1992)"
     file_extension = "jpg"
-    knob = Knob("quality", 1, 100)
     Parameters: ClassVar = JpegliParameters
 
-    def encode(self, image: Pixels) -> bytes:
+    def encode(self, image: Image) -> bytes:
         """Encode as a JFIF file."""
-        height, width = image.shape[:2]
-        if max(height, width) > LONGEST_SIDE:
-            raise NotApplicable(f"{width}×{height} pixels; JPEG codes sides up to {LONGEST_SIDE}")
-        return bytes(_library().encode(np.ascontiguousarray(image), width, height, quality=self.parameters.quality))
+        require_sides(image, LONGEST_SIDE, "JPEG")
+        return bytes(_library().encode(image.pixels, image.width, image.height, quality=self.parameters.quality))
 
-    def decode(self, bitstream: bytes) -> Pixels:
+    def decode(self, bitstream: bytes) -> Image:
         """Decode a JFIF file."""
         return pillow.decode(bitstream, "JPEG")
+
+    @classmethod
+    def rate_parameter(cls, parameters: Any) -> RateParameter | None:
+        """Quality."""
+        return RateParameter("quality", 1, 100)
 
     @classmethod
     def libraries(cls) -> dict[str, str]:

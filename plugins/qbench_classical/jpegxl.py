@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 from pydantic import Field, model_validator
 
-from qbench import Codec, Context, Knob, Parameters, Pixels
+from qbench.plugin import Codec, Image, Parameters, RateParameter
 from qbench_classical import imagecodec
 
 
@@ -18,10 +18,10 @@ class JpegXlParameters(Parameters):
         None,
         ge=0,
         le=99,
-        description="like JPEG's; libjxl's own translation into a distance. Default without distance: 90",
+        description="like JPEG's; libjxl maps it to a distance; 90 if no distance is given",
     )
     distance: float | None = Field(
-        None, ge=0.05, le=25, description="in Butteraugli's units: 1 is about the least that is visible"
+        None, ge=0.05, le=25, description="Butteraugli distance; 1 is about the visibility threshold"
     )
     effort: int = Field(7, ge=1, le=9, description="1 fastest, 9 smallest")
     lossless: bool = Field(False, description="code the pixels exactly; without quality and distance")
@@ -53,26 +53,34 @@ class JpegXl(Codec):
     summary = "JPEG XL by libjxl, lossy or lossless"
     reference = "ISO/IEC 18181-1 (2022)"
     file_extension = "jxl"
-    knob = Knob("distance", 0.05, 25, rising=False, whole=False)
     Parameters: ClassVar = JpegXlParameters
 
-    def __init__(self, parameters: Any, context: Context) -> None:
-        super().__init__(parameters, context)
-        self.lossless = parameters.lossless  # type: ignore[misc]
+    @property
+    def lossless(self) -> bool:
+        """As set."""
+        lossless: bool = self.parameters.lossless
+        return lossless
 
-    def encode(self, image: Pixels) -> bytes:
+    def encode(self, image: Image) -> bytes:
         """Encode as a bare codestream."""
         import imagecodecs
 
         settings = self.parameters
         options: dict[str, Any] = {"effort": settings.effort, "usecontainer": False, "numthreads": 1}
         if settings.lossless:
-            return bytes(imagecodecs.jpegxl_encode(image, lossless=True, **options))
-        return bytes(imagecodecs.jpegxl_encode(image, lossless=False, distance=settings.effective_distance, **options))
+            return bytes(imagecodecs.jpegxl_encode(image.pixels, lossless=True, **options))
+        options["distance"] = settings.effective_distance
+        return bytes(imagecodecs.jpegxl_encode(image.pixels, lossless=False, **options))
 
-    def decode(self, bitstream: bytes) -> Pixels:
+    def decode(self, bitstream: bytes) -> Image:
         """Decode a codestream."""
-        return imagecodec.decode(bitstream, "jpegxl", "JPEG XL", numthreads=1).astype(np.uint8, copy=False)
+        made = imagecodec.decode(bitstream, "jpegxl", "JPEG XL", numthreads=1)
+        return Image(made.astype(np.uint8, copy=False))
+
+    @classmethod
+    def rate_parameter(cls, parameters: Any) -> RateParameter | None:
+        """Distance, where it is lossy."""
+        return None if parameters.lossless else RateParameter("distance", 0.05, 25, increasing=False, integer=False)
 
     @classmethod
     def libraries(cls) -> dict[str, str]:

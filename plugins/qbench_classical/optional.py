@@ -6,7 +6,7 @@ import importlib
 from importlib.metadata import version
 from typing import Any
 
-from qbench import PluginError
+from qbench.plugin import PluginError
 
 
 def required(module: str, package: str, codec: str, extra: str) -> Any:

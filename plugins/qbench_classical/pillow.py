@@ -6,9 +6,11 @@ import io
 from typing import Any
 
 import numpy as np
-from PIL import Image, features
+from PIL import Image as PillowImage
+from PIL import features
 
-from qbench import BitstreamError, NotApplicable, Pixels
+from qbench.plugin import BitstreamError, Image, Pixels
+from qbench.toolkit.limits import require_sides
 
 
 def libjpeg_turbo() -> str:
@@ -16,28 +18,31 @@ def libjpeg_turbo() -> str:
     return str(features.version_feature("libjpeg_turbo"))
 
 
-def encode(image: Pixels, file_format: str, longest_side: int, **options: Any) -> bytes:
+def encode(image: Image, file_format: str, longest_side: int, **options: Any) -> bytes:
     """Encode with Pillow.
 
     Raises:
         NotApplicable: a side is longer than the format can say.
     """
-    height, width = image.shape[:2]
-    if max(height, width) > longest_side:
-        raise NotApplicable(f"{width}×{height} pixels; {file_format} codes sides up to {longest_side}")
+    require_sides(image, longest_side, file_format)
+    return encode_pixels(image.pixels, file_format, **options)
+
+
+def encode_pixels(pixels: Pixels, file_format: str, **options: Any) -> bytes:
+    """Encode uint8, H×W×3, with Pillow."""
     buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, format=file_format, **options)
+    PillowImage.fromarray(pixels).save(buffer, format=file_format, **options)
     return buffer.getvalue()
 
 
-def decode(bitstream: bytes, file_format: str) -> Pixels:
+def decode(bitstream: bytes, file_format: str) -> Image:
     """Decode with Pillow.
 
     Raises:
         BitstreamError: not this format, damaged, or absurdly large. The size is checked before the pixels are made.
     """
     try:
-        with Image.open(io.BytesIO(bitstream), formats=[file_format]) as opened:
-            return np.array(opened.convert("RGB"), dtype=np.uint8)
-    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
+        with PillowImage.open(io.BytesIO(bitstream), formats=[file_format]) as opened:
+            return Image(np.array(opened.convert("RGB"), dtype=np.uint8))
+    except (OSError, ValueError, SyntaxError, EOFError, PillowImage.DecompressionBombError) as error:
         raise BitstreamError(f"not a {file_format} bitstream that can be decoded: {error}") from error

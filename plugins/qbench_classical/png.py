@@ -7,7 +7,7 @@ from typing import ClassVar
 from PIL import features
 from pydantic import Field
 
-from qbench import Codec, Parameters, Pixels
+from qbench.plugin import Codec, Image, Parameters
 from qbench_classical import pillow
 
 
@@ -25,17 +25,21 @@ class Png(Codec):
     summary = "PNG, lossless"
     reference = "ISO/IEC 15948 (2004)"
     file_extension = "png"
-    lossless = True
     Parameters: ClassVar = PngParameters
 
-    def encode(self, image: Pixels) -> bytes:
+    def encode(self, image: Image) -> bytes:
         """Encode as a PNG file."""
         options = self.parameters
         return pillow.encode(image, "PNG", 2**31 - 1, compress_level=options.level, optimize=options.optimize)
 
-    def decode(self, bitstream: bytes) -> Pixels:
+    def decode(self, bitstream: bytes) -> Image:
         """Decode a PNG file."""
         return pillow.decode(bitstream, "PNG")
+
+    @property
+    def lossless(self) -> bool:
+        """Always."""
+        return True
 
     @classmethod
     def libraries(cls) -> dict[str, str]:

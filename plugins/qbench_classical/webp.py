@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from PIL import features
 from pydantic import Field
 
-from qbench import Codec, Context, Knob, Parameters, Pixels
+from qbench.plugin import Codec, Image, Parameters, RateParameter
 from qbench_classical import pillow
 
 
@@ -26,20 +26,26 @@ class WebP(Codec):
     summary = "WebP by libwebp, lossy or lossless"
     reference = "RFC 9649 (2024)"
     file_extension = "webp"
-    knob = Knob("quality", 0, 100)
     Parameters: ClassVar = WebPParameters
 
-    def __init__(self, parameters: Any, context: Context) -> None:
-        super().__init__(parameters, context)
-        self.lossless = parameters.lossless  # type: ignore[misc]
+    @property
+    def lossless(self) -> bool:
+        """As set."""
+        lossless: bool = self.parameters.lossless
+        return lossless
 
-    def encode(self, image: Pixels) -> bytes:
+    def encode(self, image: Image) -> bytes:
         """Encode as a WebP file."""
         return pillow.encode(image, "WEBP", 16_383, **self.parameters.model_dump())
 
-    def decode(self, bitstream: bytes) -> Pixels:
+    def decode(self, bitstream: bytes) -> Image:
         """Decode a WebP file."""
         return pillow.decode(bitstream, "WEBP")
+
+    @classmethod
+    def rate_parameter(cls, parameters: Any) -> RateParameter | None:
+        """Quality, where it is lossy."""
+        return None if parameters.lossless else RateParameter("quality", 0, 100)
 
     @classmethod
     def libraries(cls) -> dict[str, str]:

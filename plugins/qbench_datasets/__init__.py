@@ -1,6 +1,6 @@
 """Named image sets for qbench."""
 
-from qbench import hookimpl
+from qbench.plugin import hookimpl
 
 
 @hookimpl

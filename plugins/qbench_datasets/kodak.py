@@ -9,7 +9,7 @@ import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 
-from qbench import Dataset, DatasetError, FetchProgress, ImageError, ImageFile, ImageSource, read_image
+from qbench.plugin import Dataset, DatasetError, FetchProgress, ImageError, ImageFile, ImageSource, read_image
 
 COUNT = 24
 SIZES = {(768, 512), (512, 768)}
@@ -20,7 +20,7 @@ class Kodak(Dataset):
     """24 photographs of 768×512 (or 512×768), scanned from film; the field's most used test set."""
 
     name = "kodak"
-    summary = "Kodak's 24 photographs, 768×512; fetched on request"
+    summary = "Kodak's 24 photographs, 768×512; downloaded on request"
     count = COUNT
     licence = "released by Eastman Kodak for unrestricted use"
     source = "https://r0k.us/graphics/kodak/kodak/"
@@ -31,7 +31,7 @@ class Kodak(Dataset):
         missing = [path for path in paths if not path.is_file()]
         if missing:
             raise DatasetError(
-                f"dataset `kodak`: {len(missing)} of its {COUNT} images are not in {home}; "
+                f"dataset `kodak`: {len(missing)} of its {COUNT} images are missing in {home}; "
                 "fetch them with: qbench datasets pull kodak"
             )
         return [ImageFile(path) for path in paths]
@@ -57,9 +57,9 @@ def _fetch(address: str, path: Path) -> None:
     try:
         with urllib.request.urlopen(address, timeout=TIMEOUT_SECONDS) as response:
             partial.write_bytes(response.read())
-        picture = read_image(partial)
-        if (picture.width, picture.height) not in SIZES:
-            raise ImageError(f"is {picture.width}×{picture.height}, not 768×512 or 512×768")
+        image = read_image(partial)
+        if (image.width, image.height) not in SIZES:
+            raise ImageError(f"is {image.width}×{image.height}, not 768×512 or 512×768")
         partial.replace(path)
     except (urllib.error.URLError, http.client.HTTPException, OSError, ImageError) as error:
         partial.unlink(missing_ok=True)

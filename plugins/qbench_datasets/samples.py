@@ -1,4 +1,4 @@
-"""Four photographs of the kinds that the thesis used, from scikit-image's own package data."""
+"""Four images of the kinds that the thesis used, from scikit-image's own package data."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image as PillowImage
 
-from qbench import Dataset, ImageError, ImageSource, Picture, read_image
+from qbench.plugin import Dataset, Image, ImageError, ImageSource, read_image
 
 SIDE = 512
 
 
 @dataclass(frozen=True)
 class Crop(ImageSource):
-    """A square of one of scikit-image's pictures, brought to 512×512.
+    """A square crop of one of scikit-image's images, resized to 512×512.
 
     Attributes:
         name: in the dataset.
         file: in ``skimage.data``.
-        box: left, top, right, lower of the square that is cut out; a box that reaches past the picture is filled
+        box: left, top, right, lower of the square that is cut out; a box that reaches past the image is filled
             with white there.
     """
 
@@ -30,23 +30,23 @@ class Crop(ImageSource):
     file: str
     box: tuple[int, int, int, int]
 
-    def read(self) -> Picture:
+    def read(self) -> Image:
         """Cut the square out; squares that are not 512 wide are resized with Lanczos' filter."""
         try:
             with (files("skimage.data") / self.file).open("rb") as opened:
                 path = Path(opened.name)
         except (OSError, ModuleNotFoundError) as error:
             raise ImageError(f"{self.location}: not in the installed scikit-image: {error}") from error
-        picture = read_image(path)
+        image = read_image(path)
         left, top, right, lower = self.box
-        whole = Image.fromarray(picture.pixels)
-        square = Image.new("RGB", (right - left, lower - top), "white")
+        whole = PillowImage.fromarray(image.pixels)
+        square = PillowImage.new("RGB", (right - left, lower - top), "white")
         square.paste(whole, (-left, -top))
         if square.size != (SIDE, SIDE):
-            square = square.resize((SIDE, SIDE), Image.Resampling.LANCZOS)
+            square = square.resize((SIDE, SIDE), PillowImage.Resampling.LANCZOS)
         pixels = np.array(square)
         pixels.setflags(write=False)
-        return Picture(pixels, picture.notes)
+        return Image(pixels, notes=image.notes)
 
     @property
     def location(self) -> str:
@@ -63,14 +63,14 @@ SAMPLES = (
 
 
 class Samples(Dataset):
-    """Stand-ins for the four pictures of Minchev 2022: a face, an animal, a flat logo on white, a tower and sky."""
+    """Stand-ins for the four images of Minchev 2022: a face, an animal, a flat logo on white, a tower and sky."""
 
     name = "samples"
-    summary = "four 512×512 pictures from scikit-image: face, animal, logo, tower"
+    summary = "four 512×512 images from scikit-image: face, animal, logo, tower"
     count = 4
     licence = "public domain (astronaut, rocket: NASA), CC0 (chelsea), BSD-3-Clause (logo)"
     source = "https://github.com/scikit-image/scikit-image/tree/main/src/skimage/data"
 
     def images(self, home: Path) -> Sequence[ImageSource]:
-        """List the four pictures; nothing needs to be fetched."""
+        """List the four images; nothing needs to be fetched."""
         return SAMPLES

@@ -1,6 +1,6 @@
 """Fidelity and rate metrics for qbench: how far the pixels are, and what they cost."""
 
-from qbench import hookimpl
+from qbench.plugin import hookimpl
 
 
 @hookimpl

@@ -15,12 +15,12 @@ from typing import Any, ClassVar
 from PIL import Image
 from pydantic import Field
 
-from qbench import Candidates, Column, Direction, Metric, Parameters, PluginError, Reference, Scores
+from qbench.plugin import Candidates, Column, Direction, Metric, Parameters, PluginError, Reference, Scores
 from qbench_fidelity.ssim import require_side
 
 PROGRAM = "butteraugli_main"
 LEAST = 8
-"""Pixels of a side below which the program repeats the picture; nobody knows what that means."""
+"""Pixels of a side below which the program repeats the image; nobody knows what that means."""
 
 
 class ButteraugliParameters(Parameters):
@@ -30,7 +30,7 @@ class ButteraugliParameters(Parameters):
 
 
 class Butteraugli(Metric):
-    """The largest difference that people would see anywhere in the picture, in units of about one that is just seen.
+    """The largest difference that people would see anywhere in the image, in units of about one that is just seen.
 
     By ``butteraugli_main`` of libjxl, which must be installed. Values of other versions differ; the program's digest is
     part of the run's provenance.
@@ -42,7 +42,7 @@ class Butteraugli(Metric):
     Parameters: ClassVar = ButteraugliParameters
     columns: ClassVar = (
         Column("butteraugli", Direction.LOWER, 0.0, None, digits=3),
-        Column("norm3", Direction.LOWER, 0.0, None, digits=3, summary="3-norm over the picture, which looks at it all"),
+        Column("norm3", Direction.LOWER, 0.0, None, digits=3, summary="3-norm over the whole image"),
     )
 
     @classmethod
@@ -55,7 +55,7 @@ class Butteraugli(Metric):
         return {PROGRAM: f"sha256 {_digest(_program())[:16]}"}
 
     def prepare(self, reference: Reference) -> None:
-        """Refuse pictures that are too small."""
+        """Refuse images that are too small."""
         require_side(reference, LEAST, "butteraugli")
 
     def score(self, candidates: Candidates, prepared: Any) -> Sequence[Scores]:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from qbench import Candidates, Column, Direction, Metric, Reference, Scores
+from qbench.plugin import Candidates, Column, Direction, Metric, Reference, Scores
 
 
 class Ciede2000(Metric):

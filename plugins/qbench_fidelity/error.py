@@ -6,13 +6,13 @@ import math
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from qbench import Candidates, Column, Direction, Metric, Scores
+from qbench.plugin import Candidates, Column, Direction, Metric, Scores
 
 
 def squared_errors(candidates: Candidates) -> list[float]:
     """Return the mean squared error of each candidate over rows, columns and channels, in squared 8-bit steps.
 
-    The sum is of whole numbers and exact, on every device and for every batch size.
+    The sum is of integers and exact, on every device and for every batch size.
     """
     import torch
 

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from qbench import Candidates, Column, Direction, Metric, Pixels, PluginError, Reference, Scores
+from qbench.plugin import Candidates, Column, Direction, Metric, Pixels, PluginError, Reference, Scores
 from qbench_fidelity.error import psnr
 from qbench_fidelity.luma import WEIGHTS
 from qbench_fidelity.ssim import require_side

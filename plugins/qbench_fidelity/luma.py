@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from qbench import Candidates, Column, Direction, Metric, Reference, Scores
+from qbench.plugin import Candidates, Column, Direction, Metric, Reference, Scores
 from qbench_fidelity.error import psnr
 from qbench_fidelity.ssim import (
     CENTRE,

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from PIL import Image, features
 
-from qbench import Candidates, Column, Direction, Metric, Pixels, Reference, Scope, Scores
+from qbench.plugin import Candidates, Column, Direction, Metric, Pixels, Reference, Scope, Scores
 
 
 class BitsPerPixel(Metric):

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from qbench import Candidates, Column, Direction, Metric, NotApplicable, Reference, Scores
+from qbench.plugin import Candidates, Column, Direction, Metric, NotApplicable, Reference, Scores
 
 if TYPE_CHECKING:
     import torch
@@ -167,7 +167,7 @@ def halve(images: torch.Tensor) -> torch.Tensor:
     import torch.nn.functional as functional
 
     padding = [side % 2 for side in images.shape[2:]]
-    # Zero means black in the pictures' own range, which is what the reference implementations pad with.
+    # Zero means black in the images' own range, which is what the reference implementations pad with.
     padded = functional.pad(images, (padding[1], padding[1], padding[0], padding[0]), value=-CENTRE)
     return functional.avg_pool2d(padded, kernel_size=2)
 

@@ -1,6 +1,6 @@
 """Full-reference metrics of gradients, phase, wavelets and information, computed by piq.
 
-Each looks at brightness and colour as its paper does, and shrinks the picture first where its paper does; that is part
+Each looks at brightness and colour as its paper does, and shrinks the image first where its paper does; that is part
 of the definition and said with each.
 """
 
@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from qbench import Candidates, Column, Direction, Metric, NotApplicable, Reference, Scores
+from qbench.plugin import Candidates, Column, Direction, Metric, NotApplicable, Reference, Scores
 from qbench_fidelity.ssim import require_side
 
 
@@ -22,8 +22,8 @@ class PiqMetric(Metric):
 
     Class attributes:
         least: pixels that the shorter side must have.
-        identical: the value of a picture compared with itself.
-        function: of piq, which is given both pictures and their range.
+        identical: the value of an image compared with itself.
+        function: of piq, which is given both images and their range.
         options: what else it is given.
         double: whether in float64.
     """
@@ -40,7 +40,7 @@ class PiqMetric(Metric):
         return {name: version(name) for name in ("piq", "torch")}
 
     def prepare(self, reference: Reference) -> None:
-        """Refuse pictures that are too small."""
+        """Refuse images that are too small."""
         require_side(reference, self.least, self.name.upper())
 
     def score(self, candidates: Candidates, prepared: Any) -> Sequence[Scores | NotApplicable]:
@@ -62,9 +62,9 @@ class PiqMetric(Metric):
         except RuntimeError as error:
             if "singular" not in str(error):
                 raise
-            value = math.nan  # a picture without structure, where information has no inverse
+            value = math.nan  # an image without structure, where information has no inverse
         if math.isnan(value):
-            return NotApplicable(f"{self.name} is not defined for this picture: it has no structure")
+            return NotApplicable(f"{self.name} is not defined for this image: it has no structure")
         return {self.name: value}
 
 
@@ -84,10 +84,10 @@ class Vif(PiqMetric):
     function = "vif_p"
 
     def prepare(self, reference: Reference) -> None:
-        """Refuse pictures that are too small, or carry no information."""
+        """Refuse images that are too small, or carry no information."""
         super().prepare(reference)
         if np.ptp(reference.pixels.reshape(-1, 3), axis=0).max() == 0:
-            raise NotApplicable("the original is of one colour, and carries no information")
+            raise NotApplicable("the original is of one colour and carries no information")
 
 
 class IwSsim(PiqMetric):
@@ -106,7 +106,7 @@ class IwSsim(PiqMetric):
 class Fsim(PiqMetric):
     """Feature similarity with colour (FSIMc): phase congruency, gradients and chrominance.
 
-    The picture is first shrunk by averaging, by its shorter side divided by 256 and rounded, as in the paper.
+    The image is first shrunk by averaging, by its shorter side divided by 256 and rounded, as in the paper.
     """
 
     name = "fsim"
@@ -134,7 +134,7 @@ class Gmsd(PiqMetric):
 class Vsi(PiqMetric):
     """Visual saliency-induced index: saliency, gradients and chrominance.
 
-    The picture is first shrunk by averaging, by its shorter side divided by 256 and rounded, as in the paper.
+    The image is first shrunk by averaging, by its shorter side divided by 256 and rounded, as in the paper.
     """
 
     name = "vsi"
@@ -147,7 +147,7 @@ class Vsi(PiqMetric):
 
 
 class HaarPsi(PiqMetric):
-    """Haar wavelet-based perceptual similarity with colour, of the picture halved by 2×2 averaging."""
+    """Haar wavelet-based perceptual similarity with colour, of the image halved by 2×2 averaging."""
 
     name = "haarpsi"
     summary = "Haar wavelet-based perceptual similarity"
@@ -161,7 +161,7 @@ class HaarPsi(PiqMetric):
 class Mdsi(PiqMetric):
     """Mean deviation similarity index, of gradients and chromaticity, combined by sum: 0 is best.
 
-    The picture is first shrunk by averaging, by its shorter side divided by 256 and rounded, as in the paper.
+    The image is first shrunk by averaging, by its shorter side divided by 256 and rounded, as in the paper.
     """
 
     name = "mdsi"

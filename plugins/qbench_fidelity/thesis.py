@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from qbench import Candidates, Column, Direction, Metric, NotApplicable, Pixels, Reference, Scores
+from qbench.plugin import Candidates, Column, Direction, Metric, NotApplicable, Pixels, Reference, Scores
 from qbench_fidelity.error import psnr
 from qbench_fidelity.uniform import WINDOW
 
@@ -93,7 +93,7 @@ class ThesisSsim(Metric):
 
         data_range = int(pixels.max()) - int(pixels.min())
         if data_range == 0:
-            return NotApplicable("the reconstruction is of one colour value, so its range is 0")
+            return NotApplicable("the reconstruction has a single value, so its range is 0")
         value = structural_similarity(original, pixels, channel_axis=2, data_range=data_range, win_size=WINDOW)
         return {self.name: float(value)}
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any, ClassVar
 
-from qbench import Candidates, Column, Direction, Metric, Reference, Scores
+from qbench.plugin import Candidates, Column, Direction, Metric, Reference, Scores
 from qbench_fidelity.ssim import require_side
 
 WINDOW = 7

@@ -1,6 +1,6 @@
 """Other tools' result files: CompressAI's and codec-compare's."""
 
-from qbench import hookimpl
+from qbench.plugin import hookimpl
 
 
 @hookimpl

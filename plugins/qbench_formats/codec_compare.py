@@ -1,4 +1,4 @@
-"""codec-compare's batches: a row per picture and setting, for a web page that matches and compares them."""
+"""codec-compare's batches: a row per image and setting, for a web page that matches and compares them."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from qbench import Column, Direction, Format, ImportedCell, ImportedResults, QbenchError, Row, Run
-from qbench_formats.columns import BPP, KNOWN, file_name, finite, number, rows_by_codec, text
+from qbench.plugin import Column, Direction, ExchangedCell, ExchangedResults, Format, QbenchError
+from qbench_formats.columns import BPP, KNOWN, file_name, finite, number, text
 
 OURS = {"msssim": "ms-ssim"}
 THEIRS = {ours: theirs for theirs, ours in OURS.items()}
@@ -37,14 +37,14 @@ class CodecCompare(Format):
     """
 
     name = "codec-compare"
-    summary = "codec-compare's batch JSON: a row per picture and setting, one file per codec"
+    summary = "codec-compare's batch JSON: a row per image and setting, one file per codec"
     reference = "https://github.com/webmproject/codec-compare"
 
     def recognises(self, document: Any) -> bool:
         """Whether there are descriptions of fields and their values."""
         return isinstance(document, dict) and {"field_descriptions", "field_values"} <= document.keys()
 
-    def read(self, document: Any, name: str) -> ImportedResults:
+    def read(self, document: Any, name: str) -> ExchangedResults:
         """Read a batch."""
         if not self.recognises(document):
             raise QbenchError(f"{name}: no `field_descriptions` and `field_values`")
@@ -69,14 +69,14 @@ class CodecCompare(Format):
             raise QbenchError(f"{name}: field_values is empty")
         rates = [BPP.name] if BPP.name in columns else []
         described = ", ".join(constants[key] for key in ("name", "version", "time") if constants.get(key))
-        return ImportedResults(codec, images, list(columns.values()), cells, described, rates, notes)
+        return ExchangedResults(codec, images, list(columns.values()), cells, described, rates, notes)
 
-    def write(self, run: Run, folder: Path) -> list[Path]:
+    def write(self, results: ExchangedResults, folder: Path) -> list[Path]:
         """Write a batch per codec, and the index."""
         paths: list[Path] = []
-        for codec, rows in rows_by_codec(run).items():
+        for codec, cells in results.by_codec().items():
             path = file_name(folder, codec, [*paths, folder / INDEX])
-            batch = _batch(run, codec, rows)
+            batch = _batch(results, codec, cells)
             path.write_text(json.dumps(batch, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
             paths.append(path)
         index = folder / INDEX
@@ -102,7 +102,7 @@ def _descriptions(document: Mapping[str, Any], key: str, name: str) -> dict[str,
             raise QbenchError(f"{where}: a mapping of one name to its description is expected, not {each!r:.60}")
         [(field, described)] = each.items()
         if field in found:
-            raise QbenchError(f"{where}: `{field}` is there twice")
+            raise QbenchError(f"{where}: `{field}` is duplicated")
         found[field] = text(described, where)
     return found
 
@@ -134,13 +134,13 @@ def _role(field: str, described: str, name: str, notes: list[str]) -> str | Colu
         if described.endswith(words):
             return Column(field, direction)
     if plain not in IGNORED:
-        notes.append(f"{name}: `{field}` is left out: what it is, or which values are better, is not known")
+        notes.append(f"{name}: `{field}` is omitted: of unknown meaning or direction")
     return ""
 
 
 def _cell(
     values: Mapping[tuple[str, str | Column], Any], codec: str, where: str
-) -> tuple[ImportedCell, tuple[int, int]]:
+) -> tuple[ExchangedCell, tuple[int, int]]:
     found: dict[str, Any] = {}
     settings: dict[str, Any] = {}
     scores: dict[str, float | None] = {}
@@ -154,7 +154,7 @@ def _cell(
         elif role:
             found[role] = number(value, f"{where}, {field}")
     size = found.get("size")
-    cell = ImportedCell(
+    cell = ExchangedCell(
         found["image"],
         codec,
         settings,
@@ -169,26 +169,24 @@ def _cell(
 # -- writing ------------------------------------------------------------------------------------------------------
 
 
-def _batch(run: Run, codec: str, rows: Sequence[Row]) -> dict[str, Any]:
-    columns = {
-        name: column
-        for name, column in run.cell_columns.items()
-        if name != BPP.name and any(finite(row.entries[name].value) for row in rows)
-    }
-    usable = [row for row in rows if all(finite(row.entries[name].value) for name in columns)]
-    usable = [row for row in usable if row.rate is not None]
+def _batch(results: ExchangedResults, codec: str, cells: Sequence[ExchangedCell]) -> dict[str, Any]:
+    columns = [
+        column
+        for column in results.columns
+        if column.name != BPP.name and any(finite(cell.values[column.name]) for cell in cells)
+    ]
+    usable = [cell for cell in cells if all(finite(cell.values[column.name]) for column in columns)]
+    usable = [cell for cell in usable if cell.rate is not None]
     if not usable:
-        raise QbenchError(f"{run.name}: no cell of {codec} has a finite value of every column")
-    swept = list(dict.fromkeys(name for row in rows for name in row.swept))
-    sizes = {image.name: (image.width, image.height) for image in run.plan.images}
-    times = [session.at for session in run.sessions]
-    timed = all(row.cell is not None and row.cell.timing is not None for row in usable)
-    sized = all(row.cell is not None and row.cell.bitstream_size is not None for row in usable)
+        raise QbenchError(f"{results.name}: no cell of {codec} has a finite value of every column")
+    swept = list(dict.fromkeys(name for cell in cells for name in cell.settings))
+    timed = all(cell.encode is not None and cell.decode is not None for cell in usable)
+    sized = all(cell.size is not None for cell in usable)
     constants = [
-        ("name", "Name of the batch", f"{codec} ({run.name})"),
+        ("name", "Name of the batch", f"{codec} ({results.name})"),
         ("codec", "Name of the codec", codec),
-        ("version", "Libraries of the codec", _libraries(run, codec)),
-        ("time", "When it was measured", max(times) if times else ""),
+        ("version", "Libraries of the codec", (results.libraries or {}).get(codec, codec)),
+        ("time", "When it was measured", results.measured_at),
     ]
     fields: list[tuple[str, str]] = [
         ("original_name", "Name of the original"),
@@ -199,24 +197,24 @@ def _batch(run: Run, codec: str, rows: Sequence[Row]) -> dict[str, Any]:
     fields += [("encoded_size", "Bytes of the bitstream")] if sized else []
     fields += [("bpp", "Bits per pixel")]
     fields += [("encoding_time", "Seconds"), ("decoding_time", "Seconds")] if timed else []
-    for name, column in columns.items():
+    for column in columns:
         better = next(words for words, direction in BETTER.items() if direction is column.direction)
-        fields.append((THEIRS.get(name, name), f"{column.summary or name}. {better}"))
+        fields.append((THEIRS.get(column.name, column.name), f"{column.summary or column.name}. {better}"))
     return {
         "constant_descriptions": [{name: described} for name, described, _ in constants],
         "constant_values": [value for _, _, value in constants],
         "field_descriptions": [{name: described} for name, described in fields],
         "field_values": [
             [
-                row.image,
-                *sizes[row.image],
-                *(_setting(row.swept.get(name)) for name in swept),
-                *([row.cell.bitstream_size] if sized and row.cell else []),
-                row.rate,
-                *([row.cell.timing.encode, row.cell.timing.decode] if timed and row.cell and row.cell.timing else []),
-                *(row.entries[name].value for name in columns),
+                cell.image,
+                *results.images[cell.image],
+                *(_setting(cell.settings.get(name)) for name in swept),
+                *([cell.size] if sized else []),
+                cell.rate,
+                *([cell.encode, cell.decode] if timed else []),
+                *(cell.values[column.name] for column in columns),
             ]
-            for row in usable
+            for cell in usable
         ],
     }
 
@@ -224,9 +222,3 @@ def _batch(run: Run, codec: str, rows: Sequence[Row]) -> dict[str, Any]:
 def _setting(value: Any) -> str | float:
     """Return a setting as the page takes it: a number or text."""
     return value if isinstance(value, (int, float)) and not isinstance(value, bool) else str(value)
-
-
-def _libraries(run: Run, codec: str) -> str:
-    point = next(point for point in run.plan.points if point.label == codec)
-    libraries: Mapping[str, str] = point.identity.get("libraries", {})
-    return ", ".join(f"{name} {version}" for name, version in libraries.items()) or point.codec

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from qbench import Column, Direction, QbenchError, Row, Run
+from qbench.plugin import Column, Direction, QbenchError
 
 HIGHER, LOWER = Direction.HIGHER, Direction.LOWER
 BPP = Column("bpp", LOWER, 0.0, None, "bit/pixel", 3, "bits per pixel, as the file gives them")
@@ -55,21 +55,6 @@ def text(value: Any, where: str) -> str:
     if not isinstance(value, str):
         raise QbenchError(f"{where}: text is expected, not {value!r:.60}")
     return value
-
-
-def rows_by_codec(run: Run) -> dict[str, list[Row]]:
-    """Return the coded rows of every codec; those without any have no entry.
-
-    Raises:
-        QbenchError: no cell of the run was coded.
-    """
-    found: dict[str, list[Row]] = {}
-    for row in run.rows:
-        if row.cell is not None and row.status == "ok":
-            found.setdefault(row.codec, []).append(row)
-    if not found:
-        raise QbenchError(f"{run.name}: no cell was coded; there is nothing to write")
-    return found
 
 
 def finite(value: float | None) -> bool:

@@ -8,8 +8,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from qbench import Column, Direction, Format, ImportedCell, ImportedResults, QbenchError, Row, Run
-from qbench_formats.columns import BPP, KNOWN, file_name, finite, number, rows_by_codec, text
+from qbench.plugin import Column, Direction, ExchangedCell, ExchangedResults, Format, QbenchError
+from qbench_formats.columns import BPP, KNOWN, file_name, finite, number, text
 
 OURS = {
     "bpp": "bpp",
@@ -41,7 +41,7 @@ class CompressAI(Format):
         """Whether there is a mapping of results."""
         return isinstance(document, dict) and isinstance(document.get("results"), dict)
 
-    def read(self, document: Any, name: str) -> ImportedResults:
+    def read(self, document: Any, name: str) -> ExchangedResults:
         """Read means."""
         if not self.recognises(document):
             raise QbenchError(f"{name}: no `results` with a list for each metric")
@@ -61,11 +61,11 @@ class CompressAI(Format):
             if column is None:
                 continue
             if column.name in columns:
-                notes.append(f"{name}: `{key}` is left out: {column.name} is there already")
+                notes.append(f"{name}: `{key}` is omitted: {column.name} comes from another key")
                 continue
             columns[column.name], sources[column.name] = column, values
         cells = [
-            ImportedCell(
+            ExchangedCell(
                 MEAN,
                 codec,
                 {"point": index + 1},
@@ -78,29 +78,34 @@ class CompressAI(Format):
         if not cells:
             raise QbenchError(f"{name}: results have no operating point")
         described = text(document.get("description", ""), f"{name}: `description`")
-        return ImportedResults(codec, {MEAN: (0, 0)}, list(columns.values()), cells, described, ("bpp",), notes)
+        return ExchangedResults(codec, {MEAN: (0, 0)}, list(columns.values()), cells, described, ("bpp",), notes)
 
-    def write(self, run: Run, folder: Path) -> list[Path]:
+    def write(self, results: ExchangedResults, folder: Path) -> list[Path]:
         """Write a file for each codec; means are over images that have a finite value everywhere."""
         paths: list[Path] = []
-        for codec, rows in rows_by_codec(run).items():
-            points = list(dict.fromkeys(row.point for row in rows))
-            columns = [name for name in run.cell_columns if any(finite(row.entries[name].value) for row in rows)]
+        for codec, cells in results.by_codec().items():
+            points: dict[str, list[ExchangedCell]] = {}
+            for cell in cells:
+                points.setdefault(repr(cell.settings), []).append(cell)
+            columns = [
+                column.name for column in results.columns if any(finite(cell.values[column.name]) for cell in cells)
+            ]
             images = [
-                image.name
-                for image in run.plan.images
-                if _complete([row for row in rows if row.image == image.name], points, columns)
+                image
+                for image in results.images
+                if _complete([cell for cell in cells if cell.image == image], len(points), columns)
             ]
             if not images:
-                raise QbenchError(f"{run.name}: no image has a finite value of every column at every point of {codec}")
+                raise QbenchError(
+                    f"{results.name}: no image has a finite value of every column at every point of {codec}"
+                )
             means = [
-                _means(run, [row for row in rows if row.point == point and row.image in images], columns)
-                for point in points
+                _means(results, [cell for cell in own if cell.image in images], columns) for own in points.values()
             ]
             means.sort(key=lambda mean: mean["bpp"])
             document = {
                 "name": codec,
-                "description": f"{codec}, mean over {len(images)} images of run {run.name}, written by qbench",
+                "description": f"{codec}, mean over {len(images)} images of run {results.name}, written by qbench",
                 "results": {key: [mean[key] for mean in means] for key in means[0]},
             }
             path = file_name(folder, codec, paths)
@@ -130,26 +135,24 @@ def _column(key: str, values: Sequence[float | None], name: str, notes: list[str
         return Column(key, Direction.HIGHER, unit=unit)
     if key in KNOWN:
         return KNOWN[key]
-    notes.append(f"{name}: `{key}` is left out: whether higher or lower is better is not known")
+    notes.append(f"{name}: `{key}` is omitted: whether higher or lower is better is not known")
     return None
 
 
-def _complete(rows: Sequence[Row], points: Sequence[str], columns: Sequence[str]) -> bool:
-    return len(rows) == len(points) and all(finite(row.entries[name].value) for row in rows for name in columns)
+def _complete(cells: Sequence[ExchangedCell], points: int, columns: Sequence[str]) -> bool:
+    return len(cells) == points and all(finite(cell.values[name]) for cell in cells for name in columns)
 
 
-def _means(run: Run, rows: Sequence[Row], columns: Sequence[str]) -> dict[str, float]:
-    rates = [row.rate for row in rows if row.rate is not None]
-    found = {"bpp": fmean(rates)} if rates else {}
+def _means(results: ExchangedResults, cells: Sequence[ExchangedCell], columns: Sequence[str]) -> dict[str, float]:
+    rates = [cell.rate for cell in cells if cell.rate is not None]
+    if not rates:
+        raise QbenchError(f"{results.name}: the rate of {cells[0].codec} {dict(cells[0].settings)} is not known")
+    found = {"bpp": fmean(rates)}
     for name in columns:
         if name != BPP.name:
-            found[THEIRS.get(name, name)] = fmean(row.entries[name].value or 0.0 for row in rows)
-    timings = [row.cell.timing for row in rows if row.cell is not None and row.cell.timing is not None]
-    if len(timings) == len(rows):
-        found |= {
-            TIMES[0]: fmean(timing.encode for timing in timings),
-            TIMES[1]: fmean(timing.decode for timing in timings),
-        }
-    if "bpp" not in found:
-        raise QbenchError(f"{run.name}: the rate of {rows[0].point} is not known")
+            found[THEIRS.get(name, name)] = fmean(cell.values[name] or 0.0 for cell in cells)
+    for key, times in zip(TIMES, ([cell.encode for cell in cells], [cell.decode for cell in cells]), strict=True):
+        known = [time for time in times if time is not None]
+        if len(known) == len(cells):
+            found[key] = fmean(known)
     return found

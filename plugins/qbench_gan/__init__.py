@@ -1,6 +1,6 @@
 """GAN inversion for qbench: a codec that sends latent vectors, its generators, and the recipe of the bundled one."""
 
-from qbench import hookimpl
+from qbench.plugin import hookimpl
 
 
 @hookimpl

@@ -5,13 +5,13 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
-from qbench import BitstreamError
+from qbench.plugin import BitstreamError
+from qbench.toolkit.limits import require_pixels
 
 MAGIC = 0xC7
 VERSION = 1
-LARGEST_SIDE = 1 << 16
-LARGEST_PIXELS = 1 << 28
-LARGEST_TILES = 1 << 18
+LONGEST_SIDE = 1 << 16
+MOST_TILES = 1 << 18
 """More are refused, so that a damaged header does not ask for all memory."""
 
 
@@ -20,9 +20,9 @@ class Header:
     """What a decoder must know beside the latents.
 
     Attributes:
-        width, height: of the picture.
+        width, height: of the image.
         generator: two bytes that tell generators apart.
-        tiled: many latents, and not one for the whole picture.
+        tiled: many latents, and not one for the whole image.
         qsgd: the thesis's latent coder, and not the default one.
         thesis_exact: with the thesis's faults.
         precision: quarter-octave exponent of the quantiser's step, or QSGD's bits.
@@ -57,7 +57,7 @@ def read(bitstream: bytes) -> tuple[Header, bytes]:
     if magic != MAGIC:
         raise BitstreamError("not a bitstream of a GAN inversion")
     if flags >> 4 != VERSION or flags & 8:
-        raise BitstreamError(f"version {flags >> 4} of the bitstream is not known here")
+        raise BitstreamError(f"version {flags >> 4} of the bitstream is not supported")
     tiled = bool(flags & 4)
     if tiled and len(bitstream) < 10:
         raise BitstreamError("the bitstream ends within its header")
@@ -71,6 +71,5 @@ def read(bitstream: bytes) -> tuple[Header, bytes]:
         precision,
         bitstream[9] if tiled else 0,
     )
-    if header.width * header.height > LARGEST_PIXELS:
-        raise BitstreamError(f"{header.width}×{header.height} pixels are more than any that is written")
+    require_pixels(header.width, header.height)
     return header, bitstream[10 if tiled else 9 :]

@@ -1,126 +1,51 @@
-"""The codec: a picture is sent as the latent vectors of a generator."""
+"""The codec: an image is sent as the latent vectors of a generator."""
 
 from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
-from pydantic import Field, model_validator
+from PIL import Image as PillowImage
 
-from qbench import (
+from qbench.plugin import (
     Artifact,
     BitstreamError,
     Codec,
+    Complexity,
     Context,
-    GaussianTables,
     Generator,
-    Knob,
-    NotApplicable,
-    Parameters,
+    Image,
     Pixels,
     QbenchError,
+    RateParameter,
     Weights,
 )
+from qbench.toolkit.complexity import Cost, measure
+from qbench.toolkit.limits import require_describable
+from qbench.toolkit.range_coding import GaussianCdfs
 from qbench_gan import bitstream, qsgd
 from qbench_gan.entropy import LatentCoder
 from qbench_gan.generators import chosen
-from qbench_gan.inversion import Found, Search
+from qbench_gan.inversion import Found
 from qbench_gan.inverter import Inverter
+from qbench_gan.settings import InversionParameters
 from qbench_gan.tiles import Tiling
 
 if TYPE_CHECKING:
     from torch import nn
 
-THESIS = {"optimiser": "sgd", "rate": 1.0, "patience": 10, "iterations": 30_000, "start": "random"}
-"""What the preset `thesis` means (Minchev 2022)."""
-USUAL = {"optimiser": "adam", "rate": 0.05, "patience": 0, "iterations": 100, "start": "auto"}
-
-
-class InversionParameters(Parameters):
-    """Settings of the GAN inversion."""
-
-    generator: str | None = Field(
-        None,
-        min_length=1,
-        description="a generator's name, or a file: TorchScript (.pt, .ts), or .safetensors of `qbench train gan`; "
-        "by default the profile's own",
-    )
-    mode: Literal["whole", "tile"] = Field(
-        "whole",
-        description="one latent for the picture, resized to the generator's size and back; or one for every tile",
-    )
-    overlap: int = Field(8, ge=0, le=255, description="pixels that neighbouring tiles share and fade into each other")
-    preset: Literal["usual", "thesis"] = Field(
-        "usual", description="what optimiser, rate, patience, iterations and start are unless given"
-    )
-    optimiser: Literal["sgd", "adam", "lbfgs"] | None = Field(None, description="how latents are looked for")
-    iterations: int | None = Field(None, ge=0, le=10_000_000, description="at most so many")
-    rate: float | None = Field(None, gt=0, description="learning rate to begin with")
-    patience: int | None = Field(
-        None,
-        ge=0,
-        description="iterations without improvement before the rate is divided by ten; 0: half a cosine instead",
-    )
-    stop_after: int = Field(0, ge=0, le=20, description="ends after so many divisions of the rate; 0 never")
-    seconds: float = Field(0.0, ge=0, description="ends after so long; 0 never. The result then depends on the machine")
-    start: Literal["auto", "encoder", "mean", "random"] | None = Field(
-        None, description="where the search begins; auto is the generator's encoder if it has one, else random"
-    )
-    restarts: int = Field(
-        1, ge=1, le=256, description="so many starts, of which the best is kept; others than the first are random"
-    )
-    losses: dict[str, float] = Field(
-        {"mse": 1.0}, min_length=1, description="what is minimised: weight of mse and of losses that plugins bring"
-    )
-    coder: Literal["uniform", "qsgd"] = Field(
-        "uniform", description="uniform quantiser with range coding; or the thesis's QSGD with Elias omega codes"
-    )
-    bits: float = Field(4, ge=0.25, le=8, description="about so many bits a number; whole with qsgd")
-    refine: int = Field(
-        30, ge=0, le=100_000, description="iterations through the quantiser, after the search (uniform only)"
-    )
-    snapshots: int = Field(0, ge=0, description="every so many iterations a picture is left as an artifact; 0 none")
-    thesis_exact: bool = Field(
-        False, description="repeat the thesis's faults: fitted to [0, 1], stretched when saved, zeros sent as ones"
-    )
-
-    @model_validator(mode="after")
-    def _consistent(self) -> InversionParameters:
-        if self.coder == "qsgd" and (self.bits < 1 or self.bits != int(self.bits)):
-            raise ValueError(f"bits: {self.bits} is not accepted with coder qsgd; accepted: 1, 2, … 8")
-        if any(not weight > 0 for weight in self.losses.values()):
-            raise ValueError("losses: weights must be above 0")
-        return self
-
-    def search(self) -> Search:
-        """Return the search that these settings mean."""
-        chosen_values = {name: self._chosen(name) for name in ("optimiser", "iterations", "rate", "patience")}
-        return Search(**chosen_values, stop_after=self.stop_after, seconds=self.seconds, snapshots=self.snapshots)
-
-    @property
-    def beginning(self) -> str:
-        """Where the search begins."""
-        return str(self._chosen("start"))
-
-    def _chosen(self, name: str) -> Any:
-        value = getattr(self, name)
-        return value if value is not None else {"usual": USUAL, "thesis": THESIS}[self.preset][name]
-
-    @property
-    def precision(self) -> int:
-        """Quarter-octave exponent of the quantiser's step: a step of 2^(2-bits) takes about so many bits."""
-        return int(self.bits) if self.coder == "qsgd" else round(4 * (2 - self.bits))
+DECODED_TOGETHER = 16
+"""Tiles that the generator draws at a time."""
 
 
 class GanInversion(Codec):
-    """GAN inversion: finds the latent vector whose generated picture is nearest, and sends that, quantised.
+    """GAN inversion: finds the latent vector whose generated image is nearest, and sends that, quantised.
 
     Decoding is one pass of the generator; it is computed in float64, so that the pixels do not depend on device,
     threads or batch. Both ends need the same generator: the bitstream holds two bytes that tell generators apart.
@@ -131,20 +56,27 @@ class GanInversion(Codec):
     file_extension = "gan"
     reference = "Minchev 2022; Creswell & Bharath 2018, IEEE TNNLS"
     runs_on = "accelerator"
-    knob = Knob("bits", 0.25, 8, whole=False)
     Parameters: ClassVar = InversionParameters
 
     def __init__(self, parameters: InversionParameters, context: Context) -> None:
         super().__init__(parameters, context)
         self._make, self._weights = chosen(parameters.generator, context.profile)
         self._artifacts: list[Artifact] = []
-        if parameters.seconds:
-            self.deterministic = False  # type: ignore[misc]  # for this instance: the clock decides
+
+    @property
+    def deterministic(self) -> bool:
+        """Unless the clock decides when the search ends."""
+        return not self.parameters.seconds
+
+    @classmethod
+    def rate_parameter(cls, parameters: InversionParameters) -> RateParameter:
+        """Bits per latent element."""
+        return RateParameter("bits", 0.25, 8, integer=False)
 
     @classmethod
     def weights(cls, parameters: InversionParameters, profile: str) -> Sequence[Weights]:
         """The generator's, and those of the losses."""
-        from qbench import find_loss
+        from qbench.plugin import find_loss
 
         losses = [find_loss(name) for name in parameters.losses if name != "mse"]
         return (
@@ -154,7 +86,7 @@ class GanInversion(Codec):
 
     @classmethod
     def libraries(cls) -> dict[str, str]:
-        """The libraries that compute the pictures and code the latents."""
+        """The libraries that compute the images and code the latents."""
         return {name: version(name) for name in ("torch", "constriction", "Pillow")}
 
     @cached_property
@@ -187,14 +119,18 @@ class GanInversion(Codec):
         together: int = self._inverter.batch // settings.restarts
         return max(1, together)
 
-    def encode(self, image: Pixels) -> bytes:
+    def setup(self) -> None:
+        """Load the generator."""
+        _ = self.generator
+
+    def encode(self, image: Image) -> bytes:
         """Look for the latents, quantise and code them."""
         return self.encode_batch([image])[0]
 
-    def encode_batch(self, images: Sequence[Pixels]) -> Sequence[bytes]:
+    def encode_batch(self, images: Sequence[Image]) -> Sequence[bytes]:
         """Look for the latents of all images together, quantise and code them."""
         settings = self.parameters
-        headers = [self._header(*image.shape[:2]) for image in images]
+        headers = [self._header(image) for image in images]
         targets = [self._targets(image, header) for image, header in zip(images, headers, strict=True)]
         rngs = [self.context.rng(image) for image in images]
         size = (settings.restarts, self.generator.latent_size)
@@ -208,7 +144,7 @@ class GanInversion(Codec):
             if settings.coder == "uniform" and settings.refine:
                 latents = self._inverter.refine(latents, every, 2.0 ** (settings.precision / 4), settings.refine)
         except FloatingPointError as error:
-            raise QbenchError(f"gan-inversion: {error}; try a lower rate") from error
+            raise QbenchError(f"gan-inversion: {error}; try a lower learning rate") from error
         self._artifacts = list(self._shown(found, headers[0])) if settings.snapshots and len(images) == 1 else []
         ends = np.cumsum([len(own) for own in targets])[:-1]
         return [
@@ -216,33 +152,58 @@ class GanInversion(Codec):
             for own, header, rng in zip(np.split(latents, ends), headers, rngs, strict=True)
         ]
 
-    def decode(self, bitstream_: bytes) -> Pixels:
+    def decode(self, bitstream_: bytes) -> Image:
         """Decode the latents, and have the generator draw them."""
         header, coded = bitstream.read(bitstream_)
         if header.generator != self._mark:
-            raise BitstreamError(f"made with another generator than {self.generator.name}, or with other weights of it")
+            raise BitstreamError(f"encoded with a generator other than {self.generator.name}, or with other weights")
         tiling = self._tiling(header)
         count = 1 if tiling is None else tiling.rows * tiling.columns
-        if count > bitstream.LARGEST_TILES:
-            raise BitstreamError(f"{count} tiles are more than any that is written")
-        return self._drawn(self._read(coded, header, tiling), header, tiling)
+        if count > bitstream.MOST_TILES:
+            raise BitstreamError(f"{count} tiles exceed what any encoder writes")
+        return Image(self._drawn(self._read(coded, header, tiling), header, tiling))
+
+    def parts(self, bitstream_: bytes) -> Mapping[str, int]:
+        """The header, and the latents."""
+        _, coded = bitstream.read(bitstream_)
+        return {"header": len(bitstream_) - len(coded), "latents": len(coded)}
+
+    def complexity(self, height: int, width: int) -> Complexity:
+        """One pass of the generator per tile to decode; three per iteration to encode, as a gradient costs two."""
+        cost, parameters = self._cost
+        passes = 1
+        if self.parameters.mode == "tile":
+            overlap = self.parameters.overlap
+            tiling = Tiling(width, height, self.generator.width, self.generator.height, overlap)
+            passes = tiling.rows * tiling.columns
+        iterations: int = self.parameters.search().iterations
+        refined: int = self.parameters.refine if self.parameters.coder == "uniform" else 0
+        steps = self.parameters.restarts * (iterations + 1) + refined
+        memory = min(passes, DECODED_TOGETHER) * cost.memory + 8 * parameters
+        return Complexity(parameters, 3 * steps * passes * cost.macs, passes * cost.macs, None, memory)
+
+    @cached_property
+    def _cost(self) -> tuple[Cost, int]:
+        """What one pass costs, and the number of parameters."""
+        import torch
+
+        latent = torch.zeros(1, self.generator.latent_size, dtype=torch.float64, device=self.context.device)
+        with torch.inference_mode():
+            cost = measure(lambda: self._exact(latent))
+        return cost, sum(parameter.numel() for parameter in self._exact.parameters())
 
     def artifacts(self) -> Sequence[Artifact]:
-        """Snapshots of the search, its loss, and the latent as a picture; if ``snapshots`` is set."""
+        """Snapshots of the search, its loss, and the latent as an image; if ``snapshots`` is set."""
         return self._artifacts
 
     # -- images, headers and tiles --------------------------------------------------------------------------------
 
-    def _header(self, height: int, width: int) -> bitstream.Header:
+    def _header(self, image: Image) -> bitstream.Header:
         settings = self.parameters
-        if max(height, width) > bitstream.LARGEST_SIDE or height * width > bitstream.LARGEST_PIXELS:
-            raise NotApplicable(
-                f"pictures of more than {bitstream.LARGEST_PIXELS} pixels, or with sides of more than "
-                f"{bitstream.LARGEST_SIDE}, have no place in the bitstream"
-            )
+        require_describable(image, bitstream.LONGEST_SIDE)
         return bitstream.Header(
-            width,
-            height,
+            image.width,
+            image.height,
             self._mark,
             settings.mode == "tile",
             settings.coder == "qsgd",
@@ -251,20 +212,20 @@ class GanInversion(Codec):
             settings.overlap if settings.mode == "tile" else 0,
         )
 
-    def _targets(self, image: Pixels, header: bitstream.Header) -> Pixels:
-        """Return what latents are looked for: the picture at the generator's size, or its tiles."""
+    def _targets(self, image: Image, header: bitstream.Header) -> Pixels:
+        """Return what latents are looked for: the image at the generator's size, or its tiles."""
         tiling = self._tiling(header)
         if tiling is not None:
-            return tiling.cut(image)
+            return tiling.cut(image.pixels)
         size = (self.generator.width, self.generator.height)
-        whole = Image.fromarray(image)
-        return np.asarray(whole if whole.size == size else whole.resize(size, Image.Resampling.BICUBIC))[None]
+        whole = PillowImage.fromarray(image.pixels)
+        return np.asarray(whole if whole.size == size else whole.resize(size, PillowImage.Resampling.BICUBIC))[None]
 
     def _tiling(self, header: bitstream.Header) -> Tiling | None:
         if not header.tiled:
             return None
         if header.overlap >= min(self.generator.width, self.generator.height):
-            raise BitstreamError(f"tiles overlap by {header.overlap} pixels, which is all of a tile")
+            raise BitstreamError(f"tiles overlap by {header.overlap} pixels, which is a whole tile")
         return Tiling(header.width, header.height, self.generator.width, self.generator.height, header.overlap)
 
     @staticmethod
@@ -284,9 +245,9 @@ class GanInversion(Codec):
             norm, quantised = qsgd.quantise(latents, header.precision, rng)
             return qsgd.write(norm, quantised, thesis_exact=header.thesis_exact)
         step = 2.0 ** (header.precision / 4)
-        levels = np.clip(np.rint(latents / step), -GaussianTables.LARGEST, GaussianTables.LARGEST).astype(np.int32)
+        symbols = np.clip(np.rint(latents / step), -GaussianCdfs.MAX_SYMBOL, GaussianCdfs.MAX_SYMBOL).astype(np.int32)
         coder = self._latent_coder(header, tiling)
-        return coder.encode(levels.reshape(*self._grid(tiling), -1))
+        return coder.encode(symbols.reshape(*self._grid(tiling), -1))
 
     def _read(self, coded: bytes, header: bitstream.Header, tiling: Tiling | None) -> npt.NDArray[np.float64]:
         rows, columns = self._grid(tiling)
@@ -296,55 +257,54 @@ class GanInversion(Codec):
                 raise BitstreamError(f"{header.precision} bits in the header; accepted: 1 to 8")
             norm, quantised = qsgd.read(coded, rows * columns * size, thesis_exact=header.thesis_exact)
             if np.abs(quantised).max(initial=0) > 2**header.precision:
-                raise BitstreamError("the latent has levels that its precision does not have")
+                raise BitstreamError("the latent has symbols beyond its precision")
             return qsgd.dequantise(norm, quantised, header.precision).reshape(-1, size).astype(np.float64)
         if not -24 <= header.precision <= 7:
-            raise BitstreamError(f"a quantiser's step of 2^{header.precision / 4} is none that is written")
-        levels = self._latent_coder(header, tiling).decode(coded)
-        latents: npt.NDArray[np.float64] = levels.reshape(-1, size) * 2.0 ** (header.precision / 4)
+            raise BitstreamError(f"a quantiser's step of 2^{header.precision / 4} is not one that an encoder writes")
+        symbols = self._latent_coder(header, tiling).decode(coded)
+        latents: npt.NDArray[np.float64] = symbols.reshape(-1, size) * 2.0 ** (header.precision / 4)
         return latents
 
     def _latent_coder(self, header: bitstream.Header, tiling: Tiling | None) -> LatentCoder:
-        spreads = np.array(self.generator.spreads or [0] * self.generator.latent_size, np.int32)
-        expected = spreads - header.precision - GaussianTables.PER_OCTAVE * GaussianTables.NARROWEST
+        scales = np.array(self.generator.scale_indices or [0] * self.generator.latent_size, np.int32)
+        unit = -GaussianCdfs.SCALES_PER_OCTAVE * GaussianCdfs.LOG2_MIN_SCALE  # the index of the scale 1
+        expected = scales - header.precision + unit
         return LatentCoder(expected, *self._grid(tiling))
 
-    # -- pictures -------------------------------------------------------------------------------------------------
+    # -- images -------------------------------------------------------------------------------------------------
 
     def _drawn(self, latents: npt.NDArray[np.float64], header: bitstream.Header, tiling: Tiling | None) -> Pixels:
         import torch
 
-        pictures = []
+        drawn = []
         with torch.inference_mode():
-            for part in torch.split(torch.from_numpy(latents), 16):
-                pictures.append(self._exact(part.to(self.context.device)).cpu())
-        values = torch.cat(pictures).permute(0, 2, 3, 1).numpy()
+            for part in torch.split(torch.from_numpy(latents), DECODED_TOGETHER):
+                drawn.append(self._exact(part.to(self.context.device)).cpu())
+        values = torch.cat(drawn).permute(0, 2, 3, 1).numpy()
         low, high = self.generator.low, self.generator.high
         shares = np.clip((values - low) / (high - low), 0, 1)
         if header.thesis_exact:  # clamped, then stretched from the darkest to the lightest value
             shares = (shares - shares.min()) / max(float(np.ptp(shares)), 1e-12)
         if tiling is not None:
             return _eight_bit(tiling.blend(shares))
-        drawn = _eight_bit(shares[0])
+        image = _eight_bit(shares[0])
         size = (header.width, header.height)
-        if drawn.shape[1::-1] == size:
-            return drawn
-        return np.array(Image.fromarray(drawn).resize(size, Image.Resampling.BICUBIC))
+        if image.shape[1::-1] == size:
+            return image
+        return np.array(PillowImage.fromarray(image).resize(size, PillowImage.Resampling.BICUBIC))
 
     def _shown(self, found: Found, header: bitstream.Header) -> Sequence[Artifact]:
-        """Leave the search to look at: the loss, the latent as a picture, snapshots of the whole picture."""
+        """Leave the search to look at: the loss, the latent as an image, snapshots of the whole image."""
         tiling = self._tiling(header)
         losses = "".join(f"{iteration},{loss:.6g}\n" for iteration, loss in enumerate(found.history))
-        latent = _png(_as_picture(found.latents.cpu().numpy()))
+        latent = _png(_as_image(found.latents.cpu().numpy()))
         shown = [
-            Artifact("loss.csv", f"iteration,loss\n{losses}".encode(), "loss of the search at each iteration"),
-            Artifact("latent.png", latent, "the latents, a row each; mid-grey is 0"),
+            Artifact("loss.csv", f"iteration,loss\n{losses}".encode(), "loss at each iteration of the search"),
+            Artifact("latent.png", latent, "the latents, one per row; mid-grey is 0"),
         ]
         for iteration, latents in found.snapshots.items():
-            picture = self._drawn(latents.cpu().double().numpy(), header, tiling)
-            shown.append(
-                Artifact(f"snapshot-{iteration:06d}.png", _png(picture), f"the picture at iteration {iteration}")
-            )
+            image = self._drawn(latents.cpu().double().numpy(), header, tiling)
+            shown.append(Artifact(f"snapshot-{iteration:06d}.png", _png(image), f"the image at iteration {iteration}"))
         return shown
 
 
@@ -352,7 +312,7 @@ def _eight_bit(shares: npt.NDArray[np.float64]) -> Pixels:
     return np.rint(255 * shares).astype(np.uint8)
 
 
-def _as_picture(latents: npt.NDArray[np.float32]) -> Pixels:
+def _as_image(latents: npt.NDArray[np.float32]) -> Pixels:
     """Show latents: a square of numbers for one, else a row for each; mid-grey is 0, black and white are ±3."""
     rows = latents if len(latents) > 1 else latents.reshape(-1, 32 if latents.size % 32 == 0 else latents.size)
     grey = np.clip(np.rint(127.5 + 127.5 * rows / 3), 0, 255).astype(np.uint8)
@@ -362,5 +322,5 @@ def _as_picture(latents: npt.NDArray[np.float32]) -> Pixels:
 
 def _png(pixels: Pixels) -> bytes:
     buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, format="PNG")
+    PillowImage.fromarray(pixels).save(buffer, format="PNG")
     return buffer.getvalue()

@@ -1,10 +1,10 @@
-"""Elias omega coding of positive whole numbers (Elias 1975, IEEE Trans. Inf. Theory 21)."""
+"""Elias omega coding of positive integers (Elias 1975, IEEE Trans. Inf. Theory 21)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from qbench import BitstreamError
+from qbench.plugin import BitstreamError
 
 LARGEST = 1 << 32
 """Larger numbers are refused when decoding: no sender of ours writes them."""
@@ -23,14 +23,14 @@ def omega(number: int) -> str:
 
 
 class BitReader:
-    """Reads single bits, whole numbers and omega codes from bytes, highest bit first."""
+    """Reads single bits, integers and omega codes from bytes, highest bit first."""
 
     def __init__(self, data: bytes) -> None:
         self._bits = int.from_bytes(b"\x01" + data, "big")
         self._left = 8 * len(data)
 
     def bits(self, count: int) -> int:
-        """Read a whole number of so many bits.
+        """Read an integer of so many bits.
 
         Raises:
             BitstreamError: there are not so many left.

@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qbench import Generator, ModelError, Weights, find_generator, find_weights
+from qbench.plugin import Generator, ModelError, Weights, find_generator, find_weights
+from qbench.toolkit.networks import expecting, read_metadata, read_trained
 from qbench_gan.network import Shape, build_encoder, build_generator, halves
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class TrainedGenerator(Generator):
 
     def __init__(self, path: Path | None = None) -> None:
         self._path = path or find_weights(BUNDLED)
-        shape, self.spreads = _description(self._path)
+        shape, self.scale_indices = _description(self._path)
         self._shape = shape
         self.latent_size, self.height, self.width = shape.latent, shape.size, shape.size
 
@@ -53,20 +54,13 @@ class TrainedGenerator(Generator):
     def encoder(self, device: str) -> Callable[[torch.Tensor], torch.Tensor]:
         """Build and fill the encoder; its mean is the latent."""
         network = self._filled(build_encoder(self._shape), "encoder.", device)
-        return lambda pictures: halves(network(pictures), self._shape)[0]
+        return lambda images: halves(network(images), self._shape)[0]
 
     def _filled(self, network: nn.Module, prefix: str, device: str) -> nn.Module:
-        from safetensors.torch import load_file
-
-        state = {
-            name.removeprefix(prefix): tensor.float() if tensor.is_floating_point() else tensor
-            for name, tensor in load_file(self._path).items()
-            if name.startswith(prefix)
-        }
-        try:
-            network.load_state_dict(state)
-        except RuntimeError as error:
-            raise ModelError(f"{self._path}: does not fit its network: {error}") from error
+        with expecting(self._path, "gan"):
+            _, tensors = read_trained(self._path)
+            own = {name.removeprefix(prefix): each for name, each in tensors.items() if name.startswith(prefix)}
+            network.load_state_dict(own)
         return network.to(device).eval().requires_grad_(False)
 
 
@@ -90,7 +84,7 @@ class ScriptedGenerator(Generator):
             self.low, self.high = float(described.get("low", -1)), float(described.get("high", 1))
         except (KeyError, TypeError, ValueError) as error:
             raise ModelError(
-                f"{path}: its {SIDE_NOTE} must give latent_size, height and width as whole numbers, and may give low "
+                f"{path}: its {SIDE_NOTE} must give latent_size, height and width as integers, and may give low "
                 f"and high ({error!r})"
             ) from error
 
@@ -130,13 +124,8 @@ def chosen(name: str | None, profile: str) -> tuple[Callable[[], Generator], Seq
 
 
 def _description(path: Path) -> tuple[Shape, Sequence[int]]:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-        shape = json.loads(metadata["shape"])
-        spreads = [int(value) for value in json.loads(metadata["spreads"])]
-        return Shape(**{**shape, "widths": tuple(shape["widths"])}), spreads
-    except (OSError, SafetensorError, ValueError, TypeError, KeyError) as error:
-        raise ModelError(f"{path}: not a file that `qbench train gan` wrote ({error!r})") from error
+    """Return the networks' shape, and the scale indices of the latent's elements, which trained files call spreads."""
+    with expecting(path, "gan"):
+        metadata = read_metadata(path)
+        shape = metadata["shape"]
+        return Shape(**{**shape, "widths": tuple(shape["widths"])}), [int(value) for value in metadata["spreads"]]

@@ -1,4 +1,4 @@
-"""GAN inversion: finding the latent vectors whose pictures are nearest to given ones."""
+"""GAN inversion: finding the latent vectors whose images are nearest to given ones."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import torch
 
 Distance = Callable[["torch.Tensor"], "torch.Tensor"]
-"""From rendered pictures to a distance for each candidate: … → N."""
+"""From rendered images to a distance for each candidate: … → N."""
 
 SMALLEST_CHANGE = 1e-8
 """A change of the rate that is not larger is not made, as with torch's schedulers."""
@@ -69,10 +69,10 @@ def search(
     how: Search,
     watch: Callable[[int, torch.Tensor], None] | None = None,
 ) -> Found:
-    """Descend from ``start`` (candidates × numbers) to where the rendered pictures are nearest.
+    """Descend from ``start`` (candidates × numbers) to where the rendered images are nearest.
 
     All candidates are optimised together, and each as if it were alone (but for lbfgs, whose line search and curvature
-    are those of all of them). Each keeps its best iteration. ``watch`` is told every iteration's losses.
+    are those of all of them). Each keeps its best iteration. ``watch`` is called with every iteration's losses.
 
     Raises:
         FloatingPointError: no candidate ever had a finite loss.
@@ -105,7 +105,7 @@ def search(
         if how.seconds and time.monotonic() - began > how.seconds:
             break
     if not torch.isfinite(found.losses).any():
-        raise FloatingPointError("the loss is NaN or infinite from the start on")
+        raise FloatingPointError("the loss is NaN or infinite from the start")
     return found
 
 
@@ -193,7 +193,7 @@ def _optimiser(rows: Sequence[torch.Tensor], how: Search) -> torch.optim.Optimiz
     made: dict[str, Callable[[], Any]] = {
         "sgd": lambda: torch.optim.SGD(groups, lr=how.rate, momentum=0.9),
         "adam": lambda: torch.optim.Adam(groups, lr=how.rate),
-        # One of its iterations a step; its line search may look at the pictures several times.
+        # One of its iterations a step; its line search may look at the images several times.
         "lbfgs": lambda: torch.optim.LBFGS(
             list(rows), lr=how.rate, max_iter=1, history_size=20, line_search_fn="strong_wolfe"
         ),
@@ -211,10 +211,10 @@ def _follow_cosine(optimiser: torch.optim.Optimizer, how: Search, iteration: int
 def weighted(losses: Sequence[Distance], weights: Sequence[float]) -> Distance:
     """Return the weighted sum of distances."""
 
-    def distance(pictures: torch.Tensor) -> torch.Tensor:
-        total = weights[0] * losses[0](pictures)
+    def distance(images: torch.Tensor) -> torch.Tensor:
+        total = weights[0] * losses[0](images)
         for weight, loss in zip(weights[1:], losses[1:], strict=True):
-            total = total + weight * loss(pictures)
+            total = total + weight * loss(images)
         return total
 
     return distance

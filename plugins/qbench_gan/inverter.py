@@ -1,4 +1,4 @@
-"""From target pictures to latents: starts, losses, batches, refinement."""
+"""From target images to latents: starts, losses, batches, refinement."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from qbench import Context, Generator, Pixels, QbenchError, find_loss
+from qbench.plugin import Context, Generator, Pixels, QbenchError, find_loss
 from qbench_gan.inversion import Distance, Found, Search, search, weighted
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ T = TypeVar("T")
 Latents = npt.NDArray[np.float32]
 
 CPU_BATCH, ACCELERATOR_BATCH = 64, 512
-"""Pictures of 64×64 that are optimised together; fewer when they are larger."""
+"""Images of 64×64 that are optimised together; fewer when they are larger."""
 
 
 class Inverter:
@@ -35,7 +35,7 @@ class Inverter:
             thesis_exact: compare the generator's output as it is with the target in [0, 1].
 
         Raises:
-            ModelError: the weights are not here.
+            ModelError: the weights are not downloaded.
             PluginError: no such loss.
             QbenchError: the generator does not give what it declares.
         """
@@ -71,7 +71,7 @@ class Inverter:
             draws: from N(0, 1), N×restarts×latent size: the starts of each target.
             how: the search.
             start: auto, encoder, mean or random: what takes the place of each target's first draw.
-            watch: told the losses of every iteration.
+            watch: called with the losses of every iteration.
 
         Raises:
             FloatingPointError: a target for which no loss was ever finite.
@@ -118,13 +118,13 @@ class Inverter:
             except torch.OutOfMemoryError as error:
                 if self._batch <= restarts:
                     raise QbenchError(
-                        f"gan-inversion: one picture with {restarts} start{'s' * (restarts > 1)} does not fit into "
+                        f"gan-inversion: one image with {restarts} start{'s' * (restarts > 1)} does not fit into "
                         f"the memory of {self._device}"
                     ) from error
                 self._batch = max(restarts, self._batch // 2)
                 torch.cuda.empty_cache()
                 self._context.notice(
-                    f"gan-inversion: {self._device} is out of memory; going on with {self._batch} at a time"
+                    f"gan-inversion: {self._device} is out of memory; continuing with {self._batch} at a time"
                 )
                 continue
             yield done
@@ -152,7 +152,7 @@ class Inverter:
         found = search(begin.reshape(-1, size), self._network, self._distance(targets, restarts), how, watch)
         best = found.losses.reshape(count, restarts).nan_to_num(nan=torch.inf).argmin(dim=1)
         if not torch.isfinite(found.losses.reshape(count, restarts).gather(1, best[:, None])).all():
-            raise FloatingPointError("the loss of a picture is NaN or infinite from the start on, at every restart")
+            raise FloatingPointError("the loss of an image is NaN or infinite from the start, at every restart")
         kept = torch.arange(count, device=best.device) * restarts + best
         snapshots = {iteration: latents[kept] for iteration, latents in found.snapshots.items()}
         return replace(found, latents=found.latents[kept], losses=found.losses[kept], snapshots=snapshots)
@@ -164,7 +164,7 @@ class Inverter:
         low = 0.0 if self._thesis_exact else self._generator.low
         span = 1.0 if self._thesis_exact else self._span
         combined = weighted(prepared, self._weights)
-        return lambda pictures: combined((pictures - low) / span)
+        return lambda images: combined((images - low) / span)
 
     def _shares(self, pixels: Pixels) -> torch.Tensor:
         import torch
@@ -190,11 +190,11 @@ class Inverter:
         declared = (1, 3, generator.height, generator.width)
         shape = tuple(getattr(made, "shape", ()))
         if shape != declared:
-            raise QbenchError(f"generator {generator.name} gives {shape}, and declares {declared}")
+            raise QbenchError(f"generator {generator.name} gives {shape}, but declares {declared}")
 
 
 def _squared_error(targets: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
-    return lambda pictures: (pictures - targets).square().mean(dim=(1, 2, 3))
+    return lambda images: (images - targets).square().mean(dim=(1, 2, 3))
 
 
 def _joined(parts: list[Found]) -> Found:

@@ -41,7 +41,7 @@ def build_generator(shape: Shape) -> nn.Module:
     for stage, width in enumerate(shape.widths):
         if stage > 0:
             layers += [nn.Conv2d(before, 4 * width, 3, padding=1), nn.PixelShuffle(2)]
-        # The largest pictures cost most, and have least left to be decided.
+        # The largest images cost most, and have least left to be decided.
         layers += [_block(width)] if stage == len(shape.widths) - 1 else [_block(width), _block(width)]
         before = width
     layers += [nn.BatchNorm2d(before), nn.SiLU(), nn.Conv2d(before, 12, 3, padding=1), nn.PixelShuffle(2)]

@@ -8,7 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qbench import Generator, ModelError, Weights, find_weights
+from qbench.plugin import Generator, ModelError, Weights, find_weights
 
 if TYPE_CHECKING:
     import torch

@@ -7,7 +7,7 @@ import struct
 import numpy as np
 import numpy.typing as npt
 
-from qbench import BitstreamError
+from qbench.plugin import BitstreamError
 from qbench_gan.elias import BitReader, omega, pack
 
 Latents = npt.NDArray[np.float32]

@@ -1,4 +1,4 @@
-"""Cutting a picture into overlapping tiles, and blending tiles into a picture."""
+"""Cutting an image into overlapping tiles, and blending tiles into an image."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from qbench import Pixels
+from qbench.plugin import Pixels
 
-Pictures = npt.NDArray[np.float64]
+Images = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Tiling:
-    """A grid of tiles that covers a picture.
+    """A grid of tiles that covers an image.
 
     Attributes:
-        width, height: of the picture.
+        width, height: of the image.
         tile_width, tile_height: of each tile.
         overlap: pixels that neighbours share.
     """
@@ -39,7 +39,7 @@ class Tiling:
         return _count(self.height, self.tile_height, self.overlap)
 
     def cut(self, pixels: Pixels) -> Pixels:
-        """Return the tiles of a picture, uint8, tiles × height × width × 3; past its edges the edge is repeated."""
+        """Return the tiles of an image, uint8, tiles × height × width × 3; past its edges the edge is repeated."""
         down = self.rows * (self.tile_height - self.overlap) + self.overlap - self.height
         right = self.columns * (self.tile_width - self.overlap) + self.overlap - self.width
         padded = np.pad(pixels, ((0, down), (0, right), (0, 0)), mode="edge")
@@ -47,19 +47,19 @@ class Tiling:
             [padded[top : top + self.tile_height, left : left + self.tile_width] for top, left in self._corners()]
         )
 
-    def blend(self, tiles: Pictures) -> Pictures:
-        """Return the picture, height × width × 3, of tiles × height × width × 3; neighbours fade into each other."""
+    def blend(self, tiles: Images) -> Images:
+        """Return the image, height × width × 3, of tiles × height × width × 3; neighbours fade into each other."""
         across, along = _fade(self.tile_width, self.overlap), _fade(self.tile_height, self.overlap)
         weights = (along[:, None] * across[None, :])[..., None]
         whole_height = self.rows * (self.tile_height - self.overlap) + self.overlap
         whole_width = self.columns * (self.tile_width - self.overlap) + self.overlap
-        picture = np.zeros((whole_height, whole_width, 3))
+        image = np.zeros((whole_height, whole_width, 3))
         total = np.zeros((whole_height, whole_width, 1))
         for tile, (top, left) in zip(tiles, self._corners(), strict=True):
             place = np.s_[top : top + self.tile_height, left : left + self.tile_width]
-            picture[place] += weights * tile
+            image[place] += weights * tile
             total[place] += weights
-        blended: Pictures = (picture / total)[: self.height, : self.width]
+        blended: Images = (image / total)[: self.height, : self.width]
         return blended
 
     def _corners(self) -> list[tuple[int, int]]:
@@ -72,7 +72,7 @@ def _count(length: int, tile: int, overlap: int) -> int:
     return max(1, -(-(length - overlap) // (tile - overlap)))
 
 
-def _fade(length: int, overlap: int) -> Pictures:
+def _fade(length: int, overlap: int) -> Images:
     """Weights that rise over the overlap at one end and fall at the other; never 0."""
     ramp = (np.arange(overlap) + 1) / (overlap + 1)
     weights = np.ones(length)

@@ -1,11 +1,11 @@
-"""Perceptual metrics for qbench: what networks trained on pictures say of differences, and what their features do."""
+"""Perceptual metrics for qbench: what networks trained on images say of differences, and what their features do."""
 
-from qbench import hookimpl
+from qbench.plugin import hookimpl
 
 
 @hookimpl
 def qbench_register_metrics(register):  # type: ignore[no-untyped-def]
-    """Offer similarities by networks, distances between sets of pictures, and scores without an original."""
+    """Offer similarities by networks, distances between sets of images, and scores without an original."""
     from qbench_perceptual.brisque import Brisque
     from qbench_perceptual.clip import ClipSimilarity
     from qbench_perceptual.frechet import FdClip, FdDino, Fid, Kid
@@ -65,7 +65,7 @@ def qbench_find_model(name):  # type: ignore[no-untyped-def]
 
 @hookimpl
 def qbench_find_embedding(name):  # type: ignore[no-untyped-def]
-    """Describe pictures by Inception's features, or by the embeddings of open_clip's models."""
+    """Describe images by Inception's features, or by the embeddings of open_clip's models."""
     from qbench_perceptual import clip, inception
 
     return inception.embedding() if name == inception.INCEPTION else clip.embedding(name)

@@ -12,14 +12,8 @@ import numpy as np
 from PIL import Image, ImageFilter
 from pydantic import Field
 
-from qbench import (
-    Parameters,
-    Pixels,
-    QbenchError,
-    Recipe,
-    TrainingStep,
-    split_pictures,
-)
+from qbench.plugin import Parameters, Pixels, QbenchError, Recipe, TrainingStep
+from qbench.toolkit.training_data import split_images
 from qbench_perceptual.brisque import Regressor
 from qbench_perceptual.natural_scenes import Array, brisque_features
 from qbench_perceptual.niqe import Niqe, NiqeParameters, patch_features
@@ -88,10 +82,10 @@ def consensus(scores: Array) -> Array:
     """Return one target for each row of scores, 0 (best) to 100: the place in which their ranks together put it.
 
     Ranks are fused by the sum of reciprocals (Ye, Kumar & Doermann 2014, CVPR, "Beyond human opinion scores"); so the
-    target is the share of pictures, in percent, that are better.
+    target is the share of images, in percent, that are better.
 
     Args:
-        scores: pictures × metrics, higher is better.
+        scores: images × metrics, higher is better.
     """
     ranks = scores.shape[0] - scores.argsort(axis=0).argsort(axis=0)
     fused = (1 / (RANK_CONSTANT + ranks)).sum(axis=1)
@@ -105,7 +99,7 @@ def consensus(scores: Array) -> Array:
 class BrisqueRecipeParameters(Parameters):
     """Settings of the fit."""
 
-    photographs: int = Field(160, ge=2, description="how many are distorted, of those to train on")
+    photographs: int = Field(160, ge=2, description="number of training images to distort")
     penalty: float = Field(64.0, gt=0, description="C of the support vector regressor")
     tolerance: float = Field(4.0, gt=0, description="its ε, in points of 100")
     gamma: float = Field(0.1, gt=0, description="of its radial kernel, on features in [-1, 1]")
@@ -125,21 +119,21 @@ class BrisqueRecipe(Recipe):
     def train(
         self, data: Path, work: Path, report: Callable[[TrainingStep], None], stopping: Callable[[], bool]
     ) -> Path | None:
-        """Fit; ``data`` is of the form that :func:`qbench.training_pictures` reads. What is measured is kept."""
+        """Fit; ``data`` is of the form that :func:`qbench.training_images` reads. What is measured is kept."""
         try:
             from sklearn.svm import SVR
         except ImportError as error:
             raise QbenchError("scikit-learn is not installed: pip install 'qbench[train]'") from error
-        train, held_out = split_pictures(data, SMALLEST)
+        train, held_out = split_images(data, SMALLEST)
         rng = np.random.default_rng(self.context.seed)
         chosen = [train[index] for index in rng.permutation(len(train))[: self.parameters.photographs]]
         work.mkdir(parents=True, exist_ok=True)
         parts = {"train": chosen, "held-out": held_out[: max(1, len(chosen) // 4)]}
         total = sum(len(part) for part in parts.values())
         measured, done = {}, 0
-        for part, pictures in parts.items():
+        for part, images in parts.items():
             rows = []
-            for index, pixels in enumerate(pictures):
+            for index, pixels in enumerate(images):
                 if stopping():
                     return None
                 rows.append(_measured(work / f"{part}-{self.context.seed}-{index}.npz", pixels))
@@ -221,13 +215,13 @@ class NiqeRecipe(Recipe):
     """Mean and covariance of the features of the sharp patches of all photographs (Mittal et al. 2013)."""
 
     name = "niqe"
-    summary = "what NIQE takes for natural: statistics of photographs"
+    summary = "NIQE's model of natural images: statistics of photographs"
 
     def train(
         self, data: Path, work: Path, report: Callable[[TrainingStep], None], stopping: Callable[[], bool]
     ) -> Path | None:
-        """Fit; ``data`` is of the form that :func:`qbench.training_pictures` reads."""
-        train, held_out = split_pictures(data, SMALLEST)
+        """Fit; ``data`` is of the form that :func:`qbench.training_images` reads."""
+        train, held_out = split_images(data, SMALLEST)
         found: list[Array] = []
         for index, pixels in enumerate(train):
             if stopping():

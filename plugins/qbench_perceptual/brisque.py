@@ -9,7 +9,8 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
-from qbench import Column, Direction, ModelError, Parameters, Pixels, Weights, find_weights
+from qbench.plugin import Column, Direction, Parameters, Pixels, Weights, find_weights
+from qbench.toolkit.networks import expecting
 from qbench_perceptual.natural_scenes import Array, brisque_features
 from qbench_perceptual.own_quality import OwnQuality
 
@@ -55,7 +56,7 @@ LIVE_RANGES = (
     (2.8e-05, 0.530092),
     (0.001118, 0.370399),
 )
-"""Lowest and highest value of each feature over LIVE's pictures: the file `allrange` of the release."""
+"""Lowest and highest value of each feature over LIVE's images: the file `allrange` of the release."""
 
 
 def live_to_safetensors(source: Path, target: Path) -> None:
@@ -80,7 +81,7 @@ def live_to_safetensors(source: Path, target: Path) -> None:
 
 LIVE = Weights(
     name="brisque-live",
-    summary="BRISQUE's published support vector regressor, fitted to the people's scores of LIVE",
+    summary="BRISQUE's published support vector regressor, fitted to the human scores of LIVE",
     source="hf:chaofengc/IQA-PyTorch-Weights/brisque_svm_weights.pth",
     sha256="",  # as the hub declares it at the first pull
     size=0,
@@ -162,17 +163,14 @@ class Regressor:
         Raises:
             ModelError: the file holds something else.
         """
-        from safetensors import SafetensorError
         from safetensors.numpy import load_file
 
-        try:
+        with expecting(path, "brisque"):
             tensors = {name: tensor.astype(np.float64) for name, tensor in load_file(path).items()}
             self._coefficients, self._vectors = tensors["coefficients"], tensors["vectors"]
             self._intercept, self._gamma = float(tensors["intercept"][0]), float(tensors["gamma"][0])
             self._low, self._high = tensors["low"], tensors["high"]
             self(self._low)
-        except (OSError, SafetensorError, KeyError, IndexError, ValueError) as error:
-            raise ModelError(f"{path}: not a regressor that `qbench train brisque` wrote ({error!r})") from error
 
     def __call__(self, features: Array) -> float:
         """Return the value at the features."""

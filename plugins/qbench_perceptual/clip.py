@@ -1,4 +1,4 @@
-"""Similarity of two pictures in the space of a CLIP model."""
+"""Similarity of two images in the space of a CLIP model."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import Image as PillowImage
 from pydantic import Field
 
-from qbench import (
-    BatchedNetwork,
+from qbench.plugin import (
     Candidates,
     Column,
     Context,
     Direction,
     Embed,
     Embedding,
+    Image,
     Metric,
     ModelError,
     Parameters,
-    Pixels,
     Reference,
     Scores,
     Weights,
     find_weights,
 )
+from qbench.toolkit.inference import BatchedNetwork
 
 if TYPE_CHECKING:
     import torch
@@ -52,7 +52,7 @@ class ClipParameters(Parameters):
         None,
         min_length=1,
         description=f"MODEL/TAG as open_clip names them, or a folder with {CONFIG} and {FILE}; "
-        f"{HUB_MODEL} in profile hub, none is bundled",
+        f"{HUB_MODEL} in profile hub; none is bundled",
     )
     precision: Literal["float32", "bfloat16"] = Field("float32", description="of the network's arithmetic")
 
@@ -60,8 +60,8 @@ class ClipParameters(Parameters):
 class ClipSimilarity(Metric):
     """Cosine of the angle between the CLIP embeddings of the original and of the reconstruction.
 
-    An image-image similarity: it is not the CLIPScore of Hessel et al. 2021, which compares a picture with a text. Each
-    picture is prepared as the model was trained, which for most means the central square alone. Values of different
+    An image-image similarity: it is not the CLIPScore of Hessel et al. 2021, which compares an image with a text. Each
+    image is prepared as the model was trained, which for most means the central square alone. Values of different
     models can't be compared: the model is part of the column's name.
     """
 
@@ -88,7 +88,7 @@ class ClipSimilarity(Metric):
 
     @classmethod
     def libraries(cls) -> dict[str, str]:
-        """The libraries that make the network and resize the picture."""
+        """The libraries that make the network and resize the image."""
         return {name: version(name) for name in ("torch", "open_clip_torch", "Pillow")}
 
     @cached_property
@@ -97,7 +97,7 @@ class ClipSimilarity(Metric):
 
     def prepare(self, reference: Reference) -> Features:
         """Embed the original."""
-        embedding: Features = self._embed([reference.pixels])[0]
+        embedding: Features = self._embed([reference.image])[0]
         return embedding
 
     def score(self, candidates: Candidates, prepared: Features) -> Sequence[Scores]:
@@ -105,7 +105,7 @@ class ClipSimilarity(Metric):
         values = [1.0] * len(candidates)
         other = [index for index, same in enumerate(candidates.identical) if not same]
         if other:
-            for index, found in zip(other, self._embed([candidates.pixels[index] for index in other]), strict=True):
+            for index, found in zip(other, self._embed([candidates.images[index] for index in other]), strict=True):
                 values[index] = float(np.clip(found @ prepared, -1, 1))
         return [{"clip-similarity": value} for value in values]
 
@@ -121,13 +121,13 @@ def embedding(name: str) -> Embedding | None:
 
     def load(context: Context) -> Embed:
         unit = _UnitVectors(weights, context, "float32")
-        return lambda pictures: unit(pictures).astype(np.float32)
+        return lambda images: unit(images).astype(np.float32)
 
     return Embedding(weights, load)
 
 
 class _UnitVectors:
-    """From pictures to unit vectors."""
+    """From images to unit vectors."""
 
     def __init__(self, weights: Weights, context: Context, precision: Literal["float32", "bfloat16"]) -> None:
         import open_clip
@@ -158,11 +158,11 @@ class _UnitVectors:
 
         self._network = BatchedNetwork(weights.name, forward, context, precision)
 
-    def __call__(self, pictures: Sequence[Pixels]) -> Features:
-        """Return N×d, each row of length 1, for pictures H×W×3."""
+    def __call__(self, images: Sequence[Image]) -> Features:
+        """Return N×d, each row of length 1."""
         import torch
 
-        inputs = torch.stack([self._transform(Image.fromarray(pixels)) for pixels in pictures])
+        inputs = torch.stack([self._transform(PillowImage.fromarray(image.pixels)) for image in images])
         (embeddings,) = self._network(inputs)
         unit: Features = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
         return unit

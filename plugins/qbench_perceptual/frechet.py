@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from qbench import (
+from qbench.plugin import (
     Candidates,
     Column,
     Context,
@@ -27,9 +27,10 @@ from qbench import (
     Weights,
     find_embedding,
 )
-from qbench_perceptual.gaussians import Samples, frechet_distance, interval, kernel_distance, together
+from qbench_perceptual.gaussians import Samples, frechet_distance, kernel_distance
 from qbench_perceptual.inception import INCEPTION
 from qbench_perceptual.patches import PatchParameters, patches
+from qbench_perceptual.sampling import interval, require_samples, sample_columns, sample_groups, together
 
 BUNDLED = "vit-tiny-imagenet"
 """The network whose features stand in for Inception's where nothing is fetched."""
@@ -38,7 +39,7 @@ Parts = Sequence[npt.NDArray[np.float32]]
 
 
 class DistanceParameters(PatchParameters):
-    """Settings of a distance between sets of pictures."""
+    """Settings of a distance between sets of images."""
 
     model: str | None = Field(
         None,
@@ -46,7 +47,7 @@ class DistanceParameters(PatchParameters):
         description="network whose features are compared: inception, timm/NAME, open_clip/MODEL/TAG, or a path as for "
         "vit-score",
     )
-    resamples: int = Field(50, ge=20, le=10_000, description="of the pictures, for the 95 % bootstrap interval")
+    resamples: int = Field(50, ge=20, le=10_000, description="of the images, for the 95 % bootstrap interval")
 
 
 class FrechetParameters(DistanceParameters):
@@ -105,38 +106,25 @@ class FeatureDistance(DistributionMetric):
     def _embed(self) -> Embed:
         return self._embedding.load(self.context)
 
-    def features(self, pictures: Candidates) -> Sequence[npt.NDArray[np.float32]]:
-        """Return the features of every picture, or of each of its patches."""
-        cut = [patches(pixels, self.parameters) for pixels in pictures.pixels]
+    def features(self, images: Candidates) -> Sequence[npt.NDArray[np.float32]]:
+        """Return the features of every image, or of each of its patches."""
+        cut = [patches(image, self.parameters) for image in images.images]
         return [self._embed(parts) for parts in cut]
 
     def finish(self, originals: Parts, reconstructions: Parts) -> Scores:
-        """Compute the distance of all samples, and its interval."""
-        everything = np.arange(len(originals))
-        samples = together(originals, everything)
-        if len(samples) < 2:
-            raise NotApplicable("1 sample; a distribution needs 2 at least. `patch` makes more of a picture")
+        """Compute the distance of all samples, and its interval over images (patches, where there is one image)."""
+        samples, made = together(originals), together(reconstructions)
+        require_samples(len(samples))
         self.check(samples)
-
-        def distance(chosen: npt.NDArray[np.intp]) -> float:
-            return self.distance(together(originals, chosen), together(reconstructions, chosen))
-
-        value = distance(everything)
-        low, high = (
-            interval(value, distance, len(originals), self.parameters.resamples)
-            if len(originals) > 1
-            else self._of_patches(value, samples, together(reconstructions, everything))
-        )
-        return {self.name: value, "low": low, "high": high, "samples": float(len(samples))}
-
-    def _of_patches(self, value: float, samples: Samples, made: Samples) -> tuple[float, float]:
-        """Return the interval over patches, where there is one picture."""
-        return interval(
+        value = self.distance(samples, made)
+        groups = sample_groups(originals)
+        low, high = interval(
             value,
             lambda chosen: self.distance(samples[chosen], made[chosen]),
-            len(samples),
+            groups,
             self.parameters.resamples,
         )
+        return {self.name: value, "low": low, "high": high, "samples": float(len(samples))}
 
     def check(self, samples: Samples) -> None:
         """Refuse samples that the distance is not defined for.
@@ -152,12 +140,7 @@ class FeatureDistance(DistributionMetric):
 
 def columns(name: str, digits: int) -> tuple[Column, ...]:
     """Return the columns of a distance."""
-    return (
-        Column(name, Direction.LOWER, None, None, digits=digits),
-        Column("low", Direction.LOWER, None, None, digits=digits, summary="lower end of the 95 % interval"),
-        Column("high", Direction.LOWER, None, None, digits=digits, summary="upper end of the 95 % interval"),
-        Column("samples", Direction.HIGHER, 2.0, None, digits=0, summary="pictures, or patches of them"),
-    )
+    return (Column(name, Direction.LOWER, None, None, digits=digits), *sample_columns(Direction.LOWER, digits))
 
 
 class Fid(FeatureDistance):
@@ -166,7 +149,7 @@ class Fid(FeatureDistance):
     With Inception-v3's pooled features (those of the original TensorFlow graph, by torch-fidelity) it is the FID and
     bears that name; with any other network it is ``fd-`` and the network's name. It falls with the number of samples,
     so that only distances of as many are comparable (column ``samples``). Not applicable with no more samples than
-    features, unless covariances are to be shrunk, which makes another distance of it.
+    features, unless covariances are to be shrunk, which defines another distance.
     """
 
     name = "fid"
@@ -187,8 +170,8 @@ class Fid(FeatureDistance):
         count, features = samples.shape
         if count <= features and not self.parameters.shrink:
             raise NotApplicable(
-                f"{count} samples of {features} features: their covariance is singular. More pictures or smaller "
-                "patches help, or `shrink: true`, which makes another distance of it"
+                f"{count} samples of {features} features: their covariance is singular. More images or smaller "
+                "patches help, or `shrink: true`, which defines another distance"
             )
 
     def distance(self, originals: Samples, reconstructions: Samples) -> float:
@@ -199,7 +182,7 @@ class Fid(FeatureDistance):
 class FdDino(Fid):
     """Fréchet distance of the features of DINOv2, which people agree with more than with Inception's.
 
-    The network is ViT-L/14 as timm publishes and prepares pictures for it, not the authors' code; its name is in the
+    The network is ViT-L/14 as timm publishes and prepares images for it, not the authors' code; its name is in the
     column's.
     """
 

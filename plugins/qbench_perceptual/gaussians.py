@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -75,29 +74,6 @@ def kernel_distance(one: Samples, other: Samples) -> float:
     return (
         without_itself(kernel(one, one)) + without_itself(kernel(other, other)) - 2 * float(kernel(one, other).mean())
     )
-
-
-def interval(
-    value: float, statistic: Callable[[npt.NDArray[np.intp]], float], pictures: int, resamples: int
-) -> tuple[float, float]:
-    """Return a 95 % bootstrap interval over pictures, centred on the value (Efron & Tibshirani 1993, §13).
-
-    A resample repeats pictures, which moves these distances upwards by themselves. So the interval is the value plus
-    what the resamples' quantiles differ from their mean; its lower end may fall below 0.
-
-    Args:
-        statistic: from the indices of resampled pictures to the distance.
-        resamples: how many are drawn, always the same ones.
-    """
-    rng = np.random.default_rng(0)
-    found = np.array([statistic(rng.integers(0, pictures, pictures)) for _ in range(resamples)])
-    low, high = value + np.quantile(found, (0.025, 0.975)) - found.mean()
-    return float(low), float(high)
-
-
-def together(parts: Sequence[npt.NDArray[np.float32]], chosen: npt.NDArray[np.intp]) -> Samples:
-    """Return the samples of chosen pictures, one below the other."""
-    return np.concatenate([parts[index] for index in chosen]).astype(np.float64)
 
 
 def _root_trace(first: Samples, second: Samples, device: str) -> float:

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from qbench import (
-    BatchedNetwork,
+from qbench.plugin import (
     Candidates,
     Column,
     Context,
@@ -20,21 +19,22 @@ from qbench import (
     DistributionMetric,
     Embed,
     Embedding,
+    Image,
     ModelError,
-    NotApplicable,
-    Pixels,
     Scores,
     Weights,
     find_weights,
 )
+from qbench.toolkit.inference import BatchedNetwork
 from qbench_perceptual.conversion import tensors_to_safetensors
-from qbench_perceptual.gaussians import interval
 from qbench_perceptual.patches import PatchParameters, patches
+from qbench_perceptual.sampling import interval, require_samples, sample_columns, sample_groups, together
 
 if TYPE_CHECKING:
     import torch
 
 INCEPTION = "inception"
+RESAMPLES = 200
 WEIGHTS = Weights(
     name=INCEPTION,
     summary="Inception-v3 of 2015 with which FID is defined, converted from TensorFlow, 2,048 features",
@@ -53,7 +53,7 @@ def embedding() -> Embedding:
 
 
 def network(path: Path, output: str, context: Context) -> Embed:
-    """Return what gives an output of the network, N×d, for pictures of any size.
+    """Return what gives an output of the network, N×d, for images of any size.
 
     Args:
         output: ``2048`` or ``logits_unbiased``, in torch-fidelity's terms.
@@ -78,8 +78,8 @@ def network(path: Path, output: str, context: Context) -> Embed:
     forward: Callable[[torch.Tensor], tuple[torch.Tensor]] = ready
     batched = BatchedNetwork(INCEPTION, forward, context)
 
-    def embed(pictures: Sequence[Pixels]) -> npt.NDArray[np.float32]:
-        found = [batched(torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None])[0] for pixels in pictures]
+    def embed(images: Sequence[Image]) -> npt.NDArray[np.float32]:
+        found = [batched(torch.from_numpy(image.pixels.copy()).permute(2, 0, 1)[None])[0] for image in images]
         return np.concatenate(found).astype(np.float32)
 
     return embed
@@ -100,9 +100,7 @@ class InceptionScore(DistributionMetric):
     columns: ClassVar = (
         Column("inception-score", Direction.HIGHER, 1.0, 1008.0, digits=3),
         Column("original", Direction.HIGHER, 1.0, 1008.0, digits=3, summary="of the originals"),
-        Column("low", Direction.HIGHER, None, None, digits=3, summary="lower end of the 95 % interval"),
-        Column("high", Direction.HIGHER, None, None, digits=3, summary="upper end of the 95 % interval"),
-        Column("samples", Direction.HIGHER, 2.0, None, digits=0, summary="pictures, or patches of them"),
+        *sample_columns(Direction.HIGHER, 3),
     )
 
     @classmethod
@@ -125,9 +123,9 @@ class InceptionScore(DistributionMetric):
         super().__init__(parameters, context)
         self._embed: Embed | None = None
 
-    def features(self, pictures: Candidates) -> Sequence[npt.NDArray[np.float32]]:
-        """Return the logits of every picture, or of each of its patches."""
-        cut = [patches(pixels, self.parameters) for pixels in pictures.pixels]
+    def features(self, images: Candidates) -> Sequence[npt.NDArray[np.float32]]:
+        """Return the logits of every image, or of each of its patches."""
+        cut = [patches(image, self.parameters) for image in images.images]
         if self._embed is None:
             self._embed = network(find_weights(WEIGHTS), "logits_unbiased", self.context)
         return [self._embed(parts) for parts in cut]
@@ -136,12 +134,11 @@ class InceptionScore(DistributionMetric):
         self, originals: Sequence[npt.NDArray[np.float32]], reconstructions: Sequence[npt.NDArray[np.float32]]
     ) -> Scores:
         """Compute the score of all samples."""
-        made = np.concatenate(reconstructions).astype(np.float64)
-        if len(made) < 2:
-            raise NotApplicable("1 sample; a distribution needs 2 at least. `patch` makes more of a picture")
-        value = inception_score(made)
-        low, high = interval(value, lambda chosen: inception_score(made[chosen]), len(made), 200)
-        own = inception_score(np.concatenate(originals).astype(np.float64))
+        made = together(reconstructions)
+        require_samples(len(made))
+        value, own = inception_score(made), inception_score(together(originals))
+        groups = sample_groups(reconstructions)
+        low, high = interval(value, lambda chosen: inception_score(made[chosen]), groups, RESAMPLES)
         return {self.name: value, "original": own, "low": low, "high": high, "samples": float(len(made))}
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from qbench import (
+from qbench.plugin import (
     Candidates,
     Column,
     Context,
@@ -81,7 +81,7 @@ class LearnedDistance(Metric):
         raise NotImplementedError
 
     def prepare(self, reference: Reference) -> None:
-        """Refuse pictures that are too small."""
+        """Refuse images that are too small."""
         shorter = min(reference.pixels.shape[:2])
         if shorter < LEAST:
             raise NotApplicable(f"shorter side is {shorter} pixels; {self.name} needs {LEAST}")
@@ -126,7 +126,7 @@ class Lpips(LearnedDistance):
     """
 
     name = "lpips"
-    summary = "learned perceptual image patch similarity, a distance; the network is in the name"
+    summary = "learned perceptual image patch similarity, a distance; the name includes the network"
     reference = "Zhang, Isola, Efros, Shechtman & Wang 2018, CVPR"
     Parameters: ClassVar = LpipsParameters
     columns: ClassVar = (Column("lpips", Direction.LOWER, 0.0, None),)
@@ -172,13 +172,13 @@ class Lpips(LearnedDistance):
 class DistsParameters(Parameters):
     """Settings of DISTS."""
 
-    resize: bool = Field(True, description="shrink larger pictures to a shorter side of 256 first, as the authors do")
+    resize: bool = Field(True, description="shrink larger images to a shorter side of 256 first, as the authors do")
 
 
 class Dists(LearnedDistance):
     """Deep image structure and texture similarity, as a distance: 1 less the weighted similarity.
 
-    Of the picture and five layers of VGG-16 with weighted pooling, the similarity of means (texture) and of
+    Of the image and five layers of VGG-16 with weighted pooling, the similarity of means (texture) and of
     correlations (structure) of each channel, with the authors' weights.
     """
 
@@ -229,9 +229,9 @@ class Dists(LearnedDistance):
                 self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1))
                 self.register_buffer("deviation", torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1))
 
-            def seen(self, pictures: torch.Tensor) -> list[torch.Tensor]:
-                hidden = (pictures - self.mean) / self.deviation
-                found = [pictures]
+            def seen(self, images: torch.Tensor) -> list[torch.Tensor]:
+                hidden = (images - self.mean) / self.deviation
+                found = [images]
                 for stage in self.stages:
                     hidden = stage(hidden)
                     found.append(hidden)

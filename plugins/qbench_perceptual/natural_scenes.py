@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from qbench import NotApplicable, Pixels
+from qbench.plugin import NotApplicable, Pixels
 
 Array = npt.NDArray[np.float64]
 
@@ -21,11 +21,11 @@ WINDOW, SIGMA = 7, 7 / 6
 ROUNDING = 1e-9
 NEIGHBOURS = ((0, 1), (1, 0), (1, 1), (-1, 1))
 """Down and across: right, below, and both diagonals."""
-FLAT = "normalised luma has no variation in it: the picture, or a part that is looked at, is of one colour"
+FLAT = "the normalised luma does not vary: the image, or a part of it, is of one colour"
 
 
 def luma(pixels: Pixels) -> Array:
-    """Return H×W whole numbers in [0, 255]: BT.601 luma, rounded as MATLAB's rgb2gray does to 8-bit pictures."""
+    """Return H×W integers in [0, 255]: BT.601 luma, rounded as MATLAB's rgb2gray does to 8-bit images."""
     found: Array = np.round(pixels @ np.array([0.2989, 0.5870, 0.1140]))
     return found
 
@@ -45,7 +45,7 @@ def normalised(image: Array, border: Literal["constant", "nearest"]) -> tuple[Ar
     """Return luma less its local mean, over its local deviation plus 1; and that deviation.
 
     Args:
-        border: beyond the picture there are zeros (BRISQUE's release), or its edge repeats (NIQE's).
+        border: beyond the image there are zeros (BRISQUE's release), or its edge repeats (NIQE's).
     """
     from scipy.ndimage import correlate1d
 
@@ -67,7 +67,7 @@ def normalised(image: Array, border: Literal["constant", "nearest"]) -> tuple[Ar
 
 
 def neighbour_products(values: Array) -> list[Array]:
-    """Return products of each value with its neighbour in four directions; the picture goes on at its other side."""
+    """Return products of each value with its neighbour in four directions; the image goes on at its other side."""
     return [values * np.roll(values, shift, axis=(0, 1)) for shift in NEIGHBOURS]
 
 
@@ -134,10 +134,10 @@ def _tables() -> tuple[Array, Array, Array]:
 
 
 def brisque_features(pixels: Pixels) -> Array:
-    """Return the 36 features of BRISQUE: 18 at the picture's size, 18 at half of it.
+    """Return the 36 features of BRISQUE: 18 at the image's size, 18 at half of it.
 
     Raises:
-        NotApplicable: the picture is of one colour.
+        NotApplicable: the image is of one colour.
     """
     image = luma(pixels)
     features: list[float] = []

@@ -1,4 +1,4 @@
-"""NIQE: how far a picture's statistics are from those of good photographs."""
+"""NIQE: how far an image's statistics are from those of good photographs."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
-from qbench import Column, Direction, ModelError, NotApplicable, Parameters, Pixels, Weights, find_weights
+from qbench.plugin import Column, Direction, NotApplicable, Parameters, Pixels, Weights, find_weights
+from qbench.toolkit.networks import expecting
 from qbench_perceptual.natural_scenes import FLAT, Array, halved, luma, niqe_features, normalised
 from qbench_perceptual.own_quality import OwnQuality
 
 BLOCK = 96
-"""Side of the patches at the picture's size; half of it at half its size."""
+"""Side of the patches at the image's size; half of it at half its size."""
 LEAST_PATCHES = 4
 
 BSDS = Weights(
@@ -37,9 +38,9 @@ class NiqeParameters(Parameters):
 
 
 class Niqe(OwnQuality):
-    """Distance of a picture's natural scene statistics from those of good photographs; nobody's opinion is asked.
+    """Distance of an image's natural scene statistics from those of good photographs; nobody's opinion is asked.
 
-    √((μ₁-μ₂)ᵀ ((Σ₁+Σ₂)/2)⁺ (μ₁-μ₂)) with mean and covariance of 36 features of patches of 96 pixels, of this picture
+    √((μ₁-μ₂)ᵀ ((Σ₁+Σ₂)/2)⁺ (μ₁-μ₂)) with mean and covariance of 36 features of patches of 96 pixels, of this image
     and of the photographs. Lower is better, 0 the least. The photographs decide the scale: they are not those of the
     authors' release, so the column names the model. Column ``original`` is the value of the original.
     """
@@ -73,7 +74,7 @@ class Niqe(OwnQuality):
         return f"{width}×{height} pixels hold fewer than {LEAST_PATCHES} patches of {BLOCK}×{BLOCK}, too few for NIQE"
 
     def quality(self, pixels: Pixels) -> float:
-        """The distance of the picture's statistics."""
+        """The distance of the image's statistics."""
         features, _ = patch_features(pixels)
         if len(features) < 2:
             raise NotApplicable(FLAT)
@@ -84,21 +85,18 @@ class Niqe(OwnQuality):
 
     @cached_property
     def _natural(self) -> tuple[Array, Array]:
-        from safetensors import SafetensorError
         from safetensors.numpy import load_file
 
         path = find_weights(self._weights)
-        try:
+        with expecting(path, "niqe"):
             tensors = load_file(path)
             return tensors["mean"].astype(np.float64), tensors["covariance"].astype(np.float64)
-        except (OSError, SafetensorError, KeyError) as error:
-            raise ModelError(f"{path}: not statistics that `qbench train niqe` wrote ({error!r})") from error
 
 
 def patch_features(pixels: Pixels) -> tuple[Array, Array]:
-    """Return the features of a picture's patches, n×36, and how sharp each is: its mean local deviation.
+    """Return the features of an image's patches, n×36, and how sharp each is: its mean local deviation.
 
-    The picture is cut to whole patches first. Patches of one colour have no statistics, and are left out.
+    The image is cut to whole patches first. Patches of one colour have no statistics, and are left out.
     """
     rows, columns = (length // BLOCK for length in pixels.shape[:2])
     image = luma(pixels[: rows * BLOCK, : columns * BLOCK])

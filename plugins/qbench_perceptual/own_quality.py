@@ -1,18 +1,17 @@
-"""What the metrics of a picture by itself share: weights that are a file's or named, and the original's own score."""
+"""What the metrics of an image by itself share: weights that are a file's or named, and the original's own score."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any, ClassVar
 
-from qbench import Candidates, Context, Metric, NotApplicable, Pixels, Reference, Scope, Scores, Weights
+from qbench.plugin import Candidates, Context, Metric, NotApplicable, Pixels, Reference, Scope, Scores, Weights
 
 
 class OwnQuality(Metric):
-    """Quality of a picture by itself; column ``original`` is that of the original.
+    """Quality of an image by itself; column ``original`` is that of the original.
 
     Class attributes:
         what: the weights are of, for those of a file.
@@ -32,7 +31,7 @@ class OwnQuality(Metric):
 
     @abstractmethod
     def quality(self, pixels: Pixels) -> float:
-        """Score a picture.
+        """Score an image.
 
         Raises:
             NotApplicable: it has no statistics: it is of one colour.
@@ -40,15 +39,12 @@ class OwnQuality(Metric):
 
     @abstractmethod
     def refusal(self, pixels: Pixels) -> str:
-        """Say why pictures of this size can't be scored; empty if they can."""
+        """Say why images of this size can't be scored; empty if they can."""
 
     @classmethod
     def weights(cls, parameters: Any, profile: str) -> Sequence[Weights]:
         """Those of the file that is named, else the profile's."""
-        if parameters.model is not None:
-            path = Path(parameters.model).expanduser()
-            return (Weights.local(path, f"{cls.what} in {path}"),)
-        return (cls.named_weights(profile),)
+        return (Weights.file_or(parameters.model, cls.named_weights(profile), cls.what),)
 
     @classmethod
     def libraries(cls) -> dict[str, str]:

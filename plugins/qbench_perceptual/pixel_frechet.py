@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from qbench import Candidates, Column, Direction, Metric, NotApplicable, Pixels, Reference, Scores
+from qbench.plugin import Candidates, Column, Direction, Metric, NotApplicable, Pixels, Reference, Scores
 from qbench_perceptual.gaussians import Samples, frechet_distance
 
 WIDTH = 512
@@ -15,11 +15,11 @@ WIDTH = 512
 
 
 class PixelFrechet(Metric):
-    """Fréchet distance between the raw RGBA values of two pictures, cut into rows of 512 values, each a sample.
+    """Fréchet distance between the raw RGBA values of two images, cut into rows of 512 values, each a sample.
 
     The formula and the cutting are those of the thesis, whose tables call it FID; no network looks at anything, and
     values are in the 100,000s. 512 values are 128 pixels of a row, so that it sees colours and horizontal structure.
-    Alpha is 255 throughout. Not applicable to pictures whose pixels are not a multiple of 128, or fewer than 256.
+    Alpha is 255 throughout. Not applicable to images whose pixels are not a multiple of 128, or fewer than 256.
     """
 
     name = "pixel-frechet"
@@ -46,6 +46,6 @@ class PixelFrechet(Metric):
 
 
 def samples(pixels: Pixels) -> Samples:
-    """Return a picture's RGBA values, n×512."""
+    """Return an image's RGBA values, n×512."""
     alpha = np.full((*pixels.shape[:2], 1), 255, np.uint8)
     return np.concatenate([pixels, alpha], axis=2).reshape(-1, WIDTH).astype(np.float64)

@@ -1,6 +1,6 @@
 """JPEG with a small learned artefact corrector behind its decoder, and the recipe that trains it."""
 
-from qbench import hookimpl
+from qbench.plugin import hookimpl
 
 
 @hookimpl

@@ -3,31 +3,33 @@
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Sequence
 from functools import cache, cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
-from PIL import Image, features
+from PIL import Image as PillowImage
+from PIL import features
 from pydantic import Field
 
-from qbench import (
+from qbench.plugin import (
     BitstreamError,
     Codec,
+    Complexity,
     Context,
-    Knob,
-    ModelError,
-    NotApplicable,
+    Image,
     Parameters,
-    Pixels,
+    RateParameter,
     Weights,
     find_weights,
-    in_areas,
 )
-from qbench_restore.network import REACH, STRIDE, Shape, build, strength
+from qbench.toolkit.complexity import Cost, measure
+from qbench.toolkit.limits import require_sides
+from qbench.toolkit.networks import expecting, read_trained
+from qbench.toolkit.tiling import tiled
+from qbench_restore.network import MARGIN, STRIDE, Shape, build, strength
 
 if TYPE_CHECKING:
     from torch import nn
@@ -42,8 +44,10 @@ BUNDLED = Weights(
     provenance="this project's own `qbench train jpeg-restore`; see its model card, docs/models/jpeg-restore-photo.md",
 )
 LONGEST_SIDE = 65_535
-AREA = 1024
+TILE = 1024
 """Pixels, down and across, that the network sees at a time."""
+MEASURED = 256
+"""Side in pixels of the image that costs are measured on; they are proportional to the area."""
 
 
 class JpegRestoreParameters(Parameters):
@@ -58,10 +62,10 @@ class JpegRestoreParameters(Parameters):
 
 
 class JpegRestore(Codec):
-    """JPEG by libjpeg-turbo, whose decoded picture a small network takes nearer to the original.
+    """JPEG by libjpeg-turbo, whose decoded image a small network takes nearer to the original.
 
-    The bitstream is a plain JPEG: every program shows it, only without the correction. The network is told how coarse
-    the quantisation tables are. It runs in float64, so that the pixels do not depend on device and threads.
+    The bitstream is a plain JPEG: every program shows it, without the correction. The quantisation tables are an input
+    of the network. It runs in float64, so that the pixels do not depend on device and threads.
     """
 
     name = "jpeg-restore"
@@ -69,7 +73,6 @@ class JpegRestore(Codec):
     file_extension = "jpg"
     reference = "Dong et al. 2015, ICCV (the idea); Ehrlich et al. 2020, ECCV (one network for all qualities)"
     runs_on = "accelerator"
-    knob = Knob("quality", 1, 100)
     Parameters: ClassVar = JpegRestoreParameters
 
     def __init__(self, parameters: JpegRestoreParameters, context: Context) -> None:
@@ -79,52 +82,70 @@ class JpegRestore(Codec):
     @classmethod
     def weights(cls, parameters: JpegRestoreParameters, profile: str) -> Sequence[Weights]:
         """The bundled network in every profile, or the file that is given."""
-        if parameters.model is None:
-            return (BUNDLED,)
-        path = Path(parameters.model).expanduser()
-        return (Weights.local(path, f"corrector in {path}"),)
+        return (Weights.file_or(parameters.model, BUNDLED, "corrector"),)
 
     @classmethod
     def libraries(cls) -> dict[str, str]:
         """The libraries that code the JPEG and compute the network."""
         return {"libjpeg-turbo": str(features.version_feature("libjpeg_turbo")), "torch": version("torch")}
 
-    def encode(self, image: Pixels) -> bytes:
+    @classmethod
+    def rate_parameter(cls, parameters: JpegRestoreParameters) -> RateParameter:
+        """Quality."""
+        return RateParameter("quality", 1, 100)
+
+    def setup(self) -> None:
+        """Load the network."""
+        _ = self._network
+
+    def encode(self, image: Image) -> bytes:
         """Encode as a JFIF file."""
-        height, width = image.shape[:2]
-        if max(height, width) > LONGEST_SIDE:
-            raise NotApplicable(f"{width}×{height} pixels; JPEG codes sides up to {LONGEST_SIDE}")
+        require_sides(image, LONGEST_SIDE, "JPEG")
         settings = self.parameters
         buffer = io.BytesIO()
-        Image.fromarray(image).save(
+        PillowImage.fromarray(image.pixels).save(
             buffer, "JPEG", quality=settings.quality, subsampling=settings.subsampling, optimize=settings.optimize
         )
         return buffer.getvalue()
 
-    def decode(self, bitstream: bytes) -> Pixels:
-        """Decode a JFIF file, and correct the picture."""
+    def decode(self, bitstream: bytes) -> Image:
+        """Decode a JFIF file, and correct the image."""
         import torch
 
         try:
-            with Image.open(io.BytesIO(bitstream), formats=["JPEG"]) as opened:
+            with PillowImage.open(io.BytesIO(bitstream), formats=["JPEG"]) as opened:
                 tables: dict[int, list[int]] = opened.quantization  # type: ignore[attr-defined]
                 pixels = np.array(opened.convert("RGB"))
             plane = strength(list(tables.values()))
-        except (OSError, ValueError, SyntaxError, EOFError, ZeroDivisionError, Image.DecompressionBombError) as error:
+        except (
+            OSError,
+            ValueError,
+            SyntaxError,
+            EOFError,
+            ZeroDivisionError,
+            PillowImage.DecompressionBombError,
+        ) as error:
             raise BitstreamError(f"not a JPEG bitstream that can be decoded: {error}") from error
         height, width = pixels.shape[:2]
         padded = np.pad(pixels, ((0, -height % STRIDE), (0, -width % STRIDE), (0, 0)), mode="edge")
 
-        def network(area: torch.Tensor) -> torch.Tensor:
-            shares = area.double() / 255 - 0.5
+        def network(tile: torch.Tensor) -> torch.Tensor:
+            shares = tile.double() / 255 - 0.5
             inputs = torch.cat([shares, torch.full_like(shares[:, :1], plane)], dim=1)
             eight_bit: torch.Tensor = (255 * (self._network(inputs) + 0.5)).round().clamp(0, 255).to(torch.uint8)
             return eight_bit
 
         with torch.inference_mode():
             values = torch.from_numpy(padded).to(self.context.device).permute(2, 0, 1)
-            made = in_areas(network, values, 1, AREA, REACH).permute(1, 2, 0).cpu().numpy()
-        return np.ascontiguousarray(made[:height, :width])
+            made = tiled(network, values, 1, TILE, MARGIN).permute(1, 2, 0).cpu().numpy()
+        return Image(made[:height, :width])
+
+    def complexity(self, height: int, width: int) -> Complexity:
+        """Of the corrector; JPEG itself is not counted."""
+        cost, parameters = _cost(self._network)
+        share = height * width / MEASURED**2
+        tiles = min(share, (TILE + 2 * MARGIN) ** 2 / MEASURED**2)  # memory is that of one tile at a time
+        return Complexity(parameters, 0, round(share * cost.macs), None, round(tiles * cost.memory) + 8 * parameters)
 
     @cached_property
     def _network(self) -> nn.Module:
@@ -134,14 +155,19 @@ class JpegRestore(Codec):
 @cache
 def _load(path: Path, sha256: str, device: str) -> nn.Module:
     """Load a network once for all operating points; its digest tells versions of a file apart."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata: dict[str, str] = file.metadata() or {}
-            tensors: dict[str, Any] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
-        network = build(Shape(**json.loads(metadata["shape"])))
-        network.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
-    except (OSError, SafetensorError, RuntimeError, ValueError, TypeError, KeyError) as error:
-        raise ModelError(f"{path}: not a file that `qbench train jpeg-restore` wrote ({error!r})") from error
+    with expecting(path, "jpeg-restore"):
+        metadata, tensors = read_trained(path)
+        network = build(Shape(**metadata["shape"]))
+        network.load_state_dict(tensors)
     return network.eval().requires_grad_(False).double().to(device)
+
+
+@cache
+def _cost(network: nn.Module) -> tuple[Cost, int]:
+    """Return what a square of MEASURED pixels costs, and the number of parameters."""
+    import torch
+
+    parameter = next(network.parameters())
+    square = torch.zeros(1, 4, MEASURED, MEASURED, dtype=parameter.dtype, device=parameter.device)
+    with torch.inference_mode():
+        return measure(lambda: network(square)), sum(each.numel() for each in network.parameters())

@@ -6,12 +6,14 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from qbench.toolkit.networks import bottleneck
+
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
 STRIDE = 4
-"""The network works on squares of so many pixels; pictures are padded to multiples of it."""
+"""The network works on squares of so many pixels; images are padded to multiples of it."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ def strength(tables: list[list[int]]) -> float:
 def build(shape: Shape) -> nn.Module:
     """Build N×4×H×W → N×3×H×W: RGB in [-0.5, 0.5] and a plane of :func:`strength`, to RGB, about [-0.5, 0.5].
 
-    What the network adds to a picture is 0 before it is trained.
+    What the network adds to an image is 0 before it is trained.
     """
     from torch import nn
 
@@ -50,7 +52,7 @@ def build(shape: Shape) -> nn.Module:
             self.layers = nn.Sequential(
                 nn.PixelUnshuffle(STRIDE),
                 nn.Conv2d(4 * STRIDE**2, shape.width, 3, padding=1),
-                *(_block(shape.width) for _ in range(shape.blocks)),
+                *(bottleneck(shape.width) for _ in range(shape.blocks)),
                 last,
                 nn.PixelShuffle(STRIDE),
             )
@@ -61,26 +63,5 @@ def build(shape: Shape) -> nn.Module:
     return Corrector()
 
 
-REACH = 64
-"""Pixels around a place that the network looks at, at most."""
-
-
-def _block(width: int) -> nn.Module:
-    """A residual bottleneck (He et al. 2016)."""
-    from torch import nn
-
-    class Block(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.layers = nn.Sequential(
-                nn.Conv2d(width, width // 2, 1),
-                nn.ReLU(inplace=True),
-                nn.Conv2d(width // 2, width // 2, 3, padding=1),
-                nn.ReLU(inplace=True),
-                nn.Conv2d(width // 2, width, 1),
-            )
-
-        def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-            return inputs + self.layers(inputs)  # type: ignore[no-any-return]
-
-    return Block()
+MARGIN = 64
+"""Pixels around a position within the network's receptive field, at most."""

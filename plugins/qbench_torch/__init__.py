@@ -1,6 +1,6 @@
 """Anybody's learned codec in qbench: torch modules with ``compress`` and ``decompress``, and CompressAI's zoo."""
 
-from qbench import hookimpl
+from qbench.plugin import hookimpl
 
 
 @hookimpl

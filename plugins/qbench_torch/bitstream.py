@@ -1,4 +1,4 @@
-"""The bitstream: the picture's size, and what a module's ``compress`` returned."""
+"""The bitstream: the image's size, and what a module's ``compress`` returned."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from qbench import BitstreamError
+from qbench.plugin import BitstreamError
+from qbench.toolkit.limits import require_pixels
 
 MAGIC = 0xB1
 """The lower half is the version."""
-LARGEST_SIDE = 1 << 16
-LARGEST_PIXELS = 1 << 28
+LONGEST_SIDE = 1 << 16
 _FIXED = struct.Struct(">BHH2sHHB")
 
 
@@ -20,10 +20,10 @@ class Compressed:
     """What a decoder needs.
 
     Attributes:
-        width, height: of the picture.
+        width, height: of the image.
         mark: two bytes that tell models apart.
         shape: height and width of the innermost latents, as ``decompress`` wants them.
-        strings: lists of strings, the outer list by kind of latent, the inner by picture (of which there is one).
+        strings: lists of strings, the outer list by kind of latent, the inner by image (of which there is one).
     """
 
     width: int
@@ -32,8 +32,13 @@ class Compressed:
     shape: tuple[int, int]
     strings: Sequence[bytes]
 
+    @property
+    def header_size(self) -> int:
+        """Bytes before the strings: 12, and four for the length of each string but the last."""
+        return _FIXED.size + 4 * (len(self.strings) - 1)
+
     def write(self) -> bytes:
-        """Return the bytes: 12 for the header, and four for the length of each string but the last."""
+        """Return the bytes."""
         header = _FIXED.pack(MAGIC, self.width - 1, self.height - 1, self.mark, *self.shape, len(self.strings))
         lengths = b"".join(struct.pack(">I", len(string)) for string in self.strings[:-1])
         return header + lengths + b"".join(self.strings)
@@ -51,10 +56,9 @@ def read(bitstream: bytes) -> Compressed:
     if magic >> 4 != MAGIC >> 4:
         raise BitstreamError("not a bitstream of a torch codec")
     if magic != MAGIC:
-        raise BitstreamError(f"version {magic & 15} of the bitstream is not known here")
+        raise BitstreamError(f"version {magic & 15} of the bitstream is not supported")
     width, height = width + 1, height + 1
-    if width * height > LARGEST_PIXELS:
-        raise BitstreamError(f"{width}×{height} pixels are more than any that is written")
+    require_pixels(width, height)
     if not count:
         raise BitstreamError("the bitstream holds no strings")
     place = _FIXED.size + 4 * (count - 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -13,18 +13,19 @@ from typing import Any, ClassVar
 import numpy as np
 from pydantic import Field
 
-from qbench import (
+from qbench.plugin import (
     BitstreamError,
     Codec,
+    Complexity,
     Context,
+    Image,
     ModelError,
-    NotApplicable,
     Parameters,
-    Pixels,
     PluginError,
     Weights,
     find_weights,
 )
+from qbench.toolkit.limits import require_describable
 from qbench_torch import bitstream
 from qbench_torch.bitstream import Compressed
 
@@ -60,30 +61,30 @@ class ModuleCodec(Codec):
         """The library that computes."""
         return {"torch": version("torch")}
 
-    def encode(self, image: Pixels) -> bytes:
+    def setup(self) -> None:
+        """Make the module."""
+        _ = self._module
+
+    def encode(self, image: Image) -> bytes:
         """Pad, and let the module compress."""
         import torch
 
-        height, width = image.shape[:2]
-        if max(height, width) > bitstream.LARGEST_SIDE or height * width > bitstream.LARGEST_PIXELS:
-            raise NotApplicable(
-                f"pictures of more than {bitstream.LARGEST_PIXELS} pixels, or with sides of more than "
-                f"{bitstream.LARGEST_SIDE}, have no place in the bitstream"
-            )
-        padded = np.pad(image, ((0, -height % self.multiple), (0, -width % self.multiple), (0, 0)), mode="edge")
+        require_describable(image, bitstream.LONGEST_SIDE)
+        height, width = image.height, image.width
+        padded = np.pad(image.pixels, ((0, -height % self.multiple), (0, -width % self.multiple), (0, 0)), mode="edge")
         values = torch.from_numpy(padded).permute(2, 0, 1)[None].to(self.context.device).float() / 255
         with torch.inference_mode():
             made = self._module.compress(values)
         strings = [bytes(kind[0]) for kind in made["strings"]]
         return Compressed(width, height, self._mark, tuple(made["shape"]), strings).write()
 
-    def decode(self, bitstream_: bytes) -> Pixels:
+    def decode(self, bitstream_: bytes) -> Image:
         """Let the module decompress, and cut off the padding."""
         import torch
 
         read = bitstream.read(bitstream_)
         if read.mark != self._mark:
-            raise BitstreamError("made with another model, or with other weights")
+            raise BitstreamError("encoded with another model or other weights")
         expected = tuple(-(-length // self.multiple) * self.multiple for length in (read.height, read.width))
         if any(length > side for length, side in zip(read.shape, expected, strict=True)):
             raise BitstreamError(f"latents of {read.shape} can't be those of {read.width}×{read.height} pixels")
@@ -95,7 +96,17 @@ class ModuleCodec(Codec):
         if tuple(made.shape) != (1, 3, *expected):
             raise BitstreamError(f"the module made {tuple(made.shape)} of it, not {(1, 3, *expected)}")
         pixels = (255 * made[0].clamp(0, 1)).round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()
-        return np.ascontiguousarray(pixels[: read.height, : read.width])
+        return Image(pixels[: read.height, : read.width])
+
+    def parts(self, bitstream_: bytes) -> Mapping[str, int]:
+        """The header, and the module's strings."""
+        read = bitstream.read(bitstream_)
+        named = {f"string {index + 1}": len(string) for index, string in enumerate(read.strings)}
+        return {"header": read.header_size, **named}
+
+    def complexity(self, height: int, width: int) -> Complexity:
+        """The number of parameters; what a module computes is not known."""
+        return Complexity(sum(parameter.numel() for parameter in self._module.parameters()))
 
     @cached_property
     def _module(self) -> Any:
@@ -113,7 +124,7 @@ class TorchCodecParameters(Parameters):
     factory: str = Field(
         "",
         pattern=r"^([A-Za-z_][\w.]*:[A-Za-z_]\w*)?$",
-        description="what makes the module: package.module:name of a class or function that can be imported. Required",
+        description="importable class or function that builds the module, as package.module:name. Required",
     )
     arguments: dict[str, Scalar] = Field({}, description="its keyword arguments")
     checkpoint: str | None = Field(
@@ -131,7 +142,7 @@ class TorchCodec(ModuleCodec):
     """
 
     name = "torch-codec"
-    summary = "a torch module of yours with compress and decompress"
+    summary = "your own torch module with compress and decompress"
     Parameters: ClassVar = TorchCodecParameters
 
     @classmethod
@@ -142,7 +153,7 @@ class TorchCodec(ModuleCodec):
             PluginError: no factory is named.
         """
         if not parameters.factory:
-            raise PluginError("torch-codec: say what makes the module, e.g. factory: my_package.models:MyCodec")
+            raise PluginError("torch-codec: name what builds the module, e.g. factory: my_package.models:MyCodec")
         if parameters.checkpoint is None:
             return ()
         path = Path(parameters.checkpoint).expanduser()
@@ -167,7 +178,7 @@ class TorchCodec(ModuleCodec):
         lacking = [name for name in ("compress", "decompress") if not callable(getattr(module, name, None))]
         if not isinstance(module, torch.nn.Module) or lacking:
             raise PluginError(
-                f"torch-codec: {self.parameters.factory} made a {type(module).__name__}; wanted is a torch.nn.Module "
+                f"torch-codec: {self.parameters.factory} made a {type(module).__name__}, not a torch.nn.Module "
                 "with compress and decompress"
             )
         for weights in self._weights:

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from qbench import Knob, ModelError, Parameters, PluginError, Weights, find_weights
+from qbench.plugin import ModelError, Parameters, PluginError, RateParameter, Weights, find_weights
 from qbench_torch.codec import ModuleCodec
 
 OWNER = "compressai/"
@@ -23,10 +23,10 @@ class CompressAiParameters(Parameters):
     architecture: str = Field(
         "bmshj2018-hyperprior",
         min_length=1,
-        description="as CompressAI's zoo names it: mbt2018-mean, cheng2020-attn, …",
+        description="name in CompressAI's zoo: mbt2018-mean, cheng2020-attn, …",
     )
-    quality: int = Field(4, ge=1, le=8, description="of the published checkpoints; 1 smallest, 6 or 8 best")
-    trained_for: Literal["mse", "ms-ssim"] = Field("mse", description="of which published checkpoint")
+    quality: int = Field(4, ge=1, le=8, description="of the published checkpoints; 1 is smallest, 6 or 8 best")
+    trained_for: Literal["mse", "ms-ssim"] = Field("mse", description="distortion metric of the published checkpoint")
     checkpoint: str | None = Field(
         None, min_length=1, description="file with a state_dict of that architecture, not the published one"
     )
@@ -42,7 +42,6 @@ class CompressAi(ModuleCodec):
     name = "compressai"
     summary = "a model of CompressAI's zoo; pip install 'qbench[compressai]'"
     reference = "Bégaint et al. 2020, arXiv:2011.03029, and the architecture's own paper"
-    knob = Knob("quality", 1, 6)
     Parameters: ClassVar = CompressAiParameters
 
     @classmethod
@@ -52,6 +51,11 @@ class CompressAi(ModuleCodec):
             path = Path(parameters.checkpoint).expanduser()
             return (Weights.local(path, f"{parameters.architecture} in {path}"),)
         return (published(parameters.architecture, parameters.trained_for, parameters.quality),)
+
+    @classmethod
+    def rate_parameter(cls, parameters: CompressAiParameters) -> RateParameter:
+        """Quality."""
+        return RateParameter("quality", 1, 6)
 
     @classmethod
     def libraries(cls) -> dict[str, str]:
@@ -64,7 +68,7 @@ class CompressAi(ModuleCodec):
         classes = _library("compressai.zoo.image").model_architectures
         architecture = self.parameters.architecture
         if architecture not in classes:
-            raise PluginError(f"compressai: no architecture {architecture!r}; there are {', '.join(classes)}")
+            raise PluginError(f"compressai: no architecture {architecture!r}; available: {', '.join(classes)}")
         path = find_weights(self._weights[0])
         state = _library("compressai.zoo.pretrained").load_pretrained(_tensors(path))
         try:
@@ -87,7 +91,7 @@ def published(architecture: str, metric: str, quality: int) -> Weights:
     if url is None:
         known = [f"{name}-{other}-{level}" for name in urls for other in urls[name] for level in urls[name][other]]
         raise ModelError(
-            f"compressai publishes no {architecture}-{metric}-{quality}; there are {', '.join(known[:3])}, … "
+            f"compressai publishes no {architecture}-{metric}-{quality}; available: {', '.join(known[:3])}, … "
             f"{known[-1]}"
         )
     digits = re.search(r"-([0-9a-f]{8,64})\.pth\.tar$", url)

@@ -1,6 +1,6 @@
 """Vision transformers for qbench: the ViT-Score, and the recipe of the bundled classifier."""
 
-from qbench import hookimpl
+from qbench.plugin import hookimpl
 
 
 @hookimpl
@@ -39,7 +39,7 @@ def qbench_find_model(name):  # type: ignore[no-untyped-def]
 
 @hookimpl
 def qbench_find_embedding(name):  # type: ignore[no-untyped-def]
-    """Describe pictures by the features of the bundled classifier, of timm's models, and of a user's own."""
+    """Describe images by the features of the bundled classifier, of timm's models, and of a user's own."""
     from qbench_vit.embeddings import embedding
 
     return embedding(name)

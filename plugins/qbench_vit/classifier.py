@@ -1,4 +1,4 @@
-"""A classifier that is ready to look at pictures: network, preprocessing, label names."""
+"""A classifier that is ready to look at images: network, preprocessing, label names."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import Image as PillowImage
 
-from qbench import BatchedNetwork, Context, ModelError, Pixels, Weights, find_weights
-from qbench_vit.network import build, read_metadata
+from qbench.plugin import Context, Image, ModelError, Weights, find_weights
+from qbench.toolkit.inference import BatchedNetwork
+from qbench_vit.network import build, describe
 
 if TYPE_CHECKING:
     import torch
@@ -24,7 +25,7 @@ Precision = Literal["float32", "bfloat16"]
 
 @dataclass(frozen=True)
 class Outputs:
-    """What a classifier says of N pictures.
+    """What a classifier says of N images.
 
     Attributes:
         logits: N×labels.
@@ -47,7 +48,7 @@ class Classifier:
         self,
         name: str,
         network: torch.nn.Module,
-        transform: Callable[[Image.Image], torch.Tensor],
+        transform: Callable[[PillowImage.Image], torch.Tensor],
         labels: Sequence[str],
         context: Context,
         precision: Precision = "float32",
@@ -63,15 +64,15 @@ class Classifier:
 
         self._network = BatchedNetwork(name, forward, context, precision)
 
-    def look(self, pictures: Sequence[Pixels]) -> Outputs:
-        """Return the outputs for pictures, H×W×3 of any size each.
+    def look(self, images: Sequence[Image]) -> Outputs:
+        """Return the outputs for images, of any size each.
 
         Raises:
-            ModelError: the network gives NaN or infinity, or one picture alone does not fit into the device's memory.
+            ModelError: the network gives NaN or infinity, or one image alone does not fit into the device's memory.
         """
         import torch
 
-        inputs = [self._transform(Image.fromarray(pixels)) for pixels in pictures]
+        inputs = [self._transform(PillowImage.fromarray(image.pixels)) for image in images]
         return Outputs(*self._network(torch.stack(inputs)))
 
 
@@ -83,7 +84,7 @@ def load_classifier(weights: Weights, preprocessing: str, precision: Precision, 
             and mean and deviation 0.5.
 
     Raises:
-        ModelError: the weights are not here or do not fit the network; the network has no labels.
+        ModelError: the weights are not downloaded or do not fit the network; the network has no labels.
     """
     network, config, labels = load_network(weights)
     return Classifier(weights.name, network, preprocessing_of(config, preprocessing), labels, context, precision)
@@ -96,7 +97,7 @@ def load_network(weights: Weights, *, labels: bool = True) -> _Parts:
         labels: refuse a network that has none.
 
     Raises:
-        ModelError: the weights are not here or do not fit the network; the network has no labels.
+        ModelError: the weights are not downloaded or do not fit the network; the network has no labels.
     """
     path = find_weights(weights)
     if "folder" in weights.metadata:
@@ -111,16 +112,16 @@ def load_network(weights: Weights, *, labels: bool = True) -> _Parts:
 
 
 _Parts = tuple["torch.nn.Module", dict[str, Any], Sequence[str]]
-_Transform = Callable[[Image.Image], "torch.Tensor"]
+_Transform = Callable[[PillowImage.Image], "torch.Tensor"]
 
 
 def _own(path: Path) -> _Parts:
     """Build a network that ``qbench train vit`` trained."""
-    shape, labels = read_metadata(path)
+    shape, labels = describe(path)
     network = build(shape)
     _fill(network, path)
     half = (0.5, 0.5, 0.5)
-    # The whole picture, squashed to the square, and not its centre alone: every part of it is judged.
+    # The whole image, squashed to the square, and not its centre alone: every part of it is judged.
     config = {"input_size": (3, shape.size, shape.size), "interpolation": "bicubic", "mean": half, "std": half}
     return network, {**config, "crop_pct": 1.0, "crop_mode": "squash"}, labels
 
@@ -179,7 +180,7 @@ def _labels_of(network: Any) -> Sequence[str]:
 
 
 def preprocessing_of(config: dict[str, Any], preprocessing: str) -> _Transform:
-    """Return what makes a network's input of a picture; of its settings in timm's terms, or as the thesis does."""
+    """Return what makes a network's input of an image; of its settings in timm's terms, or as the thesis does."""
     if preprocessing == "thesis":
         from torchvision import transforms
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import Image as PillowImage
 
-from qbench import BatchedNetwork, Context, Embed, Embedding, Pixels
+from qbench.plugin import Context, Embed, Embedding, Image
+from qbench.toolkit.inference import BatchedNetwork
 from qbench_vit.classifier import load_network, preprocessing_of
 from qbench_vit.models import BUNDLED, HUB_OWNER, local_weights, timm_weights
 
@@ -43,10 +44,10 @@ def embedding(name: str) -> Embedding | None:
 
         batched = BatchedNetwork(weights.name, forward, context)
 
-        def embed(pictures: Sequence[Pixels]) -> npt.NDArray[np.float32]:
+        def embed(images: Sequence[Image]) -> npt.NDArray[np.float32]:
             import torch
 
-            (found,) = batched(torch.stack([transform(Image.fromarray(pixels)) for pixels in pictures]))
+            (found,) = batched(torch.stack([transform(PillowImage.fromarray(image.pixels)) for image in images]))
             return found.astype(np.float32)
 
         return embed

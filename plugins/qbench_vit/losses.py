@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from qbench import Loss, Weights
+from qbench.plugin import Loss, Weights
 from qbench_vit.classifier import load_network
 from qbench_vit.models import BUNDLED, PUBLISHED
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class _ByClassifier(Loss):
-    """A loss by the profile's classifier, which sees the whole picture, squashed to its square."""
+    """A loss by the profile's classifier, which sees the whole image, squashed to its square."""
 
     @classmethod
     def weights(cls, profile: str) -> Sequence[Weights]:
@@ -27,20 +27,20 @@ class _ByClassifier(Loss):
         network, self._config, _ = load_network(self.weights(self.context.profile)[0])
         return network.to(self.context.device).eval().requires_grad_(False)
 
-    def _prepared(self, pictures: torch.Tensor) -> torch.Tensor:
+    def _prepared(self, images: torch.Tensor) -> torch.Tensor:
         """Resize and normalise, differentiably: N×3×H×W in [0, 1] to what the network takes."""
         import torch
         from torch.nn import functional
 
         network = self._network  # sets the configuration
         size = tuple(self._config["input_size"][-2:])
-        if tuple(pictures.shape[2:]) != size:
-            pictures = functional.interpolate(pictures, size, mode="bicubic", antialias=True, align_corners=False)
+        if tuple(images.shape[2:]) != size:
+            images = functional.interpolate(images, size, mode="bicubic", antialias=True, align_corners=False)
         first = next(network.parameters())
         mean, deviation = (
             torch.tensor(self._config[name], device=first.device).view(1, 3, 1, 1) for name in ("mean", "std")
         )
-        normalised: torch.Tensor = (pictures - mean) / deviation
+        normalised: torch.Tensor = (images - mean) / deviation
         return normalised
 
 
@@ -48,7 +48,7 @@ class LabelLoss(_ByClassifier):
     """Jensen-Shannon divergence, in nats, of the label distributions: the ViT-Score as a loss.
 
     The ViT-Score itself counts labels and has no gradient. This is 0 where all labels are equally probable in both
-    pictures, and log 2 where no label is in both.
+    images, and log 2 where no label is in both.
     """
 
     name = "vit-labels"
@@ -62,8 +62,8 @@ class LabelLoss(_ByClassifier):
         with torch.no_grad():
             expected = self._network(self._prepared(targets)).log_softmax(dim=1)
 
-        def distance(pictures: torch.Tensor) -> torch.Tensor:
-            found = self._network(self._prepared(pictures)).log_softmax(dim=1)
+        def distance(images: torch.Tensor) -> torch.Tensor:
+            found = self._network(self._prepared(images)).log_softmax(dim=1)
             middle = torch.logaddexp(expected, found) - torch.log(torch.tensor(2.0))
             each = expected.exp() * (expected - middle) + found.exp() * (found - middle)
             divergence: torch.Tensor = 0.5 * each.sum(dim=1)
@@ -86,14 +86,14 @@ class FeatureLoss(_ByClassifier):
         with torch.no_grad():
             expected = self._layers(targets)
 
-        def distance(pictures: torch.Tensor) -> torch.Tensor:
-            pairs = zip(expected, self._layers(pictures), strict=True)
+        def distance(images: torch.Tensor) -> torch.Tensor:
+            pairs = zip(expected, self._layers(images), strict=True)
             return torch.stack([(a - b).square().sum(dim=1).mean(dim=(1, 2)) for a, b in pairs]).mean(dim=0)
 
         return distance
 
-    def _layers(self, pictures: torch.Tensor) -> list[torch.Tensor]:
+    def _layers(self, images: torch.Tensor) -> list[torch.Tensor]:
         from torch.nn import functional
 
-        layers = self._network.forward_intermediates(self._prepared(pictures), intermediates_only=True)
+        layers = self._network.forward_intermediates(self._prepared(images), intermediates_only=True)
         return [functional.normalize(layer, dim=1) for layer in layers]

@@ -6,8 +6,8 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from qbench import ModelError, Weights
-from qbench_vit.network import read_metadata
+from qbench.plugin import ModelError, Weights
+from qbench_vit.network import describe
 
 HUB_OWNER = "timm/"
 
@@ -97,4 +97,4 @@ def local_weights(path: Path) -> Weights:
         weights = Weights.local(file, summary, {"folder": str(path.resolve()), "labels": labels})
         # The description decides the values as much as the weights do.
         return replace(weights, name=f"{path.resolve().name}-{Weights.local(config, '').sha256[:8]}")
-    return Weights.local(path, f"from {path}", {"labels": read_metadata(path)[0].labels})
+    return Weights.local(path, f"from {path}", {"labels": describe(path)[0].labels})

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qbench import ModelError
+from qbench.plugin import ModelError
+from qbench.toolkit.networks import expecting, read_metadata
 
 if TYPE_CHECKING:
     import torch
@@ -31,25 +31,20 @@ class Shape:
     labels: int = 200
 
 
-def read_metadata(path: Path) -> tuple[Shape, tuple[str, ...]]:
-    """Return shape and label names out of a safetensors file that ``qbench train vit`` wrote.
+def describe(path: Path) -> tuple[Shape, tuple[str, ...]]:
+    """Return shape and label names from a safetensors file that ``qbench train vit`` wrote.
 
     Raises:
         ModelError: it is something else.
     """
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-        return Shape(**json.loads(metadata["shape"])), tuple(json.loads(metadata["labels"]))
-    except (OSError, SafetensorError, ValueError, TypeError) as error:
-        raise ModelError(f"{path}: not a safetensors file of a classifier ({error})") from error
-    except KeyError as error:
-        raise ModelError(
-            f"{path}: does not say what network it is for; give a file that `qbench train vit` wrote, or a folder "
-            "with config.json and model.safetensors as timm saves them"
-        ) from error
+    with expecting(path, "vit"):
+        metadata = read_metadata(path)
+        if "shape" not in metadata:
+            raise ModelError(
+                f"{path}: does not say what network it is for; give a file that `qbench train vit` wrote, or a folder "
+                "with config.json and model.safetensors as timm saves them"
+            )
+        return Shape(**metadata["shape"]), tuple(metadata["labels"])
 
 
 def build(shape: Shape, *, drop_path: float = 0.0) -> torch.nn.Module:
@@ -84,8 +79,8 @@ def build(shape: Shape, *, drop_path: float = 0.0) -> torch.nn.Module:
         def dynamic_feat_size(self, size: tuple[int, int]) -> tuple[int, int]:
             return size[0] // 8, size[1] // 8
 
-        def forward(self, pictures: torch.Tensor) -> torch.Tensor:
-            return self.layers(pictures).flatten(2).transpose(1, 2)  # type: ignore[no-any-return]
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return self.layers(images).flatten(2).transpose(1, 2)  # type: ignore[no-any-return]
 
     network: nn.Module = VisionTransformer(
         img_size=shape.size,

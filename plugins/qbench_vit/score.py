@@ -11,17 +11,17 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from qbench import (
+from qbench.plugin import (
     Candidates,
     Column,
     Context,
     Direction,
     Explanation,
     ExplanationTable,
+    Image,
     Metric,
     ModelError,
     Parameters,
-    Pixels,
     Reference,
     Scores,
     Weights,
@@ -40,20 +40,18 @@ class VitScoreParameters(Parameters):
         description="a timm classifier's name, a folder that timm saved one in, or a file of `qbench train vit`; "
         f"by default {BUNDLED.name}, and in profile hub {PUBLISHED.name.removeprefix('timm/')}",
     )
-    k: int | None = Field(
-        None, ge=1, description="how many of the most probable labels are compared; by default a tenth of them"
-    )
+    k: int | None = Field(None, ge=1, description="number of most probable labels compared; by default a tenth of all")
     preprocessing: Literal["model", "thesis"] = Field(
         "model", description="the model's own, or the thesis's: plain resize to a square, mean and deviation 0.5"
     )
     precision: Literal["float32", "bfloat16"] = Field(
-        "float32", description="of the network's arithmetic; bfloat16 is faster, and moves labels at the edge of the K"
+        "float32", description="of the network's arithmetic; bfloat16 is faster, but may swap labels around rank K"
     )
 
 
 @dataclass(frozen=True)
 class View:
-    """What the classifier says of one picture.
+    """What the classifier says of one image.
 
     Attributes:
         logits: shape L.
@@ -78,8 +76,8 @@ class View:
 class VitScore(Metric):
     """Share of the top-K labels that an image classifier gives both to the original and to the reconstruction.
 
-    The classifier is a Vision Transformer unless told otherwise. K is a tenth of its labels: 100 of ImageNet's 1,000,
-    as in the thesis. Further columns use all that the classifier says: labels weighted by their probability,
+    The classifier is a Vision Transformer unless another is chosen. K is a tenth of its labels: 100 of ImageNet's
+    1,000, as in the thesis. Further columns use all that the classifier says: labels weighted by their probability,
     whether the best label is the same, how far the label distributions are apart, and how alike the features are.
     """
 
@@ -107,7 +105,7 @@ class VitScore(Metric):
 
     @classmethod
     def libraries(cls) -> dict[str, str]:
-        """The libraries that make the network and resize the picture."""
+        """The libraries that make the network and resize the image."""
         return {name: version(name) for name in ("torch", "timm", "Pillow")}
 
     @cached_property
@@ -117,7 +115,7 @@ class VitScore(Metric):
 
     def prepare(self, reference: Reference) -> View:
         """Look at the original."""
-        return self._look([reference.pixels])[0]
+        return self._look([reference.image])[0]
 
     def score(self, candidates: Candidates, prepared: View) -> Sequence[Scores]:
         """Score a batch."""
@@ -152,14 +150,14 @@ class VitScore(Metric):
         """Look at reconstructions; one that is the original pixel by pixel gets the original's own view."""
         other = [index for index, same in enumerate(candidates.identical) if not same]
         views = [prepared] * len(candidates)
-        for index, view in zip(other, self._look([candidates.pixels[index] for index in other]), strict=True):
+        for index, view in zip(other, self._look([candidates.images[index] for index in other]), strict=True):
             views[index] = view
         return views
 
-    def _look(self, pictures: Sequence[Pixels]) -> list[View]:
-        if not pictures:
+    def _look(self, images: Sequence[Image]) -> list[View]:
+        if not images:
             return []
-        found = self.classifier.look(pictures)
+        found = self.classifier.look(images)
         k = self._k(found.logits.shape[1])
         return [View(logits, features, k) for logits, features in zip(found.logits, found.features, strict=True)]
 

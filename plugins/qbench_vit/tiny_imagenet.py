@@ -1,4 +1,4 @@
-"""Reading Tiny-ImageNet: folders or archives of 64×64 pictures, one folder a label."""
+"""Reading Tiny-ImageNet: folders or archives of 64×64 images, one folder a label."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from qbench import QbenchError
+from qbench.plugin import QbenchError
+from qbench.toolkit.files import replacing
 
 PREFIX = "tiny-imagenet"
 
 
 @dataclass(frozen=True)
-class Pictures:
+class Images:
     """One part of the data set.
 
     Attributes:
@@ -32,10 +33,10 @@ class Pictures:
 
 @dataclass(frozen=True)
 class TinyImageNet:
-    """Training and validation pictures, and the labels' identifiers (WordNet's) and names in order."""
+    """Training and validation images, and the labels' identifiers (WordNet's) and names in order."""
 
-    train: Pictures
-    validation: Pictures
+    train: Images
+    validation: Images
     identifiers: tuple[str, ...]
     names: tuple[str, ...]
 
@@ -45,9 +46,9 @@ def load(data: Path, work: Path) -> TinyImageNet:
 
     Args:
         data: holds ``tiny-imagenet-train`` and ``tiny-imagenet-val``, each a folder or a tar archive (``.tar``,
-            ``.tar.xz``, …) of ``identifier/picture.jpg``, and optionally ``tiny-imagenet-labels.tsv`` (identifier,
+            ``.tar.xz``, …) of ``identifier/photo.jpg``, and optionally ``tiny-imagenet-labels.tsv`` (identifier,
             tab, name).
-        work: gets the decoded pictures, so that they are decoded once.
+        work: gets the decoded images, so that they are decoded once.
 
     Raises:
         QbenchError: something is missing or of another form.
@@ -63,39 +64,36 @@ def load(data: Path, work: Path) -> TinyImageNet:
     return TinyImageNet(train, validation, identifiers, tuple(names[identifier] for identifier in identifiers))
 
 
-def _part(data: Path, work: Path, part: str, known: tuple[str, ...] | None) -> tuple[Pictures, tuple[str, ...]]:
+def _part(data: Path, work: Path, part: str, known: tuple[str, ...] | None) -> tuple[Images, tuple[str, ...]]:
     decoded, listed = work / f"{part}-pixels.npy", work / f"{part}-labels.npz"
     if not (decoded.is_file() and listed.is_file()):
         _decode(data, part, known, decoded, listed)
     with np.load(listed, allow_pickle=False) as table:
         labels, identifiers = table["labels"], tuple(str(name) for name in table["identifiers"])
-    return Pictures(np.load(decoded, mmap_mode="r"), labels), identifiers
+    return Images(np.load(decoded, mmap_mode="r"), labels), identifiers
 
 
 def _decode(data: Path, part: str, known: tuple[str, ...] | None, decoded: Path, listed: Path) -> None:
-    pictures: list[npt.NDArray[np.uint8]] = []
+    images: list[npt.NDArray[np.uint8]] = []
     owners: list[str] = []
     for identifier, content in _files(data, part):
         with Image.open(io.BytesIO(content)) as opened:
-            pictures.append(np.asarray(opened.convert("RGB")))
+            images.append(np.asarray(opened.convert("RGB")))
         owners.append(identifier)
-    if len({picture.shape for picture in pictures}) != 1:
-        raise QbenchError(f"{data}: the {part} pictures are of different sizes, or there are none")
+    if len({image.shape for image in images}) != 1:
+        raise QbenchError(f"{data}: the {part} images are of different sizes, or there are none")
     identifiers = known or tuple(sorted(set(owners)))
     place = {identifier: index for index, identifier in enumerate(identifiers)}
     strange = sorted(set(owners) - set(place))
     if strange:
-        raise QbenchError(
-            f"{data}: the {part} part has labels that the training part has not: {', '.join(strange[:5])}"
-        )
+        raise QbenchError(f"{data}: the {part} part has labels absent from the training part: {', '.join(strange[:5])}")
     np.savez(listed, labels=np.array([place[owner] for owner in owners]), identifiers=np.array(identifiers))
-    temporary = decoded.with_suffix(".part.npy")
-    np.save(temporary, np.stack(pictures))
-    temporary.replace(decoded)
+    with replacing(decoded) as temporary:
+        np.save(temporary, np.stack(images))
 
 
 def _files(data: Path, part: str) -> Iterator[tuple[str, bytes]]:
-    """Yield label identifier and file content of every picture, in order of path."""
+    """Yield label identifier and file content of every image, in order of path."""
     folder = data / f"{PREFIX}-{part}"
     if folder.is_dir():
         for path in sorted(folder.glob("*/*.[jJpP]*")):
@@ -103,7 +101,7 @@ def _files(data: Path, part: str) -> Iterator[tuple[str, bytes]]:
         return
     archives = sorted(data.glob(f"{PREFIX}-{part}.tar*"))
     if not archives:
-        raise QbenchError(f"{data}: neither a folder {folder.name} nor an archive {folder.name}.tar* is there")
+        raise QbenchError(f"{data}: no folder {folder.name} and no archive {folder.name}.tar*")
     with tarfile.open(archives[0]) as archive:
         for member in archive:
             content = archive.extractfile(member) if member.isfile() else None

@@ -1,7 +1,8 @@
 """qbench: benchmarks neural and classical image compression.
 
-Everything that plugins and programs may use is here; ``__init__.pyi`` lists it. Names are loaded when first
-used, so that ``import qbench`` and ``qbench --help`` cost next to nothing.
+This is the face for people who run and read; ``__init__.pyi`` lists it. ``qbench.plugin`` is the one for people who
+write codecs and metrics. Names are loaded when first used, so that ``import qbench`` and ``qbench --help`` cost next to
+nothing.
 """
 
 import lazy_loader

@@ -1,4 +1,4 @@
-"""The records of a run: immutable rows, versioned, one JSON object each.
+"""The records of a run: immutable rows, one JSON object each; docs/run-folder.md describes them for other programs.
 
 Three outcomes that are not a value are kept apart, each with its reason: *failed* (something broke; the
 traceback is kept), *not applicable* (the codec or metric is not defined for this input), and *skipped* (not
@@ -8,13 +8,10 @@ tried, because what it needs failed), which is derived when reading and never wr
 from __future__ import annotations
 
 import math
+import traceback
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, TypeAdapter
-
-SCHEMA_VERSION = 1
-"""Version of the run folder's format; a newer one is refused, an older one is migrated or refused clearly."""
-
 
 IMPORTED = "imported"
 """Profile and session of a run of another tool's results, and key in the identity of its metrics."""
@@ -38,35 +35,62 @@ Number = Annotated[
 
 
 class _Row(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # Fields that a later version added are ignored; docs/run-folder.md says when the format's version changes.
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
 
 class Failure(_Row):
-    """What broke, and whose it was."""
+    """What broke, and in which component."""
 
     plugin: str
-    """Where the fault lies: ``codec jpeg``, ``metric ssim``, ``image face``, ``worker``."""
+    """The component to blame: ``codec jpeg``, ``metric ssim``, ``image face``, ``worker``."""
     error: str
     """Type of the exception."""
     message: str
     traceback: str = ""
 
+    @classmethod
+    def of(cls, plugin: str, error: BaseException) -> Failure:
+        """Describe an exception that came out of a component."""
+        return cls(
+            plugin=plugin,
+            error=type(error).__name__,
+            message=str(error) or type(error).__name__,
+            traceback="".join(traceback.format_exception(error)),
+        )
 
-class Timing(_Row):
-    """How long a cell took, in seconds, in memory, without file access.
 
-    Each of encode and decode is the median of ``repeats`` calls after ``warmup`` uncounted ones, synchronised with the
-    device. ``beside`` says what else this run did meanwhile: nothing (``exclusive``) or otherwise. ``batch`` images
-    were encoded together; ``encode`` is one's share of the time.
+class CallTiming(_Row):
+    """How long one call takes, in seconds, in memory, without file access.
+
+    The median of ``repeats`` calls after ``warmup`` uncounted ones, synchronised with the device. ``batch`` images were
+    coded in one call; ``seconds`` is one's share of the time.
     """
 
-    encode: float
-    decode: float
+    seconds: float
     repeats: int
     warmup: int
-    threads: int
-    beside: str
     batch: int = 1
+
+
+class Timing(_Row):
+    """How long a cell took, and under which conditions."""
+
+    encode: CallTiming
+    decode: CallTiming
+    threads: int
+    concurrent_load: str
+    """What else this run did at the same time: nothing (``exclusive``) or otherwise."""
+
+
+class CodingCost(_Row):
+    """What a codec says that coding the image costs wherever it runs; see :class:`qbench.plugin.Complexity`."""
+
+    parameters: int | None = None
+    encode_macs: int | None = None
+    decode_macs: int | None = None
+    encode_memory: int | None = None
+    decode_memory: int | None = None
 
 
 class SessionRecord(_Row):
@@ -96,7 +120,7 @@ class FoundSetting(_Row):
     wanted: Number
     reached: Number
     tries: int
-    """Values that were tried."""
+    """Number of values that were tried."""
 
 
 class ArtifactNote(_Row):
@@ -117,7 +141,10 @@ class CellRecord(_Row):
     bitstream_size: int | None = None
     bitstream_sha256: str | None = None
     reconstruction_sha256: str | None = None
+    parts: dict[str, int] = Field(default_factory=dict)
+    """Bytes of the bitstream's parts, which add up to its size; empty where the codec does not tell."""
     timing: Timing | None = None
+    complexity: CodingCost | None = None
     artifacts: tuple[ArtifactNote, ...] = ()
     found: FoundSetting | None = None
     reason: str = ""

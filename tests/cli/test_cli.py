@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from conftest import REPOSITORY, picture
+from conftest import REPOSITORY, sample_pixels
 from PIL import Image
 
 GOOD = {"codecs": {"jpeg": {"quality": [10, 50]}}, "metrics": ["psnr", "bpp"]}
@@ -57,7 +57,7 @@ def test_a_run_from_end_to_end(qbench_command, suite_file):
     assert "6/6 cells coded, 12/12 scores" in done.stderr
     again = qbench_command("run", suite_file)
     assert again.returncode == 0
-    assert "6 of 6 cells and 12 of 12 scores are there already" in again.stderr
+    assert "6 of 6 cells and 12 of 12 scores already done" in again.stderr
     shown = qbench_command("show", "mine", "--format", "json", "--group-by", "codec")
     assert json.loads(shown.stdout)["rows"][0]["cells"] == 6
     scored = qbench_command("score", "mine", "--metrics", "mse,ssim")
@@ -114,9 +114,9 @@ def refused(done):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"images": [{"folder": "nowhere"}]}, "nowhere: no such folder of images"),
+        ({"images": [{"folder": "nowhere"}]}, "nowhere: no such folder"),
         ({"codecs": {"jpg": None}}, "suite.yaml:1:"),
-        ({"codecs": {"jpeg": {"quality": 500}}}, "500 is not accepted; accepted: whole number from 1 to 100"),
+        ({"codecs": {"jpeg": {"quality": 500}}}, "500 is not accepted; accepted: integer from 1 to 100"),
         ({"metrics": []}, "`metrics` is missing or empty"),
         ({"images": [{"dataset": "kodak"}]}, "qbench datasets pull kodak"),
     ],
@@ -133,8 +133,8 @@ def test_other_bad_input(qbench_command, suite_file, tmp_path):
     assert "not accepted" in refused(qbench_command("run", suite_file, "--jobs", "0"))
     (tmp_path / "file").write_text("")
     assert "can't write the run folder" in refused(qbench_command("run", suite_file, "-o", tmp_path / "file" / "x"))
-    assert "no run here" in refused(qbench_command("show", "none"))
-    assert "no run here" in refused(qbench_command("score", "none", "-m", "psnr"))
+    assert "no run in this folder" in refused(qbench_command("show", "none"))
+    assert "no run in this folder" in refused(qbench_command("score", "none", "-m", "psnr"))
     assert "did you mean `jpeg`?" in refused(qbench_command("plugins", "show", "jpge"))
     assert "unknown dataset `kodack`; did you mean `kodak`?" in refused(qbench_command("datasets", "pull", "kodack"))
     qbench_command("run", suite_file, "-q")
@@ -159,7 +159,7 @@ def test_a_full_disk_is_said_and_the_run_goes_on_later(qbench_command, suite_fil
     )
     assert done.returncode == 2, done.stderr
     assert "can't write the run's journal: File too large" in done.stderr
-    assert "run the same command to go on" in done.stderr
+    assert "rerun the same command to resume" in done.stderr
     assert "Traceback" not in done.stderr
     on = qbench_command("run", suite_file, "-o", "run", "--no-cache", "--set", "keep.reconstructions=false")
     assert on.returncode == 0, on.stderr
@@ -192,7 +192,7 @@ def test_plugins_are_listed_and_described(qbench_command):
     assert all(name in listed.stdout for name in ("codecs: ", "jpeg-thesis-exact", "vit-score"))
     assert "toys 1.0" in listed.stdout
     shown = qbench_command("plugins", "show", "jpeg").stdout
-    assert "whole number from 1 to 100" in shown
+    assert "integer from 1 to 100" in shown
     assert "4:2:0" in shown
     assert "libjpeg-turbo" in shown
     assert "Wang" in qbench_command("plugins", "show", "ssim").stdout
@@ -250,7 +250,7 @@ def test_hostile_names_are_shown_and_stored_harmlessly(qbench_command, tmp_path)
     folder = tmp_path / "hostile"
     folder.mkdir()
     for name in ("[bold]x.png", "<script>alert(1)<.png", "a;rm -rf $HOME.png", "ünï ©.png"):
-        Image.fromarray(picture(24, 24)).save(folder / name)
+        Image.fromarray(sample_pixels(24, 24)).save(folder / name)
     suite = {"name": "$(x)", "description": "[red]not markup[/red]", "images": [{"folder": str(folder)}], **GOOD}
     Path("s.yaml").write_text(yaml.safe_dump(suite))
     done = qbench_command("run", "s.yaml", "-o", "out")

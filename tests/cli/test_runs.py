@@ -43,7 +43,7 @@ def test_a_report_that_can_not_be_written_loses_nothing(qbench_command, photos):
     assert "no report: run/report.html: can't write the report" in ended.stdout
     refused = qbench_command("report", "run", "nothing")
     assert refused.returncode == 2
-    assert "nothing: no run here" in refused.stderr
+    assert "nothing: no run in this folder" in refused.stderr
 
 
 def test_runs_are_listed_and_completed(done, qbench_command, environment):
@@ -83,7 +83,7 @@ def test_published_curves_are_laid_over_ours(done, qbench_command):
     assert "theirs (published)" in Path("rd.svg").read_text()
     refused = qbench_command("compare", "mine", "published")
     assert refused.returncode == 2
-    assert "is not the same in mine-" in refused.stderr
+    assert "differs between mine-" in refused.stderr
     assert "that of published was computed by another program" in refused.stderr
     assert qbench_command("report", "mine", "published", "-o", "both.html").returncode == 0
 

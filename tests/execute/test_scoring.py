@@ -3,15 +3,20 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import toys
-from conftest import picture
+from conftest import sample_pixels
 
-from qbench import Context, NotApplicable, Reference
+from qbench.contracts.context import Context
+from qbench.contracts.metric import Reference
+from qbench.errors import NotApplicable
 from qbench.execute import scoring
-from qbench.execute.coding import ContractError
 from qbench.execute.scoring import batches, score_batches
+from qbench.execute.work import ContractError
+from qbench.images.image import Image
 
-PIXELS = picture(40, 30)
-REFERENCE = Reference("a", PIXELS)
+PIXELS = sample_pixels(40, 30)
+IMAGE = Image(PIXELS)
+BLACK = Image(np.zeros_like(PIXELS))
+REFERENCE = Reference("a", IMAGE)
 
 
 def score(cls, candidates, **parameters):
@@ -23,7 +28,7 @@ def score(cls, candidates, **parameters):
 def test_prepares_once_and_scores_in_order(tmp_path, monkeypatch):
     monkeypatch.setattr(scoring, "CPU_BATCH_PIXELS", 2 * 40 * 30)
     log = tmp_path / "log"
-    candidates = [PIXELS, PIXELS ^ 1, PIXELS ^ 3, PIXELS ^ 7, PIXELS ^ 15]
+    candidates = [Image(PIXELS ^ mask) for mask in (0, 1, 3, 7, 15)]
     outcomes = score(toys.Difference, candidates, log=str(log))
     assert outcomes[0] == {"difference": 0.0}
     assert outcomes[1] == {"difference": 1.0}
@@ -33,21 +38,21 @@ def test_prepares_once_and_scores_in_order(tmp_path, monkeypatch):
 
 def test_batches_hold_at_least_one_and_at_most_so_many_pixels(monkeypatch):
     monkeypatch.setattr(scoring, "CPU_BATCH_PIXELS", 1)
-    assert [len(group) for group in batches(REFERENCE, [PIXELS] * 3, [1] * 3)] == [1, 1, 1]
-    on_gpu = Reference("a", PIXELS, "cuda:0")
-    assert [len(group) for group in batches(on_gpu, [PIXELS] * 3, [1] * 3)] == [3]
+    assert [len(group) for group in batches(REFERENCE, [IMAGE] * 3, [1] * 3)] == [1, 1, 1]
+    on_gpu = Reference("a", IMAGE, "cuda:0")
+    assert [len(group) for group in batches(on_gpu, [IMAGE] * 3, [1] * 3)] == [3]
 
 
 def test_one_bad_reconstruction_does_not_take_its_neighbours_along():
-    outcomes = score(toys.Oddity, [PIXELS, np.zeros_like(PIXELS), PIXELS], how="black")
+    outcomes = score(toys.Oddity, [IMAGE, BLACK, IMAGE], how="black")
     assert outcomes[0] == outcomes[2] == {"oddity": 0.5, "second": 1.0}
     assert isinstance(outcomes[1], ValueError)
 
 
 def test_not_applicable_for_an_image_or_for_one_candidate():
-    whole = score(toys.Oddity, [PIXELS, PIXELS], how="not-applicable")
+    whole = score(toys.Oddity, [IMAGE, IMAGE], how="not-applicable")
     assert [outcome.reason for outcome in whole] == ["moon in the wrong phase"] * 2
-    one = score(toys.Oddity, [PIXELS, np.zeros_like(PIXELS)], how="some")
+    one = score(toys.Oddity, [IMAGE, BLACK], how="some")
     assert one[0] == {"oddity": 0.5, "second": 1.0}
     assert isinstance(one[1], NotApplicable)
 
@@ -63,16 +68,16 @@ def test_not_applicable_for_an_image_or_for_one_candidate():
     ],
 )
 def test_broken_promises_are_failures(how, message):
-    for outcome in score(toys.Oddity, [PIXELS, PIXELS], how=how):
+    for outcome in score(toys.Oddity, [IMAGE, IMAGE], how=how):
         assert isinstance(outcome, ContractError)
         with pytest.raises(ContractError, match=message):
             raise outcome
 
 
 def test_infinity_is_a_value():
-    assert score(toys.Oddity, [PIXELS], how="infinite") == [{"oddity": 0.5, "second": float("inf")}]
+    assert score(toys.Oddity, [IMAGE], how="infinite") == [{"oddity": 0.5, "second": float("inf")}]
 
 
 def test_what_prepare_raises_is_everybodys_failure():
-    outcomes = score(toys.Oddity, [PIXELS, PIXELS], how="prepare")
+    outcomes = score(toys.Oddity, [IMAGE, IMAGE], how="prepare")
     assert [type(outcome) for outcome in outcomes] == [RuntimeError, RuntimeError]

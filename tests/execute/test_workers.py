@@ -10,19 +10,9 @@ import toys
 
 import qbench
 from qbench.errors import PluginError
-from qbench.execute import Notice
-from qbench.registry import default_registry
-from qbench.results import Status
-
-
-@pytest.fixture
-def installed(toy_site, monkeypatch):
-    """The toys as an installed plugin, in this process and in workers."""
-    monkeypatch.syspath_prepend(str(toy_site))
-    monkeypatch.setenv("PYTHONPATH", str(toy_site))
-    default_registry.cache_clear()
-    yield
-    default_registry.cache_clear()
+from qbench.execute.work import Notice
+from qbench.registry.registry import default_registry
+from qbench.results.run import Status
 
 
 def run(suite, **options):
@@ -35,7 +25,7 @@ def test_workers_measure_what_one_process_measures(suite, installed):
     assert two.complete
     assert [row.entries for row in two.rows] == [row.entries for row in one.rows]
     assert [row.cell.bitstream_sha256 for row in two.rows] == [row.cell.bitstream_sha256 for row in one.rows]
-    assert {row.cell.timing.beside for row in two.rows} == {"1 other worker"}
+    assert {row.cell.timing.concurrent_load for row in two.rows} == {"1 other worker"}
     assert {row.cell.timing.threads for row in two.rows} == {max(1, qbench_cores() // 2)}
 
 
@@ -122,7 +112,7 @@ def test_a_script_without_a_main_guard_is_told(suite, environment, tmp_path):
     script = tmp_path / "script.py"
     script.write_text(f"import qbench\nqbench.run({suite!r}, jobs=2, output='x')\n")
     done = subprocess.run([sys.executable, script], env=environment, capture_output=True, text=True, check=False)
-    assert "before it could work" in done.stderr
+    assert "before it was ready" in done.stderr
     assert "if __name__ == '__main__'" in done.stderr
 
 

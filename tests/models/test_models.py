@@ -11,11 +11,13 @@ from dataclasses import replace
 
 import pytest
 
-from qbench import ModelError, Weights, find_weights, hookimpl
-from qbench.errors import PluginError
-from qbench.models import pull, verify
-from qbench.models.resolve import local_path, pinned
-from qbench.registry import PluginInfo, Registry
+from qbench.contracts.weights import Weights
+from qbench.errors import ModelError, PluginError
+from qbench.models.download import pull
+from qbench.models.resolve import find_weights, local_path, pinned, verify
+from qbench.registry.catalogue import PluginInfo
+from qbench.registry.hookspecs import hookimpl
+from qbench.registry.registry import Registry
 
 CONTENT = bytes(range(256)) * 20_000  # about 5 MB
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -84,7 +86,8 @@ def weights(server):
 
 def test_weights_that_are_not_here_name_the_command_and_the_way_without(weights):
     with pytest.raises(
-        ModelError, match=r"`toy-vit` \(5 MB, CC0-1\.0\) are not here; fetch them with: qbench models pull toy-vit"
+        ModelError,
+        match=r"`toy-vit` \(5 MB, CC0-1\.0\) are not downloaded; download them with: qbench models pull toy-vit",
     ):
         find_weights(weights)
     with pytest.raises(ModelError, match="Profile `bundled` needs no download"):
@@ -106,7 +109,7 @@ def test_fetched_once_verified_and_found(weights, server, home):
 
 def test_a_download_that_broke_off_is_taken_up_again(weights, server):
     server.break_after = 2_000_000
-    with pytest.raises(ModelError, match="What came is kept; the same command goes on"):
+    with pytest.raises(ModelError, match="The partial download is kept; rerun the same command to resume"):
         pull(weights)
     kept = local_path(weights).with_suffix(".part").stat().st_size
     assert kept > 0
@@ -126,7 +129,7 @@ def test_a_server_that_does_not_resume_is_read_from_the_beginning(weights, serve
 
 def test_another_file_than_was_published_is_thrown_away(weights, server):
     server.content = CONTENT[:-1] + b"!"
-    with pytest.raises(ModelError, match=r"gave a file with SHA-256 .*as published; it was thrown away"):
+    with pytest.raises(ModelError, match=r"gave a file with SHA-256 .*as published; discarded"):
         pull(weights)
     assert list(local_path(weights).parent.iterdir()) == []
 
@@ -135,7 +138,7 @@ def test_a_part_of_something_else_is_noticed_and_the_next_try_is_clean(weights, 
     partial = local_path(weights).with_suffix(".part")
     partial.parent.mkdir(parents=True)
     partial.write_bytes(b"x" * 1000)
-    with pytest.raises(ModelError, match="thrown away"):
+    with pytest.raises(ModelError, match="discarded"):
         pull(weights)
     assert pull(weights).read_bytes() == CONTENT
 
@@ -162,7 +165,7 @@ def test_no_network_and_a_wrong_address_are_said(weights, server):
 @pytest.mark.parametrize("variable", ["HF_HUB_OFFLINE", "QBENCH_OFFLINE"])
 def test_offline_means_offline(weights, server, monkeypatch, variable):
     monkeypatch.setenv(variable, "1")
-    with pytest.raises(ModelError, match="forbids fetching"):
+    with pytest.raises(ModelError, match="forbids a download"):
         pull(weights)
     assert server.asked == []
     monkeypatch.setenv(variable, "0")
@@ -178,7 +181,9 @@ def on_hub(server, monkeypatch):
 
 def test_weights_without_a_digest_are_pinned_to_what_the_hub_declares(on_hub, server, home):
     for asked in (find_weights, verify, pinned):
-        with pytest.raises(ModelError, match=r"`toys/tiny` \(CC0-1\.0\) are not here; .*qbench models pull toys/tiny"):
+        with pytest.raises(
+            ModelError, match=r"`toys/tiny` \(CC0-1\.0\) are not downloaded; .*qbench models pull toys/tiny"
+        ):
             asked(on_hub)
     path = pull(on_hub)
     assert path.read_bytes() == CONTENT
@@ -194,20 +199,20 @@ def test_a_pin_is_kept_when_the_hub_changes_its_mind(on_hub, server):
     path.unlink()
     server.content = CONTENT[:-1] + b"!"
     server.declares = hashlib.sha256(server.content).hexdigest()
-    with pytest.raises(ModelError, match=r"not .*as published; it was thrown away"):
+    with pytest.raises(ModelError, match=r"not .*as published; discarded"):
         pull(on_hub)
 
 
 def test_a_file_other_than_the_hub_declares_is_thrown_away(on_hub, server):
     server.content = CONTENT[:-1] + b"!"
-    with pytest.raises(ModelError, match="thrown away"):
+    with pytest.raises(ModelError, match="discarded"):
         pull(on_hub)
     assert not list(local_path(pinned(on_hub)).parent.glob("*.safetensors"))
 
 
 def test_a_download_from_the_hub_goes_on(on_hub, server):
     server.break_after = 2_000_000
-    with pytest.raises(ModelError, match="the same command goes on"):
+    with pytest.raises(ModelError, match="rerun the same command to resume"):
         pull(on_hub)
     server.break_after = None
     assert pull(on_hub).read_bytes() == CONTENT
@@ -283,17 +288,17 @@ def test_other_forms_are_converted_once(other_form, server):
 
 
 def test_a_file_of_another_digest_is_not_converted(other_form, server):
-    with pytest.raises(ModelError, match="thrown away"):
+    with pytest.raises(ModelError, match="discarded"):
         pull(replace(other_form, sha256="0123abcd"))
     server.content = b"!" + CONTENT[1:]
     digest = hashlib.sha256(server.content).hexdigest()
-    with pytest.raises(ModelError, match="what came can't be converted: ValueError"):
+    with pytest.raises(ModelError, match="the download can't be converted: ValueError"):
         pull(replace(other_form, sha256=digest[:8]))
 
 
 def test_a_download_of_unknown_size_goes_on_and_knows_when_it_is_whole(other_form, server):
     server.break_after = 2_000_000
-    with pytest.raises(ModelError, match="the same command goes on"):
+    with pytest.raises(ModelError, match="rerun the same command to resume"):
         pull(other_form)
     server.break_after = None
     assert pull(other_form).is_file()
@@ -374,7 +379,7 @@ def test_the_command_line(qbench_command, weights, server, toy_site, environment
     (information / "METADATA").write_text("Metadata-Version: 2.1\nName: toymodels\nVersion: 1.0\n")
     (information / "entry_points.txt").write_text("[qbench]\ntoymodels = toymodels\n")
     (site / "toymodels.py").write_text(
-        "from qbench import Weights, hookimpl\n\n@hookimpl\ndef qbench_register_models(register):\n"
+        "from qbench.plugin import Weights, hookimpl\n\n@hookimpl\ndef qbench_register_models(register):\n"
         f"    register({weights!r})\n"
     )
     env = {**environment, "PYTHONPATH": f"{environment['PYTHONPATH']}:{site}"}

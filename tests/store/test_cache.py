@@ -4,7 +4,7 @@ import hashlib
 import sqlite3
 
 from qbench.records import CellRecord, ScoreRecord, SessionRecord
-from qbench.store import Cache
+from qbench.store.cache import Cache
 
 BITS = b"\x00\xffbits"
 CELL = CellRecord(

@@ -1,24 +1,25 @@
 from __future__ import annotations
 
+import errno
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
-import numpy as np
 import pytest
-from conftest import picture
+from conftest import sample_pixels
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qbench import plan_suite
+import qbench
 from qbench.errors import RunLockedError, StoreError
-from qbench.store import RunFolder
-from qbench.store.folder import _slug
+from qbench.images.image import Image
+from qbench.store.folder import RunFolder, _slug
 
 
 @pytest.fixture
 def plan(suite, registry):
-    return plan_suite(suite, registry=registry)
+    return qbench.plan(suite, registry=registry)
 
 
 def test_begins_and_goes_on(tmp_path, plan):
@@ -27,7 +28,7 @@ def test_begins_and_goes_on(tmp_path, plan):
         with folder.locked(), folder.writing() as journal:
             state = folder.begin(plan, journal)
             assert state.plan.key() == plan.key()
-    assert folder.load().plan == replace(plan, sources={})
+    assert folder.load().plan == plan
     assert folder.path.joinpath("suite.yaml").read_text() == plan.suite_text
     assert not folder.path.joinpath("lock.owner").exists()
 
@@ -43,7 +44,7 @@ def test_another_plan_is_refused(tmp_path, plan):
 def test_a_second_process_is_refused_while_the_first_lives(tmp_path):
     folder = RunFolder(tmp_path / "run")
     code = (
-        "import sys, pathlib, time\nfrom qbench.store import RunFolder\n"
+        "import sys, pathlib, time\nfrom qbench.store.folder import RunFolder\n"
         f"with RunFolder(pathlib.Path({str(folder.path)!r})).locked():\n"
         "    print('held', flush=True)\n    time.sleep(60)\n"
     )
@@ -69,21 +70,21 @@ def test_an_unwritable_folder_is_named(tmp_path):
 
 def test_no_run_and_a_run_that_never_began(tmp_path, plan):
     folder = RunFolder(tmp_path / "run")
-    with pytest.raises(StoreError, match="no run here"):
+    with pytest.raises(StoreError, match="not a run folder"):
         folder.load()
     with folder.locked(), folder.writing():
         pass
-    with pytest.raises(StoreError, match="stopped before it began"):
+    with pytest.raises(StoreError, match="interrupted before it started"):
         folder.load()
 
 
 def test_reconstructions_come_back_exactly(tmp_path, plan):
     folder = RunFolder(tmp_path)
-    pixels = picture(37, 23)
+    image = Image(sample_pixels(37, 23))
     point = plan.points[0]
     assert folder.read_reconstruction(point, "a") is None
-    folder.write_reconstruction(point, "a", pixels)
-    assert np.array_equal(folder.read_reconstruction(point, "a"), pixels)
+    folder.write_reconstruction(point, "a", image)
+    assert folder.read_reconstruction(point, "a").equals(image)
     folder.reconstruction_path(point, "a").write_bytes(b"\x89PNG broken")
     assert folder.read_reconstruction(point, "a") is None
 
@@ -93,25 +94,13 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     path = tmp_path / "deep" / "a.bin"
     folder.write_file(path, b"old")
 
-    class Full:
-        def __init__(self, file):
-            self._file = file
+    def full(path, data):
+        with path.open("wb") as file:
+            file.write(data[:1])
+        raise OSError(errno.ENOSPC, "No space left on device")
 
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *error):
-            self._file.close()
-
-        def write(self, data):
-            self._file.write(data[:1])
-            raise OSError(28, "No space left on device")
-
-    import os
-
-    real = os.fdopen
-    monkeypatch.setattr("qbench.store.folder.os.fdopen", lambda handle, mode: Full(real(handle, mode)))
-    with pytest.raises(StoreError, match="No space left on device; make room and run the same command"):
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(StoreError, match="No space left on device; make room and rerun the same command"):
         folder.write_file(path, b"new")
     assert path.read_bytes() == b"old"
     assert [found.name for found in path.parent.iterdir()] == ["a.bin"]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from qbench.errors import StoreError
 from qbench.records import CellRecord, Failure, ScoreRecord
-from qbench.store import JournalWriter, read_journal
+from qbench.store.journal import JournalWriter, read_journal
 
 CELL = CellRecord(key="k", image="face", point="jpeg:quality=5", outcome="coded", bitstream_size=7, session="s", at="t")
 
@@ -83,7 +83,7 @@ def test_other_files_and_other_versions_are_refused(tmp_path):
     with pytest.raises(StoreError, match="not a qbench journal"):
         read_journal(path)
     path.write_text('{"qbench-journal":99}\n')
-    with pytest.raises(StoreError, match="format 99; this qbench reads format 1"):
+    with pytest.raises(StoreError, match="format 99; this qbench reads formats 1 to 2"):
         read_journal(path)
     with pytest.raises(StoreError, match="can't read the run's journal"):
         read_journal(tmp_path / "none")
@@ -105,7 +105,9 @@ def test_a_full_disk_leaves_the_journal_as_it_was(tmp_path, monkeypatch):
         monkeypatch.setattr(
             "qbench.store.journal.os.write", lambda file, data: full(file, data) if len(data) > 300 else _raise()
         )
-        with pytest.raises(StoreError, match=r"No space left on device.*make room and run the same command to go on"):
+        with pytest.raises(
+            StoreError, match=r"No space left on device.*make room and rerun the same command to resume"
+        ):
             journal.append([score(1.0, reason="y" * 300)])
         monkeypatch.undo()
         assert path.read_bytes() == before

@@ -63,7 +63,7 @@ def test_scalars_follow_yaml_1_2(text, value):
     ("text", "where", "what"),
     [
         ("a: [1\nb: 2", "s.yaml:2:2", "not valid YAML"),
-        ("a: 1\nb: 2\na: 3", "s.yaml:3:1", "given twice; the first is at s.yaml:1:1"),
+        ("a: 1\nb: 2\na: 3", "s.yaml:3:1", "duplicate key; first defined at s.yaml:1:1"),
         ("? [1, 2]\n: 3", "s.yaml:1:3", "keys must be plain text"),
         ("a: &x [*x]", "s.yaml:1:", "contains itself"),
         ("a: !!python/object:os.system 1", "s.yaml:1:4", "not valid YAML"),
@@ -98,7 +98,7 @@ def test_replace_makes_mappings_on_the_way_and_moves_positions():
 @pytest.mark.parametrize("path", [("seed", "deep"), ("list", 7), ("list", "x"), ("list", 5, "x")])
 def test_replace_refuses_what_has_no_place(path):
     document = parse("seed: 1\nlist: [1, 2]", "s.yaml")
-    with pytest.raises(SuiteError, match="nothing to set below"):
+    with pytest.raises(SuiteError, match="nothing can be set below"):
         document.replace(path, 1, "--set")
 
 

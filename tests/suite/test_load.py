@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from qbench.errors import SuiteError
-from qbench.suite import load_suite
+from qbench.suite.load import load_suite
 
 GOOD = """\
 name: good
@@ -121,13 +121,13 @@ def test_a_profile_is_overridden_by_set(registry):
     [
         (
             {"codecs": {"jpeg": {"quality": 101}}},
-            "101 is not accepted; accepted: whole number from 1 to 100 (default 75)",
+            "101 is not accepted; accepted: integer from 1 to 100 (default 75)",
         ),
-        ({"codecs": {"jpeg": {"quality": "50"}}}, "'50' is not accepted; accepted: whole number from 1 to 100"),
+        ({"codecs": {"jpeg": {"quality": "50"}}}, "'50' is not accepted; accepted: integer from 1 to 100"),
         ({"codecs": {"jpeg": {"quality": 50.5}}}, "50.5 is not accepted"),
         ({"codecs": {"jpeg": {"quality": True}}}, "True is not accepted"),
         ({"codecs": {"jpeg": {"progressive": 1}}}, "1 is not accepted; accepted: true or false"),
-        ({"codecs": {"jpeg": {"quality": [10, 10]}}}, "codecs.jpeg.quality[1]: 10 is listed twice"),
+        ({"codecs": {"jpeg": {"quality": [10, 10]}}}, "codecs.jpeg.quality[1]: 10 is duplicated"),
         ({"codecs": {"jpeg": {"quality": []}}}, "the list is empty: it gives no operating point"),
         ({"codecs": {"jpeg": {"qualtiy": 5}}}, "unknown key `qualtiy`; did you mean `quality`?"),
         ({"codecs": {"jpg": {}}}, "unknown codec `jpg`; did you mean `jpeg`?"),
@@ -138,7 +138,7 @@ def test_a_profile_is_overridden_by_set(registry):
         ({"codecs": {"a b": {"codec": "jpeg"}}}, "a label has letters, digits"),
         ({"metrics": []}, "`metrics` is missing or empty"),
         ({"metrics": ["pnsr"]}, "unknown metric `pnsr`; did you mean `psnr`?"),
-        ({"metrics": ["psnr", "psnr"]}, "`psnr` is listed twice"),
+        ({"metrics": ["psnr", "psnr"]}, "duplicate metric `psnr`; first defined at"),
         ({"metrics": [5]}, "write a metric's name"),
         ({"metrics": [{"ssim": {"window": 3}}]}, "unknown key `window` (accepted: none)"),
         ({"images": []}, "`images` is missing or empty"),
@@ -182,7 +182,7 @@ def test_a_problem_in_a_listed_metric_is_placed_at_it(registry):
         ("codecs.jpeg.quality=[5", "not valid YAML"),
         ("codecs.jpeg.qualty=5", "did you mean `quality`?"),
         ("codecs.jpeg.quality=500", "500 is not accepted"),
-        ("name.deep=5", "nothing to set below `name`"),
+        ("name.deep=5", "nothing can be set below `name`"),
     ],
 )
 def test_a_wrong_override_is_placed_at_the_override(override, expected, registry):
@@ -211,7 +211,7 @@ def test_too_many_operating_points_are_refused_before_they_are_made(registry):
 
 def test_duplicate_labels_are_refused_with_both_places(registry):
     text = GOOD.replace("  best: {codec: jpeg, quality: 95}", "  jpeg: {quality: 95}")
-    assert problems(text, registry) == ["s.yaml:7:3: codecs.jpeg: given twice; the first is at s.yaml:4:3"]
+    assert problems(text, registry) == ["s.yaml:7:3: codecs.jpeg: duplicate key; first defined at s.yaml:4:3"]
 
 
 def test_yaml_anchors_can_be_used(registry):

@@ -17,7 +17,7 @@ MOST_EXPLAINED = 20
 
 plugins_app = typer.Typer(help="List the installed plugins, or describe what they bring.", invoke_without_command=True)
 datasets_app = typer.Typer(help="List named datasets, or fetch one.", invoke_without_command=True)
-cache_app = typer.Typer(help="Look at the cache across runs, or empty it.", no_args_is_help=True)
+cache_app = typer.Typer(help="Show or clear the cache shared by runs.", no_args_is_help=True)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -41,25 +41,25 @@ def show_command(
         typer.Option("--group-by", "-g", help="Summarise by point, codec or image instead of listing cells."),
     ] = None,
     sort: Annotated[
-        str | None, typer.Option("--sort", "-s", help="A column, best first; or image, codec, point.")
+        str | None, typer.Option("--sort", "-s", help="Sort by a column, best first; or by image, codec or point.")
     ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write to a file.")] = None,
-    cells: Annotated[bool, typer.Option("--cells", help="List every cell, however many there are.")] = False,
+    cells: Annotated[bool, typer.Option("--cells", help="List every cell.")] = False,
     timings: Annotated[bool, typer.Option("--timings", help="Show coding times.")] = False,
     failures: Annotated[bool, typer.Option("--failures", help="Show every failure with its traceback.")] = False,
 ) -> None:
     """Show a run, finished or not."""
     from rich.console import Console
 
-    from qbench import api
+    from qbench.api.runs import load_run
     from qbench.errors import QbenchError, did_you_mean
-    from qbench.report import formats, tables
+    from qbench.reporting import formats, tables
 
     if form not in formats.FORMATS:
         raise QbenchError(
             f"unknown format `{form}`{did_you_mean(form, formats.FORMATS)} (accepted: {', '.join(formats.FORMATS)})"
         )
-    found = api.load_run(run)
+    found = load_run(run)
     if form == "parquet":
         if output is None:
             raise QbenchError("the parquet format is binary: name a file with --output")
@@ -85,31 +85,29 @@ def show_command(
         else:
             tables.print_run(console, found, sort=sort, cells=cells)
         if not found.complete:
-            console.print("this run is not complete; run its suite again to go on", style="yellow")
+            console.print("this run is incomplete; run its suite again to resume it", style="yellow")
 
 
 def explain_command(
     run: RunName,
     image: Annotated[str, typer.Option(help="Name of the image.", show_default=False)],
     point: Annotated[str, typer.Option(help="The operating point, such as jpeg:quality=40.", show_default=False)],
-    metric: Annotated[
-        str | None, typer.Option(help="Label of the metric; needed where several have something to explain.")
-    ] = None,
+    metric: Annotated[str | None, typer.Option(help="Label of the metric; needed if several support explain.")] = None,
     form: Annotated[str, typer.Option("--format", "-f", help="table or json.")] = "table",
-    everything: Annotated[bool, typer.Option("--all", help="List every row, however many there are.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="List every row.")] = False,
     device: Device = "auto",
 ) -> None:
     """Show what is behind a metric's value of one cell, such as the labels that a classifier kept and lost."""
     from rich.console import Console
 
-    from qbench import api
+    from qbench.api.explaining import explain
     from qbench.errors import QbenchError
-    from qbench.report.explanations import explanation_json, print_explanation
+    from qbench.reporting.explanations import explanation_json, print_explanation
 
     if form not in ("table", "json"):
         raise QbenchError(f"unknown format `{form}` (accepted: table, json)")
     tell = partial(typer.echo, err=True)
-    planned, explanation = api.explain(run, image, point, metric, device=device, notice=tell)
+    planned, explanation = explain(run, image, point, metric, device=device, notice=tell)
     if form == "json":
         typer.echo(explanation_json(explanation))
     else:
@@ -123,8 +121,8 @@ def plugins_command(context: typer.Context) -> None:
     if context.invoked_subcommand is None:
         from rich.console import Console
 
-        from qbench.registry import default_registry
-        from qbench.report.plugins import print_plugins
+        from qbench.registry.registry import default_registry
+        from qbench.reporting.plugins import print_plugins
 
         if not print_plugins(Console(), default_registry()):
             raise typer.Exit(1)
@@ -137,8 +135,8 @@ def plugins_show_command(
     """Describe a codec, metric or dataset: parameters with bounds and defaults, columns, source."""
     from rich.console import Console
 
-    from qbench.registry import default_registry
-    from qbench.report.plugins import print_offer
+    from qbench.registry.registry import default_registry
+    from qbench.reporting.plugins import print_offer
 
     print_offer(Console(), default_registry(), name)
 
@@ -150,8 +148,8 @@ def plugins_reference_command(
 ) -> None:
     """Write the documentation's page of all that is installed of a kind, in Markdown."""
     from qbench.errors import QbenchError
-    from qbench.registry import default_registry
-    from qbench.report.reference import metrics_page
+    from qbench.registry.registry import default_registry
+    from qbench.reporting.reference import metrics_page
 
     if kind != "metrics":
         raise QbenchError(f"no reference page of `{kind}` (accepted: metrics)")
@@ -168,8 +166,8 @@ def datasets_command(context: typer.Context) -> None:
     if context.invoked_subcommand is None:
         from rich.console import Console
 
-        from qbench.registry import default_registry
-        from qbench.report.plugins import print_datasets
+        from qbench.registry.registry import default_registry
+        from qbench.reporting.plugins import print_datasets
 
         print_datasets(Console(), default_registry())
 
@@ -183,7 +181,7 @@ def datasets_pull_command(
     from rich.progress import Progress
 
     from qbench.home import dataset_home
-    from qbench.registry import default_registry
+    from qbench.registry.registry import default_registry
 
     dataset = default_registry().datasets[name]()
     console = Console(stderr=True)
@@ -203,7 +201,7 @@ def schema_command(
     """Print the JSON schema of suites, for editors; it knows every installed codec and metric."""
     import json
 
-    from qbench.registry import default_registry
+    from qbench.registry.registry import default_registry
     from qbench.suite.schema import suite_schema
 
     text = json.dumps(suite_schema(default_registry()), indent=2, ensure_ascii=False) + "\n"
@@ -217,7 +215,7 @@ def schema_command(
 def cache_info_command() -> None:
     """Say where the cache is and what it holds."""
     from qbench.home import cache_home
-    from qbench.store import Cache
+    from qbench.store.cache import Cache
 
     cache = Cache(cache_home())
     cells, scores, size = cache.size()
@@ -228,7 +226,7 @@ def cache_info_command() -> None:
 def cache_clear_command() -> None:
     """Remove everything from the cache."""
     from qbench.home import cache_home
-    from qbench.store import Cache
+    from qbench.store.cache import Cache
 
     path = cache_home() / Cache.FILE
     path.unlink(missing_ok=True)

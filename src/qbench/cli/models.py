@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-models_app = typer.Typer(help="List models' weights; fetch, verify and find them.", invoke_without_command=True)
+models_app = typer.Typer(help="List, download, verify and locate model weights.", invoke_without_command=True)
 
 Name = Annotated[str, typer.Argument(help="Name of the model.", show_default=False)]
 
@@ -30,8 +30,8 @@ def list_command() -> None:
     """List the weights that plugins register."""
     from rich.console import Console
 
-    from qbench.registry import default_registry
-    from qbench.report.plugins import print_models
+    from qbench.registry.registry import default_registry
+    from qbench.reporting.plugins import print_models
 
     print_models(Console(), default_registry())
 
@@ -39,8 +39,8 @@ def list_command() -> None:
 @models_app.command("pull")
 def pull_command(name: Name) -> None:
     """Fetch a model's weights, or take up a download that broke off; verified before it counts."""
-    from qbench.models import pull
-    from qbench.registry import default_registry
+    from qbench.models.download import pull
+    from qbench.registry.registry import default_registry
 
     weights = default_registry().model(name)
     with _bar(name) as progress:
@@ -50,12 +50,11 @@ def pull_command(name: Name) -> None:
 
 @models_app.command("verify")
 def verify_command(
-    name: Annotated[str | None, typer.Argument(help="Name of the model; all that are here without.")] = None,
+    name: Annotated[str | None, typer.Argument(help="Name of the model; by default every downloaded one.")] = None,
 ) -> None:
     """Compare a file's SHA-256 with the registered one."""
-    from qbench.models import verify
-    from qbench.models.resolve import is_here
-    from qbench.registry import default_registry
+    from qbench.models.resolve import is_here, verify
+    from qbench.registry.registry import default_registry
 
     registry = default_registry()
     here = [weights for weights in registry.models.values() if is_here(weights)]
@@ -69,8 +68,8 @@ def verify_command(
 @models_app.command("path")
 def path_command(name: Name) -> None:
     """Print where a model's weights are."""
-    from qbench.models import find_weights
-    from qbench.registry import default_registry
+    from qbench.models.resolve import find_weights
+    from qbench.registry.registry import default_registry
 
     typer.echo(find_weights(default_registry().model(name)))
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import inspect
 import os
 import shlex
 import signal
@@ -10,15 +12,15 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
 from qbench.cli.runs import RunName
 
 if TYPE_CHECKING:
-    from qbench.execute import Event, Stop
-    from qbench.results import Run
+    from qbench.execute.work import Event, ExecutionOptions, Stop
+    from qbench.results.run import Run
 
 SuitePath = Annotated[Path, typer.Argument(help="The suite, a YAML file.", show_default=False)]
 Overrides = Annotated[
@@ -27,13 +29,26 @@ Overrides = Annotated[
 ]
 Profile = Annotated[str | None, typer.Option(help="Profile instead of the suite's own: bundled, hub, …")]
 Seed = Annotated[int | None, typer.Option(help="Seed instead of the suite's own.")]
-Jobs = Annotated[str, typer.Option("--jobs", "-j", metavar="N|auto", help="Worker processes; 1 works in this one.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
-NoCache = Annotated[bool, typer.Option("--no-cache", help="Neither use nor fill the cache across runs.")]
-FailFast = Annotated[bool, typer.Option("--fail-fast", help="Stop at the first failure.")]
-RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Try again what failed before.")]
+EXECUTION = {
+    "jobs": (
+        Annotated[
+            str,
+            typer.Option("--jobs", "-j", metavar="N|auto", help="Worker processes; 1 runs everything in this process."),
+        ],
+        "1",
+    ),
+    "device": (Device, "auto"),
+    "no_cache": (
+        Annotated[bool, typer.Option("--no-cache", help="Neither use nor fill the cache across runs.")],
+        False,
+    ),
+    "fail_fast": (Annotated[bool, typer.Option("--fail-fast", help="Stop at the first failure.")], False),
+    "retry_failed": (Annotated[bool, typer.Option("--retry-failed", help="Retry what failed before.")], False),
+}
+"""Options of every command that executes: name → annotation and default."""
 Report = Annotated[bool, typer.Option("--report/--no-report", help="Write report.html into the run folder.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no tables at the end.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Don't print tables at the end.")]
 
 MOST_EXPLAINED = 200
 """Cells of a run whose scores are explained in the report that it ends with; `qbench report` explains any number."""
@@ -47,75 +62,75 @@ def add_to(app: typer.Typer) -> None:
     app.command("score")(score_command)
 
 
+def executes(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of execution, which it gets as one mapping for the API, ``options``."""
+    own = inspect.signature(command)
+    hints = get_type_hints(command, localns={"ExecutionOptions": dict}, include_extras=True)
+    added = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+        for name, (annotation, default) in EXECUTION.items()
+    ]
+    kept = [
+        parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=hints[parameter.name])
+        for parameter in own.parameters.values()
+        if parameter.name != "options"
+    ]
+
+    @functools.wraps(command)
+    def wrapped(**arguments: Any) -> None:
+        given = {name: arguments.pop(name) for name in EXECUTION}
+        options = {**given, "jobs": _jobs(given["jobs"]), "cache": not given["no_cache"]}
+        del options["no_cache"]
+        command(**arguments, options=options)
+
+    wrapped.__signature__ = own.replace(parameters=[*kept, *added], return_annotation=None)  # type: ignore[attr-defined]
+    wrapped.__annotations__ = {parameter.name: parameter.annotation for parameter in (*kept, *added)}
+    return wrapped
+
+
+@executes
 def run_command(
     suite: SuitePath,
+    options: ExecutionOptions,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="The run folder. Default: runs/<suite>-<key of its plan>.")
     ] = None,
     overrides: Overrides = None,
     profile: Profile = None,
     seed: Seed = None,
-    jobs: Jobs = "1",
-    device: Device = "auto",
-    no_cache: NoCache = False,
-    fail_fast: FailFast = False,
-    retry_failed: RetryFailed = False,
     report: Report = True,
     quiet: Quiet = False,
 ) -> None:
-    """Run a suite, or go on with a run of it that was interrupted.
+    """Start a run of a suite, or resume one that was interrupted.
 
     Exit code 0: all well; 1: some cells or scores failed; 2: bad input; 130: interrupted.
     """
-    from qbench import api
+    from qbench.api.running import plan, run
+    from qbench.api.runs import default_folder
 
-    workers = _jobs(jobs)
-    plan = api.plan_suite(suite, overrides=overrides or (), profile=profile, seed=seed)
-    folder = output or api.default_folder(plan)
+    planned = plan(suite, overrides=overrides or (), profile=profile, seed=seed)
+    folder = output or default_folder(planned)
     with _watched() as watch:
-        run = api.run(
-            plan,
-            output=folder,
-            jobs=workers,
-            device=device,
-            cache=not no_cache,
-            fail_fast=fail_fast,
-            retry_failed=retry_failed,
-            on_event=watch.on_event,
-            stop=watch.stop,
-        )
-    _finish(run, watch.interrupted, quiet=quiet, report=report)
+        made = run(planned, output=folder, on_event=watch.on_event, stop=watch.stop, **options)
+    _finish(made, watch.interrupted, quiet=quiet, report=report)
 
 
+@executes
 def score_command(
     run: RunName,
     metrics: Annotated[str, typer.Option("--metrics", "-m", help="Names of metrics, separated by commas.")],
-    jobs: Jobs = "1",
-    device: Device = "auto",
-    no_cache: NoCache = False,
-    fail_fast: FailFast = False,
-    retry_failed: RetryFailed = False,
+    options: ExecutionOptions,
     report: Report = True,
     quiet: Quiet = False,
 ) -> None:
-    """Score a run with further metrics, without coding anything anew."""
-    from qbench import api
+    """Score a run with further metrics; nothing is encoded again."""
+    from qbench.api.running import score
+    from qbench.api.runs import find_run
 
-    workers = _jobs(jobs)
-    path = api.find_run(run)
+    path = find_run(run)
     names = [name.strip() for name in metrics.split(",") if name.strip()]
     with _watched() as watch:
-        scored = api.score(
-            path,
-            names,
-            jobs=workers,
-            device=device,
-            cache=not no_cache,
-            fail_fast=fail_fast,
-            retry_failed=retry_failed,
-            on_event=watch.on_event,
-            stop=watch.stop,
-        )
+        scored = score(path, names, on_event=watch.on_event, stop=watch.stop, **options)
     _finish(scored, watch.interrupted, quiet=quiet, report=report)
 
 
@@ -129,11 +144,12 @@ def plan_command(
     """Print the images, cells and scoring jobs of a suite without running them."""
     from rich.console import Console
 
-    from qbench import api
-    from qbench.report.plans import print_plan
+    from qbench.api.running import plan
+    from qbench.api.runs import default_folder
+    from qbench.reporting.plans import print_plan
 
-    plan = api.plan_suite(suite, overrides=overrides or (), profile=profile, seed=seed)
-    print_plan(Console(), plan, api.default_folder(plan), cells=cells)
+    planned = plan(suite, overrides=overrides or (), profile=profile, seed=seed)
+    print_plan(Console(), planned, default_folder(planned), cells=cells)
 
 
 @dataclass
@@ -152,8 +168,8 @@ def _watched() -> Iterator[_Watch]:
     """Show progress, and let the first Ctrl-C end the work in good order."""
     from rich.console import Console
 
-    from qbench.execute import Notice
-    from qbench.report.progress import RunDisplay
+    from qbench.execute.work import Notice
+    from qbench.reporting.progress import RunDisplay
 
     # OpenMP's threads otherwise spin while they wait, on cores that a codec could use: a tenth of the time on two
     # cores. It must be set before torch is loaded, and only a program that owns its process may do so.
@@ -168,7 +184,7 @@ def _watched() -> Iterator[_Watch]:
 @contextlib.contextmanager
 def interruptible(say: Callable[[str], None]) -> Iterator[Stop]:
     """Yield a Stop that the first Ctrl-C (or SIGTERM) sets; the second ends the process at once."""
-    from qbench.execute import Stop
+    from qbench.execute.work import Stop
 
     stop = Stop()
 
@@ -176,7 +192,7 @@ def interruptible(say: Callable[[str], None]) -> Iterator[Stop]:
         if stop.reason:
             os._exit(INTERRUPTED)  # what is on disk is whole at every instant
         stop.set("interrupted")
-        say("stopping after what is in flight; press Ctrl-C again to stop at once")
+        say("finishing work in progress; press Ctrl-C again to stop at once")
 
     previous = [(number, signal.signal(number, interrupt)) for number in (signal.SIGINT, signal.SIGTERM)]
     try:
@@ -189,30 +205,29 @@ def interruptible(say: Callable[[str], None]) -> Iterator[Stop]:
 def _finish(run: Run, interrupted: bool, *, quiet: bool, report: bool) -> None:
     from rich.console import Console
 
-    from qbench import api
+    from qbench.api.reporting import report as write_report
     from qbench.errors import QbenchError
-    from qbench.report.page import write_page
-    from qbench.report.tables import print_run
+    from qbench.reporting.tables import print_run
 
     console = Console()
+
+    def say(text: str, style: str = "") -> None:
+        console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+
     if not quiet:
         print_run(console, run)
-    console.print(f"run folder: {run.path}", markup=False, highlight=False, soft_wrap=True)
+    say(f"run folder: {run.path}")
     if report and not interrupted:
-        path = run.path / "report.html"
         try:
-            explained = api.explain_all(run) if run.plan.cells <= MOST_EXPLAINED else {}
-            write_page(path, [run], api.original, {run.name: explained})
-        except QbenchError as error:  # what was measured is there all the same
-            console.print(f"no report: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+            write_report(run, explain=run.plan.cells <= MOST_EXPLAINED)
+        except QbenchError as error:  # what was measured is available all the same
+            say(f"no report: {error}", "red")
         else:
-            console.print(f"report: {path}", markup=False, highlight=False, soft_wrap=True)
+            say(f"report: {run.path / 'report.html'}")
     if run.failures:
-        hint = f"qbench show {run.path} --failures shows their tracebacks"
-        console.print(f"{len(run.failures)} failed; {hint}", style="red", markup=False, highlight=False, soft_wrap=True)
+        say(f"{len(run.failures)} failed; qbench show {run.path} --failures shows their tracebacks", "red")
     if not run.complete:
-        command = shlex.join(["qbench", *sys.argv[1:]])
-        console.print(f"stopped before the end; to go on: {command}", markup=False, highlight=False, soft_wrap=True)
+        say(f"incomplete; resume with: {shlex.join(['qbench', *sys.argv[1:]])}")
     if interrupted or run.failures or not run.complete:
         raise typer.Exit(INTERRUPTED if interrupted else SOME_FAILED)
 
@@ -222,6 +237,4 @@ def _jobs(text: str) -> int:
         return 0
     if text.isascii() and text.isdigit() and 1 <= int(text) <= 1024:
         return int(text)
-    raise typer.BadParameter(
-        f"{text!r} is not accepted; write a whole number from 1 to 1024, or auto", param_hint="--jobs"
-    )
+    raise typer.BadParameter(f"{text!r} is not accepted; write an integer from 1 to 1024, or auto", param_hint="--jobs")

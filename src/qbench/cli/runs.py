@@ -10,7 +10,7 @@ import typer
 
 def complete_run(incomplete: str) -> list[str]:
     """Return the names below ``runs/`` that begin so, for the shell's completion."""
-    from qbench.api import RUNS
+    from qbench.api.runs import RUNS
 
     return sorted(path.name for path in RUNS.glob(f"{incomplete}*") if (path / "journal.jsonl").is_file())
 
@@ -33,30 +33,30 @@ def add_to(app: typer.Typer) -> None:
 
 
 def runs_command() -> None:
-    """List the runs below runs/, the latest first."""
+    """List local runs, the latest first."""
     from rich.console import Console
 
-    from qbench import api
-    from qbench.report.runs import runs_table
+    from qbench.api.runs import RUNS, runs
+    from qbench.reporting.runs import runs_table
 
-    found = api.runs()
+    found = runs()
     if not found:
-        typer.echo(f"no runs in {api.RUNS}/ yet: qbench run SUITE makes one")
+        typer.echo(f"no runs in {RUNS}/ yet: qbench run SUITE makes one")
         return
     Console().print(runs_table(found))
 
 
 def import_command(
     files: Annotated[list[Path], typer.Argument(help="JSON files of another tool.", show_default=False)],
-    name: Annotated[str, typer.Option("--as", metavar="RUN", help="Name of the run that they become.")],
+    name: Annotated[str, typer.Option("--as", metavar="RUN", help="Name of the new run.")],
     form: Annotated[
         str | None, typer.Option("--format", "-f", help="Their format; by default the one that recognises them.")
     ] = None,
 ) -> None:
     """Make a run of results of another tool, to lay published curves over one's own."""
-    from qbench import api
+    from qbench.api.runs import import_results
 
-    run = api.import_results(files, name, form=form)
+    run = import_results(files, name, form=form)
     for note in run.sessions[0].provenance["notes"]:
         typer.echo(f"note: {note}", err=True)
     typer.echo(f"run folder: {run.path}")
@@ -68,7 +68,7 @@ def export_command(
     form: Annotated[str, typer.Option("--format", "-f", help="The format; `qbench plugins` lists them.")],
 ) -> None:
     """Write a run in another tool's format."""
-    from qbench import api
+    from qbench.api.runs import export
 
-    for path in api.export_results(api.load_run(run), form, output):
+    for path in export(run, form, output):
         typer.echo(path)

@@ -18,7 +18,7 @@ def add_to(app: typer.Typer) -> None:
 def train_command(
     name: Annotated[str, typer.Argument(help="Name of the recipe: vit.", show_default=False)],
     data: Annotated[Path, typer.Option(help="Folder with the training data.", show_default=False)],
-    work: Annotated[Path, typer.Option(help="Folder for state and results; goes on with what is there.")],
+    work: Annotated[Path, typer.Option(help="Folder for state and results; resumes from the state found there.")],
     overrides: Annotated[
         list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A setting of the recipe. Repeatable.")
     ] = None,
@@ -29,11 +29,11 @@ def train_command(
     from rich.console import Console
 
     from qbench.cli.running import interruptible
-    from qbench.codec import Context
+    from qbench.contracts.context import Context
     from qbench.execute.device import resolve_device
-    from qbench.registry import default_registry
-    from qbench.report.progress import TrainingDisplay
-    from qbench.suite import load_settings
+    from qbench.registry.registry import default_registry
+    from qbench.reporting.progress import TrainingDisplay
+    from qbench.suite.load import load_settings
 
     cls = default_registry().recipes[name]
     parameters = load_settings(cls.Parameters, overrides or ())
@@ -42,6 +42,6 @@ def train_command(
     with TrainingDisplay(console, name) as display, interruptible(display.say) as stop:
         trained = recipe.train(data, work, display.on_step, stop.is_set)
     if trained is None:
-        console.print("stopped; the same command goes on", highlight=False)
+        console.print("stopped; rerun the same command to resume", highlight=False)
         raise typer.Exit(INTERRUPTED)
     typer.echo(f"weights: {trained}")

@@ -1,201 +1,295 @@
-"""Coding one cell: encode, decode with another instance, check the contract, time both."""
+"""Coding: every cell of an image, one after another, from the original to a record and files in the run folder."""
 
 from __future__ import annotations
 
 import hashlib
-import statistics
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
 
-import numpy as np
+from qbench.contracts.metric import Metric, Reference
+from qbench.errors import ImageError, NotApplicable, StoreError
+from qbench.execute.coder import Decoded, Encoded, PointCoder
+from qbench.execute.rate_search import find_setting
+from qbench.execute.scoring import batches, failed_score, make_metric, score_batches
+from qbench.execute.work import (
+    CellStarted,
+    CellWork,
+    CodedImage,
+    ContractError,
+    ImageWork,
+    Recorded,
+    Setup,
+    WorkEvent,
+    told,
+)
+from qbench.images.image import Image
+from qbench.planning.types import OperatingPoint, Target
+from qbench.records import ArtifactNote, CellRecord, CodingCost, Failure, FoundSetting
+from qbench.registry.registry import Registry
+from qbench.store.folder import RunFolder, now
 
-from qbench.codec import Artifact, Codec, Pixels
-from qbench.execute.device import synchronise
-from qbench.image import pixels_digest
-from qbench.records import FoundSetting, Timing
-
-T = TypeVar("T")
-
-
-class ContractError(Exception):
-    """A plugin did something its contract doesn't allow. Becomes a failure that names the plugin."""
-
-
-@dataclass(frozen=True)
-class TimingPlan:
-    """How to time: see :class:`qbench.suite.TimingOptions`; ``beside`` is recorded with the result."""
-
-    repeats: int
-    budget: float
-    threads: int
-    beside: str
-
-
-@dataclass(frozen=True)
-class Coded:
-    """A coded cell, before it is stored."""
-
-    bitstream: bytes
-    bitstream_sha256: str
-    reconstruction: Pixels
-    reconstruction_sha256: str
-    timing: Timing
-    artifacts: tuple[Artifact, ...] = ()
-    found: FoundSetting | None = None
+MOST_PIXELS = 2**26
+"""Pixels of a group that is coded together: its images are in memory at the same time."""
 
 
-@dataclass(frozen=True)
-class Encoded:
-    """An encoded image, before it is decoded.
+class ImageCoder:
+    """Codes images, in whatever process it was set up in."""
 
-    Attributes:
-        seconds: of one call, divided by the number of images that were encoded in it.
-        repeats, warmup: calls that were counted, and not counted.
-        batch: images that were encoded in one call.
-    """
+    def __init__(
+        self, setup: Setup, registry: Registry, notices: deque[str], stopping: Callable[[], bool], worker: int = 0
+    ) -> None:
+        self._plan = setup.plan
+        self._folder = setup.folder
+        self._session = setup.session
+        self._context = setup.context
+        self._timing = setup.timing
+        self._registry = registry
+        self._notices = notices
+        self._stopping = stopping
+        self._worker = worker
+        self._coders: dict[tuple[str, float | None], PointCoder] = {}
+        self._images: dict[str, Image] = {}
+        self._ahead: dict[tuple[str, str], tuple[Encoded, Decoded]] = {}
 
-    bitstream: bytes
-    seconds: float
-    repeats: int
-    warmup: int
-    batch: int = 1
-    artifacts: tuple[Artifact, ...] = ()
+    def close(self) -> None:
+        """Let codecs release what they took."""
+        for coder in self._coders.values():
+            coder.close()
+        self._coders.clear()
 
+    def code(self, work: ImageWork, coded: CodedImage) -> Iterator[WorkEvent]:
+        """Code an image's cells, filling ``coded`` with what is to be scored. Stops between cells when asked to."""
+        try:
+            image = coded.image = self._images.pop(work.image.name, None) or read_original(work)
+        except ImageError as error:
+            failure = Failure(plugin=f"image {work.image.name}", error="ImageError", message=str(error))
+            cells = [self._failed(work, cell, failure) for cell in work.cells if cell.coded is None]
+            scores = [
+                failed_score(self._plan, self._session, work.image, cell.coded, label, failure)
+                for cell in work.cells
+                if cell.coded is not None
+                for label in cell.metrics
+            ]
+            yield Recorded((*cells, *scores))
+            return
+        for cell in work.cells:
+            if self._stopping():
+                return
+            yield CellStarted(work.image.name, cell.point.id, self._worker)
+            try:
+                if cell.coded is None:
+                    record, reconstruction = self._code_cell(work, cell, image)
+                else:
+                    record, reconstruction = cell.coded, self._restore(work, cell, cell.coded, image)
+            except NotApplicable as reason:
+                record, reconstruction = self._record(work, cell, "not-applicable", reason=reason.reason), None
+            except StoreError:
+                raise
+            except Exception as error:
+                record, reconstruction = self._failed(work, cell, Failure.of(cell.point.owner, error)), None
+            yield from told(self._notices)
+            if cell.coded is None or record.outcome != "coded":
+                yield Recorded((record,))
+            if reconstruction is not None and cell.metrics:
+                coded.waiting.append((cell, record, reconstruction))
 
-class PointCoder:
-    """The two instances of a codec at one operating point: one encodes, the other decodes."""
-
-    def __init__(self, make: Callable[[], Codec], timing: TimingPlan) -> None:
-        self._encoder = make()
-        self._decoder = make()
-        self._timing = timing
-        self._device = self._encoder.context.device if self._encoder.runs_on == "accelerator" else "cpu"
-        self._cold_encoder = self._cold_decoder = True
-
-    @property
-    def batch_size(self) -> int:
-        """How many images the codec takes at once."""
-        return self._encoder.batch_size
-
-    def encode_batch(self, images: Sequence[Pixels]) -> Sequence[Encoded]:
-        """Encode several images in one call.
-
-        Raises:
-            ContractError: the codec broke its contract.
-            Exception: whatever the codec raises.
-        """
-        warm_up, self._cold_encoder = self._cold_encoder, False
-
-        def check(value: Any) -> None:
-            if len(value) != len(images):
-                raise ContractError(f"encode_batch returned {len(value)} bitstreams for {len(images)} images")
-            for bitstream in value:
-                _check_bitstream(bitstream)
-
-        made, seconds, repeats, warmed = self._timed(lambda: self._encoder.encode_batch(images), warm_up, check)
-        return [Encoded(bitstream, seconds / len(images), repeats, warmed, len(images)) for bitstream in made]
-
-    def code(self, pixels: Pixels, encoded: Encoded | None = None) -> Coded:
-        """Encode (unless that is done already) and decode an image.
-
-        Raises:
-            ContractError: the codec broke its contract.
-            Exception: whatever the codec raises.
-        """
-        encoder = self._encoder
-        encoded = encoded or self._encode(pixels)
-        bitstream = encoded.bitstream
-        warm_up, self._cold_decoder = self._cold_decoder, False
-        reconstruction, decode, _, _ = self._timed(
-            lambda: self._decoder.decode(bitstream), warm_up, lambda value: _check_pixels(value, pixels)
-        )
-        if encoder.lossless and not np.array_equal(reconstruction, pixels):
-            wrong = int(np.any(reconstruction != pixels, axis=2).sum())
+    def _code_cell(self, work: ImageWork, cell: CellWork, image: Image) -> tuple[CellRecord, Image]:
+        """Code one cell: search where there is a target, encode, decode with another instance, check, keep, record."""
+        point, name = cell.point, work.image.name
+        found = None if point.target is None else self._search(point, point.target, image)
+        coder = self._coder(point, found)
+        ahead = self._ahead.pop((name, point.id), None)
+        encoded = ahead[0] if ahead else coder.encode(image)
+        decoded = ahead[1] if ahead else coder.decode(encoded.bitstream, image)
+        bitstream, reconstruction = encoded.bitstream, decoded.image
+        if coder.lossless and not reconstruction.equals(image):
+            wrong = int((reconstruction.pixels != image.pixels).any(axis=2).sum())
             raise ContractError(f"says it is lossless here, but {wrong} pixels came back different")
-        timing = Timing(
-            encode=encoded.seconds,
-            decode=decode,
-            repeats=encoded.repeats,
-            warmup=encoded.warmup,
-            threads=self._timing.threads,
-            beside=self._timing.beside,
-            batch=encoded.batch,
+        parts, cost = coder.parts(bitstream), coder.complexity(image)
+        self._folder.write_file(self._folder.bitstream_path(point, name), bitstream)
+        if self._plan.keep["reconstructions"]:
+            self._folder.write_reconstruction(point, name, reconstruction)
+        for artifact in encoded.artifacts:
+            self._folder.write_file(self._folder.artifact_path(point, name, artifact.name), artifact.data)
+        record = self._record(
+            work,
+            cell,
+            "coded",
+            bitstream_size=len(bitstream),
+            bitstream_sha256=hashlib.sha256(bitstream).hexdigest(),
+            reconstruction_sha256=reconstruction.digest,
+            parts=parts,
+            timing={
+                "encode": encoded.timing,
+                "decode": decoded.timing,
+                "threads": self._timing.threads,
+                "concurrent_load": self._timing.concurrent_load,
+            },
+            complexity=None if cost is None else CodingCost(**asdict(cost)),
+            artifacts=[ArtifactNote(name=artifact.name, summary=artifact.summary) for artifact in encoded.artifacts],
+            found=found,
         )
-        return Coded(
-            bitstream,
-            hashlib.sha256(bitstream).hexdigest(),
-            reconstruction,
-            pixels_digest(reconstruction),
-            timing,
-            encoded.artifacts,
-        )
+        return record, reconstruction
 
-    def encode(self, pixels: Pixels) -> bytes:
-        """Encode without timing it.
+    def _coder(self, point: OperatingPoint, found: FoundSetting | None = None) -> PointCoder:
+        """Return the coder of a point, and of the setting that was found for its target; made once for all images."""
+        key = (point.id, None if found is None else found.value)
+        if key not in self._coders:
+            codec = self._registry.codecs[point.codec]
+            chosen = {} if found is None else {found.parameter: found.value}
+            parameters = codec.Parameters.model_validate({**point.parameters, **chosen}, strict=False)
+            self._coders[key] = PointCoder(lambda: codec(parameters, self._context), self._timing)
+        return self._coders[key]
 
-        Raises:
-            ContractError: the codec broke its contract.
+    def _search(self, point: OperatingPoint, target: Target, image: Image) -> FoundSetting:
+        planned = next(metric for metric in self._plan.metrics if metric.label == target.metric)
+        # An instance that no other thread uses: scoring may be going on.
+        metric = make_metric(planned, self._registry, self._context)
+        assert isinstance(metric, Metric)  # the suite accepts no targets of distributions
+        reference = Reference("", image, self._context.device)
+
+        def measure(value: float) -> float:
+            tried = FoundSetting(parameter=target.parameter, value=value, wanted=target.wanted, reached=0, tries=0)
+            bitstream, reconstruction = self._coder(point, tried).try_out(image)
+            groups = list(batches(reference, [reconstruction], [len(bitstream)]))
+            (outcome,) = score_batches(metric, reference, groups)
+            if isinstance(outcome, Exception):
+                raise outcome
+            assert isinstance(outcome, dict)
+            return outcome[target.column]
+
+        return find_setting(target, measure)
+
+    # -- cells coded before -----------------------------------------------------------------------------------------
+
+    def _restore(self, work: ImageWork, cell: CellWork, record: CellRecord, image: Image) -> Image:
+        """Get back what an earlier session or run made; what had to be decoded is kept if it is to be kept."""
+        decoded: list[Image] = []
+
+        def decode(bitstream: bytes) -> Image:
+            decoded.append(self._coder(cell.point, record.found).decode_stored(bitstream, image))
+            return decoded[0]
+
+        found = stored_reconstruction(self._folder, cell.point, record, decode)
+        if decoded and self._plan.keep["reconstructions"]:
+            self._folder.write_reconstruction(cell.point, work.image.name, found)
+        return found
+
+    # -- several images at once -------------------------------------------------------------------------------------
+
+    def groups(self, works: Sequence[ImageWork]) -> Iterator[Sequence[ImageWork]]:
+        """Split work into what is coded together: single images unless a codec takes more."""
+        points = {cell.point.id: cell.point for work in works for cell in work.cells if cell.coded is None}
+        largest = max((self._batch_size(point) for point in points.values()), default=1)
+        group: list[ImageWork] = []
+        for work in works:
+            pixels = sum(member.image.pixels for member in (*group, work))
+            if group and (len(group) == largest or pixels > MOST_PIXELS):
+                yield group
+                group = []
+            group.append(work)
+        if group:
+            yield group
+
+    def code_ahead(self, group: Sequence[ImageWork]) -> Iterator[WorkEvent]:
+        """Encode and decode a group's images together at the points whose codecs can; :meth:`code` takes it from there.
+
+        What fails here is left to be coded, and to fail, one by one.
         """
-        bitstream = self._encoder.encode(pixels)
-        _check_bitstream(bitstream)
-        return bitstream
+        self._images, self._ahead = {}, {}
+        points = {cell.point.id: cell.point for work in group for cell in work.cells} if len(group) > 1 else {}
+        for point in points.values():
+            size = self._batch_size(point)
+            members = [
+                work for work in group for cell in work.cells if cell.point.id == point.id and cell.coded is None
+            ]
+            for part in (members[first : first + size] for first in range(0, len(members), size)):
+                if len(part) == 1:
+                    continue
+                if self._stopping():
+                    return
+                yield CellStarted(part[0].image.name, point.id, self._worker)
+                try:
+                    made = self._coded_together(point, part)
+                except Exception:  # whatever a plugin raises; it is raised, and recorded, again for the image it is of
+                    continue
+                self._ahead |= {(work.image.name, point.id): each for work, each in zip(part, made, strict=True)}
+        yield from told(self._notices)
 
-    def decode(self, bitstream: bytes, like: Pixels) -> Pixels:
-        """Decode a stored bitstream of an image of the same size as ``like``."""
-        reconstruction = self._decoder.decode(bitstream)
-        _check_pixels(reconstruction, like)
-        return reconstruction
+    def _coded_together(self, point: OperatingPoint, part: Sequence[ImageWork]) -> list[tuple[Encoded, Decoded]]:
+        for work in part:
+            if work.image.name not in self._images:
+                self._images[work.image.name] = read_original(work)
+        images = [self._images[work.image.name] for work in part]
+        coder = self._coder(point)
+        encoded = coder.encode_batch(images)
+        decoded = coder.decode_batch([each.bitstream for each in encoded], images)
+        return list(zip(encoded, decoded, strict=True))
 
-    def _encode(self, pixels: Pixels) -> Encoded:
-        warm_up, self._cold_encoder = self._cold_encoder, False
-        encoder = self._encoder
-        bitstream, seconds, repeats, warmed = self._timed(lambda: encoder.encode(pixels), warm_up, _check_bitstream)
-        artifacts = tuple(encoder.artifacts())
-        if not all(isinstance(artifact, Artifact) for artifact in artifacts):
-            raise ContractError("artifacts returned something that is no qbench.Artifact")
-        return Encoded(bitstream, seconds, repeats, warmed, artifacts=artifacts)
+    def _batch_size(self, point: OperatingPoint) -> int:
+        if point.target is not None:
+            return 1
+        try:
+            return max(1, self._coder(point).batch_size)
+        except Exception:  # a codec that can't be set up fails, with its reason, in each of its cells
+            return 1
 
-    def _timed(self, call: Callable[[], T], warm_up: bool, check: Callable[[Any], None]) -> tuple[T, float, int, int]:
-        """Return the first result, median seconds, and how many calls were counted and not counted."""
-        result, first = self._once(call)
-        check(result)
-        seconds = [first]
-        warmed = 0
-        spent = first
-        if warm_up and spent < self._timing.budget:
-            seconds, warmed = [], 1
-        while not seconds or (len(seconds) < self._timing.repeats and spent < self._timing.budget):
-            again, duration = self._once(call)
-            if self._encoder.deterministic and not _same(again, result):
-                raise ContractError("says it is deterministic, but the same input gave two different results")
-            seconds.append(duration)
-            spent += duration
-        return result, statistics.median(seconds), len(seconds), warmed
+    # -- records ------------------------------------------------------------------------------------------------------
 
-    def _once(self, call: Callable[[], T]) -> tuple[T, float]:
-        synchronise(self._device)
-        start = time.perf_counter()
-        result = call()
-        synchronise(self._device)
-        return result, time.perf_counter() - start
+    def _record(self, work: ImageWork, cell: CellWork, outcome: str, **fields: object) -> CellRecord:
+        return CellRecord.model_validate(
+            {
+                "key": cell.key,
+                "image": work.image.name,
+                "point": cell.point.id,
+                "outcome": outcome,
+                "session": self._session,
+                "at": now(),
+                **fields,
+            }
+        )
+
+    def _failed(self, work: ImageWork, cell: CellWork, failure: Failure) -> CellRecord:
+        return self._record(work, cell, "failed", failure=failure, reason=failure.message)
 
 
-def _same(one: object, other: object) -> bool:
-    if isinstance(one, np.ndarray) and isinstance(other, np.ndarray):
-        return np.array_equal(one, other)
-    return one == other
+def read_original(work: ImageWork) -> Image:
+    """Read an original, which can't be written to.
+
+    Raises:
+        ImageError: it can't be read, or is not the one that was planned.
+    """
+    image = work.source.read()
+    if image.digest != work.image.sha256:
+        raise ImageError(f"{work.image.location}: the image has changed since the run was planned")
+    return image.frozen()
 
 
-def _check_bitstream(value: Any) -> None:
-    if not isinstance(value, bytes):
-        raise ContractError(f"encode returned {type(value).__name__}, not bytes")
+def stored_reconstruction(
+    folder: RunFolder, point: OperatingPoint, record: CellRecord, decode: Callable[[bytes], Image]
+) -> Image:
+    """Return the reconstruction of a coded cell: from its PNG, else from its bitstream; the very same pixels.
 
-
-def _check_pixels(value: Any, original: Pixels) -> None:
-    if not isinstance(value, np.ndarray) or value.dtype != np.uint8:
-        kind = f"{value.dtype} array" if isinstance(value, np.ndarray) else type(value).__name__
-        raise ContractError(f"decode returned {kind}, not a uint8 array")
-    if value.shape != original.shape:
-        raise ContractError(f"decode returned shape {value.shape} for an image of shape {original.shape}")
+    Raises:
+        StoreError: neither is there, or the bitstream is another one.
+        ContractError: decoding gave other pixels than when it was coded.
+    """
+    kept = folder.read_reconstruction(point, record.image)
+    if kept is not None and kept.digest == record.reconstruction_sha256:
+        return kept
+    path = folder.bitstream_path(point, record.image)
+    try:
+        bitstream = path.read_bytes()
+    except OSError as error:
+        raise StoreError(
+            f"{path}: the bitstream is gone ({error.strerror}); it existed when the cell was coded"
+        ) from error
+    if hashlib.sha256(bitstream).hexdigest() != record.bitstream_sha256:
+        raise StoreError(
+            f"{path}: the bitstream is not the one that was recorded; delete it to have the cell coded again"
+        )
+    reconstruction = decode(bitstream)
+    if reconstruction.digest != record.reconstruction_sha256:
+        raise ContractError("decoding the stored bitstream gave other pixels than when it was coded")
+    return reconstruction

@@ -32,7 +32,7 @@ def resolve_device(wanted: str) -> str:
         return "cpu"
     if index >= count:
         found = f"there are {count}, numbered from 0" if count else f"torch {torch.__version__} finds no CUDA device"
-        raise DeviceError(f"device `{wanted}` is not there: {found}")
+        raise DeviceError(f"device `{wanted}` is not available: {found}")
     return f"cuda:{index}"
 
 

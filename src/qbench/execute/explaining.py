@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from qbench.codec import Codec, Context, Pixels
+from qbench.contracts.context import Context
+from qbench.contracts.metric import Candidates, Explanation, Metric, Reference
 from qbench.errors import NotApplicable, PluginError, QbenchError, StoreError
-from qbench.execute.bench import failure_of, make_metric
-from qbench.execute.coding import ContractError
-from qbench.execute.kept import kept_reconstruction
-from qbench.image import ImageSource, Picture
-from qbench.metric import Candidates, Explanation, Metric, Reference
-from qbench.plan import OperatingPoint, Plan, PlannedImage, PlannedMetric
-from qbench.records import CellRecord
-from qbench.registry import Registry
-from qbench.store import RunFolder
+from qbench.execute.coding import stored_reconstruction
+from qbench.execute.scoring import make_metric, require_format
+from qbench.execute.work import ContractError
+from qbench.images.image import Image
+from qbench.images.sources import ImageSource
+from qbench.planning.types import OperatingPoint, Plan, PlannedImage, PlannedMetric
+from qbench.records import CellRecord, Failure
+from qbench.registry.registry import Registry
+from qbench.store.folder import RunFolder
 
 
 def explain_cells(
@@ -29,17 +30,17 @@ def explain_cells(
     """Ask a metric to explain its scores of coded cells of one image.
 
     Raises:
-        QbenchError: the original changed, a reconstruction can't be had any more, or the metric has nothing to say.
+        QbenchError: the original has changed, a reconstruction is gone, or the metric has nothing to say.
         PluginError: the metric failed.
     """
     image = plan.image(cells[0].image)
-    picture = original(source, image)
+    reference = Reference(image.name, original(source, image), context.device)
     reconstructions = [_reconstruction(folder, plan.point(cell.point), cell, registry, context) for cell in cells]
     try:
         instance = make_metric(metric, registry, context)
         if not isinstance(instance, Metric):
             raise NotApplicable(f"{metric.label} scores operating points, not single cells")
-        reference = Reference(image.name, picture.pixels, context.device)
+        require_format(instance, reference)
         prepared = instance.prepare(reference)
         return [
             instance.explain(
@@ -52,32 +53,33 @@ def explain_cells(
     except QbenchError:
         raise
     except Exception as error:
-        failure = failure_of(metric.owner, error)
+        failure = Failure.of(metric.owner, error)
         raise PluginError(f"{failure.plugin} failed: {failure.message}\n{failure.traceback}") from error
 
 
-def original(source: ImageSource, image: PlannedImage) -> Picture:
+def original(source: ImageSource, planned: PlannedImage) -> Image:
     """Read an original of a run again.
 
     Raises:
         ImageError: it is gone.
-        StoreError: it is another one now.
+        StoreError: it has changed.
     """
-    picture = source.read()
-    if picture.digest != image.sha256:
-        raise StoreError(f"{image.location}: the image changed since the run")
-    return picture
+    image = source.read()
+    if image.digest != planned.sha256:
+        raise StoreError(f"{planned.location}: the image has changed since the run")
+    return image
 
 
 def _reconstruction(
     folder: RunFolder, point: OperatingPoint, cell: CellRecord, registry: Registry, context: Context
-) -> Pixels:
-    def decode(bitstream: bytes) -> Pixels:
-        codec: type[Codec] = registry.codecs[point.codec]
-        parameters = codec.Parameters.model_validate(dict(point.parameters), strict=False)
+) -> Image:
+    def decode(bitstream: bytes) -> Image:
+        codec = registry.codecs[point.codec]
+        chosen = {} if cell.found is None else {cell.found.parameter: cell.found.value}
+        parameters = codec.Parameters.model_validate({**point.parameters, **chosen}, strict=False)
         return codec(parameters, context).decode(bitstream)
 
     try:
-        return kept_reconstruction(folder, point, cell, decode)
+        return stored_reconstruction(folder, point, cell, decode)
     except ContractError as error:
         raise PluginError(f"{point.owner}: {error}") from error

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from qbench.execute.device import available_cores, device_name
-from qbench.execute.options import Options
-from qbench.plan import Plan
-from qbench.registry import Registry
+from qbench.execute.work import Options
+from qbench.planning.types import Plan
+from qbench.registry.registry import Registry
 
 LIBRARIES = ("torch", "torchvision", "timm", "open_clip_torch", "numpy", "Pillow", "imagecodecs", "scikit-image", "piq")
 

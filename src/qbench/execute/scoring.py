@@ -1,17 +1,25 @@
-"""Scoring the reconstructions of one image with one metric: prepare once, score in batches, check the contract."""
+"""Scoring: the reconstructions of an image by one metric after another, and operating points as a whole."""
 
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from qbench.errors import NotApplicable
-from qbench.execute.coding import ContractError
-from qbench.metric import Candidates, DistributionMetric, Metric, MetricDeclaration, Reference
+from qbench.contracts.context import Context
+from qbench.contracts.metric import Candidates, DistributionMetric, Metric, MetricDeclaration, Reference
+from qbench.errors import NotApplicable, StoreError
+from qbench.execute.work import CodedImage, ContractError, Recorded, ScoringStarted, Setup, WorkEvent, told
+from qbench.images.image import Image
+from qbench.planning.types import OperatingPoint, Plan, PlannedImage, PlannedMetric
+from qbench.records import CellRecord, Failure, ScoreRecord
+from qbench.registry.registry import Registry
+from qbench.results.state import RunState, score_key
+from qbench.store.folder import now
 
 CPU_BATCH_PIXELS = 600_000
 """Pixels scored at a time on a CPU: larger batches leave its caches (measured: up to twice as slow) and cost memory."""
@@ -26,18 +34,96 @@ Outcome = dict[str, float] | Features | NotApplicable | Exception
 """What became of one reconstruction: scores, features (of a distribution metric), or why there are none."""
 
 
-def batches(reference: Reference, pixels: Sequence[Any], sizes: Sequence[int]) -> Iterator[Candidates]:
+class ImageScorer:
+    """Scores images that :class:`~qbench.execute.coding.ImageCoder` coded, in whatever process it was set up in."""
+
+    def __init__(
+        self, setup: Setup, registry: Registry, notices: deque[str], stopping: Callable[[], bool], worker: int = 0
+    ) -> None:
+        self._plan = setup.plan
+        self._folder = setup.folder
+        self._session = setup.session
+        self._context = setup.context
+        self._registry = registry
+        self._notices = notices
+        self._stopping = stopping
+        self._worker = worker
+        self._metrics: dict[str, MetricDeclaration] = {}
+
+    def score(self, coded: CodedImage) -> Iterator[WorkEvent]:
+        """Score the waiting reconstructions, one metric after another. Stops between metrics when asked to."""
+        if coded.image is None or not coded.waiting:
+            return
+        image = coded.work.image
+        reference = Reference(image.name, coded.image, self._context.device)
+        shared: dict[tuple[int, ...], list[Candidates]] = {}
+        for metric in self._plan.metrics:
+            chosen = tuple(index for index, (cell, _, _) in enumerate(coded.waiting) if metric.label in cell.metrics)
+            if not chosen:
+                continue
+            if self._stopping():
+                return
+            yield ScoringStarted(image.name, metric.label, self._worker)
+            if chosen not in shared:  # metrics that score the same cells share batches and their tensors
+                images = [coded.waiting[index][2] for index in chosen]
+                sizes = [coded.waiting[index][1].bitstream_size or 0 for index in chosen]
+                shared[chosen] = list(batches(reference, images, sizes))
+            outcomes = self._outcomes(metric, reference, shared[chosen])
+            yield from told(self._notices)
+            records = []
+            for index, outcome in zip(chosen, outcomes, strict=True):
+                cell, record, _ = coded.waiting[index]
+                if isinstance(outcome, np.ndarray):
+                    path = self._folder.features_path(metric.label, cell.point, image.name)
+                    self._folder.write_features(path, outcome)
+                records.append(score_record(self._plan, self._session, image, record, metric, outcome))
+            yield Recorded(tuple(records))
+
+    def _outcomes(self, planned: PlannedMetric, reference: Reference, groups: Sequence[Candidates]) -> list[Outcome]:
+        try:
+            if planned.label not in self._metrics:
+                self._metrics[planned.label] = make_metric(planned, self._registry, self._context)
+            metric = self._metrics[planned.label]
+            if isinstance(metric, Metric):
+                return score_batches(metric, reference, groups)
+            assert isinstance(metric, DistributionMetric)
+            path = self._folder.features_path(planned.label, None, reference.name)
+            if not path.is_file():
+                self._folder.write_features(path, original_features(metric, reference))
+            return feature_batches(metric, groups)
+        except StoreError:
+            raise
+        except Exception as error:
+            return [error] * sum(len(group) for group in groups)
+
+
+# -- one metric, called and checked -------------------------------------------------------------------------------
+
+
+def make_metric(planned: PlannedMetric, registry: Registry, context: Context) -> MetricDeclaration:
+    """Make the instance of a planned metric."""
+    cls = registry.metrics[planned.metric]
+    return cls(cls.Parameters.model_validate(dict(planned.parameters), strict=False), context)
+
+
+def require_format(metric: MetricDeclaration, reference: Reference) -> None:
+    """Raise NotApplicable if the metric does not accept images of the original's format."""
+    if not metric.accepts(reference.image.format):
+        raise NotApplicable(f"{metric.name} does not accept {reference.image.format} images")
+
+
+def batches(reference: Reference, images: Sequence[Image], sizes: Sequence[int]) -> Iterator[Candidates]:
     """Split an image's reconstructions into batches; every metric is given the same ones, tensors included."""
     limit = CPU_BATCH_PIXELS if reference.device == "cpu" else GPU_BATCH_PIXELS
-    height, width = reference.pixels.shape[:2]
-    step = max(1, limit // (height * width))
-    for start in range(0, len(pixels), step):
-        yield Candidates(reference, pixels[start : start + step], sizes[start : start + step], reference.device)
+    step = max(1, limit // (reference.image.height * reference.image.width))
+    for start in range(0, len(images), step):
+        yield Candidates(reference, images[start : start + step], sizes[start : start + step], reference.device)
 
 
 def score_batches(metric: Metric, reference: Reference, groups: Sequence[Candidates]) -> list[Outcome]:
     """Score all reconstructions of one image with one metric; an outcome per reconstruction, in order."""
     try:
+        require_format(metric, reference)
         prepared = metric.prepare(reference)
     except Exception as problem:  # NotApplicable included
         return [problem] * sum(len(group) for group in groups)
@@ -51,10 +137,11 @@ def feature_batches(metric: DistributionMetric, groups: Sequence[Candidates]) ->
 
 def original_features(metric: DistributionMetric, reference: Reference) -> Features:
     """Compute a distribution metric's features of the original."""
-    return _features(metric, Candidates(reference, [reference.pixels], [0], reference.device))[0]
+    require_format(metric, reference)
+    return _features(metric, Candidates(reference, [reference.image], [0], reference.device))[0]
 
 
-def finish(
+def finish_point(
     metric: DistributionMetric, originals: Sequence[Features], reconstructions: Sequence[Features]
 ) -> dict[str, float]:
     """Score an operating point from its features.
@@ -70,7 +157,7 @@ def finish(
 
 
 def _each(groups: Sequence[Candidates], call: Callable[[Candidates], list[Outcome]]) -> list[Outcome]:
-    """Call for every batch; a batch that raises is tried again one by one, so that one bad picture harms no other."""
+    """Call for every batch; a batch that raises is tried again one by one, so that one bad image harms no other."""
     outcomes: list[Outcome] = []
     for group in groups:
         try:
@@ -80,10 +167,8 @@ def _each(groups: Sequence[Candidates], call: Callable[[Candidates], list[Outcom
                 outcomes.append(problem)
                 continue
             for index in range(len(group)):
-                one = slice(index, index + 1)
-                single = Candidates(group.reference, group.pixels[one], group.bitstream_sizes[one], group.device)
                 try:
-                    outcomes.extend(call(single))
+                    outcomes.extend(call(group.one(index)))
                 except Exception as own:
                     outcomes.append(own)
     return outcomes
@@ -99,7 +184,7 @@ def _score(metric: Metric, group: Candidates, prepared: Any) -> list[Outcome]:
 def _features(metric: DistributionMetric, group: Candidates) -> Sequence[Features]:
     results = list(metric.features(group))
     if len(results) != len(group):
-        raise ContractError(f"features returned {len(results)} results for {len(group)} pictures")
+        raise ContractError(f"features returned {len(results)} results for {len(group)} images")
     for result in results:
         if not isinstance(result, np.ndarray) or result.ndim != 2 or result.dtype != np.float32:
             what = f"{result.dtype} of {result.ndim} dimensions" if isinstance(result, np.ndarray) else type(result)
@@ -130,3 +215,105 @@ def _checked(metric: MetricDeclaration, result: Any) -> dict[str, float] | Contr
             return ContractError(f"column {column.name} is {value}, outside its declared range [{low}, {high}]")
         values[column.name] = value
     return values
+
+
+# -- records ------------------------------------------------------------------------------------------------------
+
+
+def score_record(
+    plan: Plan,
+    session: str,
+    image: PlannedImage,
+    cell: CellRecord,
+    metric: PlannedMetric,
+    outcome: Outcome | Failure,
+) -> ScoreRecord:
+    """Return the record of a metric on a coded cell."""
+    return _record(session, score_key(plan, metric, image, cell), image.name, cell.point, metric, outcome)
+
+
+def failed_score(
+    plan: Plan, session: str, image: PlannedImage, cell: CellRecord, label: str, failure: Failure
+) -> ScoreRecord:
+    """Return the record of the metric of that label on a coded cell that something else prevented."""
+    metric = next(metric for metric in plan.metrics if metric.label == label)
+    return score_record(plan, session, image, cell, metric, failure)
+
+
+def _record(
+    session: str, key: str, image: str, point: str, metric: PlannedMetric, outcome: Outcome | Failure
+) -> ScoreRecord:
+    fields: dict[str, Any]
+    if isinstance(outcome, Exception) and not isinstance(outcome, NotApplicable):
+        outcome = Failure.of(metric.owner, outcome)
+    if isinstance(outcome, NotApplicable):
+        fields = {"outcome": "not-applicable", "reason": outcome.reason}
+    elif isinstance(outcome, Failure):
+        fields = {"outcome": "failed", "failure": outcome, "reason": outcome.message}
+    else:  # a distribution metric's features are in the run folder; their record has no values
+        fields = {"outcome": "scored", "values": {} if isinstance(outcome, np.ndarray) else outcome}
+    return ScoreRecord(key=key, image=image, point=point, metric=metric.label, session=session, at=now(), **fields)
+
+
+# -- operating points as a whole ------------------------------------------------------------------------------------
+
+
+class PointScorer:
+    """Scores operating points by distribution metrics, once all their cells are coded and have their features."""
+
+    def __init__(self, setup: Setup, registry: Registry, *, retry_failed: bool) -> None:
+        self._plan = setup.plan
+        self._folder = setup.folder
+        self._session = setup.session
+        self._context = setup.context
+        self._registry = registry
+        self._retry_failed = retry_failed
+
+    def ready(self, state: RunState) -> list[tuple[PlannedMetric, OperatingPoint]]:
+        """List what can be scored now: every image's features are available, and there is no result yet."""
+        found = []
+        for planned in self._plan.metrics:
+            for point in self._plan.points:
+                if planned.per_point and lacks_point_score(self._plan, planned, point, state, self._retry_failed):
+                    scores = [state.score(self._plan, planned, image, point) for image in self._plan.images]
+                    if all(score is not None and score.outcome == "scored" for score in scores):
+                        found.append((planned, point))
+        return found
+
+    def score(self, state: RunState) -> Iterator[WorkEvent]:
+        """Yield a record for everything that is ready."""
+        for planned, point in self.ready(state):
+            yield ScoringStarted("all images", planned.label)
+            key = state.point_score_key(self._plan, planned, point)
+            yield Recorded((_record(self._session, key, "", point.id, planned, self._outcome(planned, point)),))
+
+    def _outcome(self, planned: PlannedMetric, point: OperatingPoint) -> Outcome:
+        try:
+            metric = make_metric(planned, self._registry, self._context)
+            assert isinstance(metric, DistributionMetric)
+            images = [image.name for image in self._plan.images]
+            read = self._folder.read_features
+            originals = [read(self._folder.features_path(planned.label, None, name)) for name in images]
+            features = [read(self._folder.features_path(planned.label, point, name)) for name in images]
+            return finish_point(metric, originals, features)
+        except StoreError:
+            raise
+        except Exception as error:  # NotApplicable included
+            return error
+
+
+def lacks_point_score(plan: Plan, planned: PlannedMetric, point: OperatingPoint, state: RunState, retry: bool) -> bool:
+    """Whether an operating point still lacks a distribution metric's result, and may come to have one.
+
+    It never will where a cell, or its features, failed or is not applicable: a distribution without some of its
+    images is another one.
+    """
+    record = state.point_score(plan, planned, point)
+    if record is not None and not (retry and record.outcome == "failed"):
+        return False
+    for image in plan.images:
+        cell, score = state.cell(image, point), state.score(plan, planned, image, point)
+        for made, good in ((cell, "coded"), (score, "scored")):
+            if made is not None and made.outcome != good and not (retry and made.outcome == "failed"):
+                return False
+    return True

@@ -5,21 +5,34 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 
-from qbench.codec import Context
+from qbench.contracts.context import Context
 from qbench.errors import PluginError, StoreError
-from qbench.execute.bench import CellWork, ImageWork, Setup
-from qbench.execute.coding import TimingPlan
 from qbench.execute.device import available_cores, resolve_device
-from qbench.execute.events import Event, Notice, Progress, Recorded
-from qbench.execute.executors import Stop, WorkerPool, run_here
-from qbench.execute.finishing import Finisher, needs_finishing
-from qbench.execute.needs import check_needs
-from qbench.execute.options import Options
+from qbench.execute.in_process import run_in_process
+from qbench.execute.preflight import preflight
 from qbench.execute.provenance import provenance_of
-from qbench.plan import OperatingPoint, Plan, PlannedImage, PlannedMetric
+from qbench.execute.scoring import PointScorer, lacks_point_score
+from qbench.execute.work import (
+    CellWork,
+    Event,
+    ImageWork,
+    Notice,
+    Options,
+    Progress,
+    Recorded,
+    Setup,
+    Stop,
+    TimingPlan,
+)
+from qbench.execute.workers import WorkerPool
+from qbench.planning.types import OperatingPoint, Plan, PlannedImage, PlannedMetric
 from qbench.records import CellRecord, PlanRecord, ScoreRecord, SessionRecord
-from qbench.registry import Registry, default_registry
-from qbench.store import Cache, JournalWriter, RunFolder, RunState, now, score_key
+from qbench.registry.registry import Registry, default_registry
+from qbench.results.state import RunState, score_key
+from qbench.store.cache import Cache
+from qbench.store.folder import RunFolder, now
+from qbench.store.journal import JournalWriter
+from qbench.suite.images import sources_at
 
 
 class Session:
@@ -44,6 +57,15 @@ class Session:
         self._points = {point.id: point for point in plan.points}
         self._id = uuid.uuid4().hex[:12]
         self._told_trouble = False
+        exclusive = plan.timing.get("exclusive", False)
+        # With one core there is nothing to overlap with.
+        self._overlap = not exclusive and self._jobs == 1 and self._cores > 1
+        load = "exclusive" if not self._overlap else "scoring in the same process"
+        if self._jobs > 1:
+            load = f"{self._jobs - 1} other worker{'s' if self._jobs > 2 else ''}"
+        threads = max(1, self._cores // self._jobs)
+        timing = TimingPlan(plan.timing["repeats"], plan.timing["budget"], threads, load)
+        self._setup = Setup(plan, folder, self._id, self._context, timing)
 
     def run(self, on_event: Callable[[Event], None]) -> None:
         """Execute, passing events on as they come. Returns when all is done, or soon after a stop.
@@ -51,9 +73,9 @@ class Session:
         Raises:
             RunLockedError: another process is at it.
             StoreError: the folder can't be used, or holds a run of something else.
-            QbenchError: weights are not here, or settings that only the metric itself can judge are wrong.
+            QbenchError: weights are not available, or settings that only the metric itself can judge are wrong.
         """
-        check_needs(self._plan.points, self._plan.metrics, self._registry, self._context)
+        preflight(self._plan.points, self._plan.metrics, self._registry, self._context)
         with self._folder.locked(), self._folder.writing() as journal:
             state = self._folder.begin(self._plan, journal)
             self._execute(state, journal, on_event)
@@ -64,12 +86,12 @@ class Session:
             state = self._folder.load()
             known = {metric.label for metric in state.plan.metrics}
             further = [metric for metric in self._plan.metrics if metric.label not in known]
-            check_needs((), further, self._registry, self._context)
+            preflight((), further, self._registry, self._context)
             if state.plan.to_json() != self._plan.to_json():
                 if not (self._plan.keep["bitstreams"] or self._plan.keep["reconstructions"]):
                     raise StoreError(
                         f"{self._folder.path}: kept neither bitstreams nor reconstructions (see `keep` in its suite), "
-                        "so it can't be scored anew; run the suite again with the metrics in it"
+                        "so it can't be rescored; run the suite again with the metrics in it"
                     )
                 assert state.plan_record is not None
                 record = PlanRecord(at=now(), base=state.plan_record.base, plan=self._plan.to_json())
@@ -79,7 +101,7 @@ class Session:
 
     def _execute(self, state: RunState, journal: JournalWriter, on_event: Callable[[Event], None]) -> None:
         for line in state.damaged:
-            on_event(Notice(f"{self._folder.journal_path}: line {line} is damaged; what it held is measured again"))
+            on_event(Notice(f"{self._folder.journal_path}: line {line} is damaged; its results will be recomputed"))
         works = list(self._works(state, journal))
         on_event(self._progress(state))
         self._tell_trouble(on_event)
@@ -87,10 +109,10 @@ class Session:
             self._begin_session(state, journal)
             self._listen(self._events(works), state, journal, on_event)
         if not self._stop.is_set():
-            finisher = self._finisher()
-            if finisher.ready(state):
+            points = PointScorer(self._setup, self._registry, retry_failed=self._options.retry_failed)
+            if points.ready(state):
                 self._begin_session(state, journal)
-                self._listen(finisher.finish(state), state, journal, on_event)
+                self._listen(points.score(state), state, journal, on_event)
             self._prune()
 
     def _begin_session(self, state: RunState, journal: JournalWriter) -> None:
@@ -118,33 +140,21 @@ class Session:
             on_event(event)
             self._tell_trouble(on_event)
 
-    def _finisher(self) -> Finisher:
-        retry = self._options.retry_failed
-        return Finisher(self._plan, self._folder, self._registry, self._context, self._id, retry_failed=retry)
-
     def _events(self, works: Sequence[ImageWork]) -> Iterator[Event]:
-        exclusive = self._plan.timing["exclusive"]
-        # With one core there is nothing to overlap with.
-        overlap = not exclusive and self._jobs == 1 and self._cores > 1
-        beside = "exclusive" if not overlap else "scoring in the same process"
         if self._jobs > 1:
-            others = self._jobs - 1
-            beside = f"{others} other worker{'s' if others > 1 else ''}"
-        threads = max(1, self._cores // self._jobs)
-        timing = TimingPlan(self._plan.timing["repeats"], self._plan.timing["budget"], threads, beside)
-        setup = Setup(self._plan, self._folder, self._id, self._context, timing)
-        if self._jobs > 1:
-            return WorkerPool(works, setup, self._jobs, self._stop).run()
-        return run_here(works, setup, self._registry, self._stop, overlap=overlap)
+            return WorkerPool(works, self._setup, self._jobs, self._stop).run()
+        return run_in_process(works, self._setup, self._registry, self._stop, overlap=self._overlap)
 
     # -- what is left to do ---------------------------------------------------------------------------------------
 
     def _works(self, state: RunState, journal: JournalWriter) -> Iterator[ImageWork]:
-        for image in self._plan.images:
-            source = self._plan.sources[image.name]
+        places = [(image.location, image.dataset) for image in self._plan.images]
+        for image, source in zip(self._plan.images, sources_at(places, self._registry), strict=True):
             found = [self._cell_work(image, point, state, journal) for point in self._plan.points]
             cells = [
-                cell for cell in found if cell.coded is None or cell.metrics or self._picture_missing(image, cell.coded)
+                cell
+                for cell in found
+                if cell.coded is None or cell.metrics or self._reconstruction_missing(image, cell.coded)
             ]
             if cells:
                 yield ImageWork(image, source, tuple(cells))
@@ -185,13 +195,13 @@ class Session:
         """Return the record of a cell's features, None if they are still needed and their files are gone."""
         if score is None or score.outcome != "scored":
             return score
-        if not needs_finishing(self._plan, metric, point, state, self._options.retry_failed):
+        if not lacks_point_score(self._plan, metric, point, state, self._options.retry_failed):
             return score
         paths = [self._folder.features_path(metric.label, where, image.name) for where in (None, point)]
         return score if all(path.is_file() for path in paths) else None
 
-    def _picture_missing(self, image: PlannedImage, record: CellRecord) -> bool:
-        """Whether a coded cell's reconstruction is to be kept, isn't there, and can be had: from the cache, mostly."""
+    def _reconstruction_missing(self, image: PlannedImage, record: CellRecord) -> bool:
+        """Whether a coded cell's reconstruction is to be kept, is missing, and can be had: from the cache, mostly."""
         if record.outcome != "coded" or not self._plan.keep["reconstructions"]:
             return False
         point = self._points[record.point]

@@ -13,10 +13,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from qbench.contracts.weights import CHUNK, Weights, file_digest
 from qbench.errors import ModelError
 from qbench.home import model_home
 from qbench.models.resolve import PIN, local_path, pinned, verify
-from qbench.models.weights import CHUNK, Weights, file_digest
 
 TIMEOUT_SECONDS = 60
 SPARE_BYTES = 50_000_000
@@ -40,7 +40,7 @@ def pull(weights: Weights, progress: Callable[[int, int], None] = lambda done, t
         pass
     if _offline():
         raise ModelError(
-            f"weights `{weights.name}` are not here, and HF_HUB_OFFLINE or QBENCH_OFFLINE forbids fetching them"
+            f"weights `{weights.name}` are not downloaded, and HF_HUB_OFFLINE or QBENCH_OFFLINE forbids a download"
         )
     try:
         published = _published(weights)
@@ -52,7 +52,7 @@ def pull(weights: Weights, progress: Callable[[int, int], None] = lambda done, t
             partial.unlink()
             raise ModelError(
                 f"weights `{weights.name}`: {published.address} gave a file with SHA-256 {found[:16]}…, not "
-                f"{published.sha256[:16]}… as published; it was thrown away"
+                f"{published.sha256[:16]}… as published; discarded"
             )
         if weights.convert is None:
             partial.replace(local_path(pinned(weights)))
@@ -62,7 +62,7 @@ def pull(weights: Weights, progress: Callable[[int, int], None] = lambda done, t
         reason = getattr(error, "reason", None) or error
         raise ModelError(
             f"weights `{weights.name}`: can't fetch {weights.source}: {reason}. "
-            "What came is kept; the same command goes on"
+            "The partial download is kept; rerun the same command to resume"
         ) from error
     return verify(weights)
 
@@ -123,7 +123,7 @@ def _convert(weights: Weights, original: Path) -> None:
     try:
         weights.convert(original, converted)
     except Exception as error:
-        raise ModelError(f"weights `{weights.name}`: what came can't be converted: {error!r}") from error
+        raise ModelError(f"weights `{weights.name}`: the download can't be converted: {error!r}") from error
     _pin(weights, file_digest(converted), converted.stat().st_size, address=weights.source)
     converted.replace(local_path(pinned(weights)))
     original.unlink()
@@ -147,7 +147,7 @@ def _download(published: _Published, name: str, partial: Path, progress: Callabl
         opened = urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS)
     except urllib.error.HTTPError as error:
         if there > 0 and error.code == http.client.REQUESTED_RANGE_NOT_SATISFIABLE:
-            return  # all of a file whose size nobody told is here
+            return  # a complete file whose size was not announced
         raise
     with opened as response:
         # A server that does not resume answers 200 and begins at the beginning.

@@ -8,9 +8,9 @@ from dataclasses import replace
 from importlib.resources import as_file, files
 from pathlib import Path
 
+from qbench.contracts.weights import Weights, file_digest
 from qbench.errors import ModelError
 from qbench.home import model_home
-from qbench.models.weights import Weights, file_digest
 
 PIN = "pin.json"
 """Holds digest and size of a file that could not be registered with them: as the hub declares, or after conversion."""
@@ -103,7 +103,7 @@ def _missing(weights: Weights) -> str:
         text for text in (f"{weights.size / 1e6:.0f} MB" if weights.size else "", weights.licence) if text
     )
     return (
-        f"weights `{weights.name}`{f' ({known})' if known else ''} are not here; fetch them with: "
+        f"weights `{weights.name}`{f' ({known})' if known else ''} are not downloaded; download them with: "
         f"qbench models pull {weights.name}. Profile `bundled` needs no download"
     )
 

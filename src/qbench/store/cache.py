@@ -2,9 +2,9 @@
 
 Content-addressed: a cell's key covers codec, version, libraries, settings, original and seed; a score's covers
 metric, settings, original, bitstream and reconstruction. Unlike a run's journal this is looked up by key, by several
-processes at a time, and can be thrown away: one SQLite file, with the rollback journal (not WAL, whose shared memory
+processes at a time, and can be deleted: one SQLite file, with the rollback journal (not WAL, whose shared memory
 does not work on a cluster's network file systems) and without waiting for the disk. Whatever goes wrong with it is
-said once and the run goes on without it.
+reported once, and the run continues without it.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from qbench.records import CellRecord, ScoreRecord, SessionRecord
+from qbench.store.migrations import FORMAT_VERSION
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -32,7 +33,7 @@ CREATE TABLE IF NOT EXISTS sessions (id TEXT PRIMARY KEY, record TEXT NOT NULL) 
 class Cache:
     """The cache in a folder. Every method works (finding or keeping nothing) when the cache does not."""
 
-    FILE = "cache-1.sqlite"
+    FILE = f"cache-{FORMAT_VERSION}.sqlite"
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / self.FILE
@@ -112,7 +113,7 @@ class Cache:
         return row
 
     def _give_up(self, error: Exception) -> None:
-        self.trouble = f"{self.path}: the cache can't be used ({error}); going on without it"
+        self.trouble = f"{self.path}: the cache can't be used ({error}); continuing without it"
         with contextlib.suppress(sqlite3.Error):
             self.close()
         self._connection = None

@@ -24,7 +24,6 @@ import os
 import re
 import shutil
 import socket
-import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,13 +33,13 @@ import filelock
 import numpy as np
 import numpy.typing as npt
 
-from qbench.codec import Pixels
 from qbench.errors import RunLockedError, StoreError
-from qbench.image import encode_png
-from qbench.plan import OperatingPoint, Plan
+from qbench.images.image import Image, encode_png
+from qbench.planning.types import OperatingPoint, Plan
 from qbench.records import PlanRecord
+from qbench.results.state import RunState
 from qbench.store.journal import JournalWriter, read_journal
-from qbench.store.state import RunState
+from qbench.toolkit.files import replacing
 
 
 def now() -> str:
@@ -72,11 +71,15 @@ class RunFolder:
             StoreError: there is no run here, or it can't be read.
         """
         if not self.exists():
-            raise StoreError(f"{self.path}: no run here (there is no journal.jsonl in it)")
-        state = RunState(read_journal(self.journal_path))
+            raise StoreError(f"{self.path}: not a run folder (no journal.jsonl)")
+        state = self._read()
         if state.plan_record is None:
-            raise StoreError(f"{self.path}: the run was stopped before it began; run the same command again")
+            raise StoreError(f"{self.path}: the run was interrupted before it started; rerun the same command")
         return state
+
+    def _read(self) -> RunState:
+        contents = read_journal(self.journal_path)
+        return RunState(contents.records, contents.damaged)
 
     def bitstream_path(self, point: OperatingPoint, image: str) -> Path:
         """Where a cell's bitstream is kept."""
@@ -104,15 +107,14 @@ class RunFolder:
         swept = point.id.partition(":")[2] or "default"
         return self.path / kind / _slug(point.label) / _slug(swept)
 
-    def read_reconstruction(self, point: OperatingPoint, image: str) -> Pixels | None:
+    def read_reconstruction(self, point: OperatingPoint, image: str) -> Image | None:
         """Return a kept reconstruction, None if there is none or its file is damaged."""
         import imagecodecs
 
         try:
-            pixels: Pixels = imagecodecs.png_decode(self.reconstruction_path(point, image).read_bytes())
+            return Image(imagecodecs.png_decode(self.reconstruction_path(point, image).read_bytes()))
         except (OSError, ValueError, imagecodecs.PngError):
             return None
-        return pixels
 
     # -- writing --------------------------------------------------------------------------------------------------
 
@@ -153,16 +155,16 @@ class RunFolder:
             journal.sync()
 
     def begin(self, plan: Plan, journal: JournalWriter) -> RunState:
-        """Start a run of a plan here, or go on with the one that was begun.
+        """Start a run of a plan here, or resume the one that was begun.
 
         Raises:
             StoreError: the folder holds a run of something else.
         """
-        state = RunState(read_journal(self.journal_path))
+        state = self._read()
         if state.plan_record is None:
             self.write_file(self.path / "suite.yaml", plan.suite_text.encode())
             journal.append([PlanRecord(at=now(), base=plan.key(), plan=plan.to_json())])
-            return RunState(read_journal(self.journal_path))
+            return self._read()
         if state.plan_record.base != plan.key():
             raise StoreError(
                 f"{self.path}: holds a run of another plan ({state.plan.suite}; images, codecs, metrics, settings or "
@@ -175,9 +177,9 @@ class RunFolder:
         text = json.dumps(provenance, indent=2, ensure_ascii=False, default=str)
         self.write_file(self.path / "provenance.json", text.encode())
 
-    def write_reconstruction(self, point: OperatingPoint, image: str, pixels: Pixels) -> None:
+    def write_reconstruction(self, point: OperatingPoint, image: str, reconstruction: Image) -> None:
         """Keep a reconstruction as PNG."""
-        self.write_file(self.reconstruction_path(point, image), encode_png(pixels))
+        self.write_file(self.reconstruction_path(point, image), encode_png(reconstruction.pixels))
 
     def write_features(self, path: Path, features: npt.NDArray[np.float32]) -> None:
         """Keep features in NumPy's own format."""
@@ -198,7 +200,9 @@ class RunFolder:
         try:
             features: npt.NDArray[np.float32] = np.load(path, allow_pickle=False)
         except (OSError, ValueError) as error:
-            raise StoreError(f"{path}: can't read the features: {error}; delete it and run the same command") from error
+            raise StoreError(
+                f"{path}: can't read the features: {error}; delete it and rerun the same command"
+            ) from error
         return features
 
     def write_file(self, path: Path, data: bytes) -> None:
@@ -209,17 +213,10 @@ class RunFolder:
         """
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
-            try:
-                with os.fdopen(handle, "wb") as file:
-                    file.write(data)
-                Path(temporary).replace(path)
-            except BaseException:
-                with contextlib.suppress(OSError):
-                    Path(temporary).unlink()
-                raise
+            with replacing(path) as temporary:
+                temporary.write_bytes(data)
         except OSError as error:
-            hint = "; make room and run the same command to go on" if error.errno == errno.ENOSPC else ""
+            hint = "; make room and rerun the same command to resume" if error.errno == errno.ENOSPC else ""
             raise StoreError(f"{path}: can't write: {error.strerror or error}{hint}") from error
 
 

@@ -1,21 +1,101 @@
-"""Other tools' results as a run: a journal like any other's, that says where its values are from."""
+"""Other tools' result files become runs: a journal like any other's, that says where its values are from."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
-from collections.abc import Iterator, Mapping
-from typing import Any
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
 
-from qbench.errors import StoreError
-from qbench.exchange import ImportedCell, ImportedResults
-from qbench.metric import Scope
-from qbench.plan import OperatingPoint, Plan, PlannedImage, PlannedMetric, content_key
-from qbench.records import IMPORTED, CellRecord, PlanRecord, ScoreRecord, SessionRecord, Timing
+from qbench.contracts.exchange import ExchangedCell, ExchangedResults, Format
+from qbench.contracts.metric import Column, Scope
+from qbench.errors import PluginError, QbenchError, StoreError
+from qbench.planning.types import OperatingPoint, Plan, PlannedImage, PlannedMetric, content_key
+from qbench.records import IMPORTED, CallTiming, CellRecord, PlanRecord, ScoreRecord, SessionRecord, Timing
+from qbench.registry.registry import Registry
+from qbench.results.state import score_key
 from qbench.store.folder import RunFolder, now
-from qbench.store.state import score_key
+
+T = TypeVar("T")
+LARGEST = 200_000_000
+"""Bytes of the largest file that is read."""
 
 
-def write_imported(folder: RunFolder, results: ImportedResults, origin: Mapping[str, Any]) -> None:
+def read_results(path: Path, registry: Registry, form: str | None) -> tuple[ExchangedResults, dict[str, Any]]:
+    """Read a file.
+
+    Args:
+        form: name of its format; None asks every format whether it knows the file.
+
+    Returns:
+        The results, and where they come from: format, file's name and SHA-256.
+
+    Raises:
+        QbenchError: it can't be read, is malformed, or of no known format.
+    """
+    try:
+        if path.stat().st_size > LARGEST:
+            raise StoreError(f"{path}: larger than {LARGEST // 1_000_000} MB; not read")
+        data = path.read_bytes()
+    except OSError as error:
+        raise StoreError(f"{path}: can't read: {error.strerror or error}") from error
+    try:
+        document = json.loads(data, parse_constant=_constant)
+    except (ValueError, RecursionError) as error:
+        raise StoreError(f"{path}: not JSON: {error}") from error
+    if form is None:
+        named = [
+            name
+            for name in registry.formats
+            if ask_format(registry, name, path, lambda made: made.recognises(document))
+        ]
+        if not named:
+            known = ", ".join(registry.formats) or "none"
+            raise StoreError(f"{path}: no known format recognises it (known: {known}); see `qbench plugins`")
+        form = named[0]
+    results = ask_format(registry, form, path, lambda made: made.read(document, path.stem))
+    return results, {"format": form, "file": path.name, "sha256": hashlib.sha256(data).hexdigest()}
+
+
+def merged(several: Sequence[ExchangedResults]) -> ExchangedResults:
+    """Return results of several files as one. Codecs of the same name are numbered by file.
+
+    Raises:
+        StoreError: an image has another size in another file, or a column means something else.
+    """
+    images: dict[str, tuple[int, int]] = {}
+    columns: dict[str, Column] = {}
+    cells: list[ExchangedCell] = []
+    seen: dict[str, int] = {}
+    for place, results in enumerate(several):
+        for name, size in results.images.items():
+            if images.setdefault(name, size) != size:
+                raise StoreError(f"image {name} has {images[name]} pixels in one file and {size} in another")
+        for column in results.columns:
+            known = columns.setdefault(column.name, column)
+            if (known.direction, known.unit) != (column.direction, column.unit):
+                raise StoreError(f"column {column.name} means something else in another file")
+        renamed = {
+            codec: codec if seen.setdefault(codec, place) == place else f"{codec} ({place + 1})"
+            for codec in dict.fromkeys(cell.codec for cell in results.cells)
+        }
+        cells += [replace(cell, codec=renamed[cell.codec]) for cell in results.cells]
+    return ExchangedResults(
+        " + ".join(dict.fromkeys(results.name for results in several)),
+        images,
+        list(columns.values()),
+        cells,
+        "; ".join(dict.fromkeys(results.description for results in several if results.description)),
+        list(dict.fromkeys(rate for results in several for rate in results.rates)),
+        [note for results in several for note in results.notes],
+    )
+
+
+def write_imported(folder: RunFolder, results: ExchangedResults, origin: Mapping[str, Any]) -> None:
     """Write results as a run.
 
     Args:
@@ -35,20 +115,20 @@ def write_imported(folder: RunFolder, results: ImportedResults, origin: Mapping[
         folder.write_provenance(session.provenance)
 
 
-def point_id(cell: ImportedCell) -> str:
+def point_id(cell: ExchangedCell) -> str:
     """Return the operating point's id: ``jpeg:quality=40``."""
     settings = ",".join(f"{name}={value}" for name, value in cell.settings.items())
     return f"{cell.codec}:{settings}" if settings else cell.codec
 
 
-def _plan(results: ImportedResults, origin: Mapping[str, Any]) -> Plan:
+def _plan(results: ExchangedResults, origin: Mapping[str, Any]) -> Plan:
     points: dict[str, OperatingPoint] = {}
     for cell in results.cells:
         name = point_id(cell)
         identity = {IMPORTED: dict(origin), "parameters": dict(cell.settings)}
         settings = dict(cell.settings)
         points.setdefault(
-            name, OperatingPoint(name, cell.codec, cell.codec, settings, settings, "", identity, "", True, "cpu")
+            name, OperatingPoint(name, cell.codec, cell.codec, settings, settings, "", identity, "", "cpu")
         )
     metrics = [
         PlannedMetric(
@@ -80,12 +160,12 @@ def _plan(results: ImportedResults, origin: Mapping[str, Any]) -> Plan:
     )
 
 
-def _records(plan: Plan, results: ImportedResults) -> Iterator[CellRecord | ScoreRecord]:
-    given: dict[tuple[str, str], ImportedCell] = {}
+def _records(plan: Plan, results: ExchangedResults) -> Iterator[CellRecord | ScoreRecord]:
+    given: dict[tuple[str, str], ExchangedCell] = {}
     for cell in results.cells:
         place = (cell.image, point_id(cell))
         if place in given:
-            raise StoreError(f"{results.name}: {place[0]} at {place[1]} is there twice")
+            raise StoreError(f"{results.name}: {place[0]} at {place[1]} is duplicated")
         given[place] = cell
     for image in plan.images:
         for point in plan.points:
@@ -93,7 +173,7 @@ def _records(plan: Plan, results: ImportedResults) -> Iterator[CellRecord | Scor
 
 
 def _cell_records(
-    plan: Plan, image: PlannedImage, point: OperatingPoint, given: ImportedCell | None
+    plan: Plan, image: PlannedImage, point: OperatingPoint, given: ExchangedCell | None
 ) -> Iterator[CellRecord | ScoreRecord]:
     common: dict[str, Any] = {"image": image.name, "point": point.id, "session": IMPORTED, "at": now()}
     if given is None:
@@ -106,7 +186,10 @@ def _cell_records(
         encode, decode = (math.nan if each is None else each for each in (given.encode, given.decode))
         if math.isfinite(encode) and math.isfinite(decode):
             timing = Timing(
-                encode=encode, decode=decode, repeats=1, warmup=0, threads=0, beside="measured by another tool"
+                encode=CallTiming(seconds=encode, repeats=1, warmup=0),
+                decode=CallTiming(seconds=decode, repeats=1, warmup=0),
+                threads=0,
+                concurrent_load="measured by another tool",
             )
     cell = CellRecord(
         key=plan.cell_key(image, point), outcome="coded", bitstream_size=given.size, timing=timing, **common
@@ -123,3 +206,21 @@ def _cell_records(
             reason="" if there else "no value in the imported results",
             **common,
         )
+
+
+def ask_format(registry: Registry, form: str, path: Path, ask: Callable[[Format], T]) -> T:
+    """Return what a format gives; what it raises names the file, and the plugin where it is the plugin's fault."""
+    offer = registry.formats.offer(form)
+    try:
+        return ask(offer.cls())
+    except QbenchError as error:
+        raise StoreError(f"{path}: {error}") from error
+    except OSError as error:
+        raise StoreError(f"{path}: can't write: {error.strerror or error}") from error
+    except Exception as error:
+        raise PluginError(f"format {form}, plugin {offer.plugin}: {path}:\n{traceback.format_exc()}") from error
+
+
+def _constant(name: str) -> float | None:
+    """NaN is no value; infinity is one (the PSNR of identical images)."""
+    return {"Infinity": float("inf"), "-Infinity": float("-inf")}.get(name)

@@ -5,10 +5,14 @@ one process writes it (the folder's lock sees to that), so nothing needs transac
 file systems of clusters, where SQLite's WAL mode does not. Each batch of records is one ``write`` to a file opened for
 appending, so a killed process leaves at most one torn line, at the end. Every line carries a CRC-32; the torn tail is
 cut off when the journal is opened for writing, and a damaged line in the middle is reported and counts as not measured.
+
+The first line says which version of the format the records are in. A journal of an older version is read by migrating
+its records, and continued by another such line: what was written is never changed.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import zlib
@@ -21,9 +25,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from qbench.errors import StoreError
-from qbench.records import SCHEMA_VERSION, AnyRecord
+from qbench.records import AnyRecord
+from qbench.store.migrations import FORMAT_VERSION, migrated
 
-HEADER = f'{{"qbench-journal":{SCHEMA_VERSION}}}\n'.encode()
+HEADER = f'{{"qbench-journal":{FORMAT_VERSION}}}\n'.encode()
+_HEADER = re.compile(rb'\{"qbench-journal":(\d+)\}')
 _LINE = re.compile(rb'\{"crc32":"([0-9a-f]{8})","record":(.*)\}', re.DOTALL)
 
 
@@ -35,11 +41,13 @@ class Contents:
         records: in the order they were written.
         damaged: line numbers that could not be read, other than a torn last one.
         intact_bytes: length of the file up to the end of the last whole line.
+        version: of the format, at the end of the file; 0 of an empty one.
     """
 
     records: tuple[Any, ...]
     damaged: tuple[int, ...]
     intact_bytes: int
+    version: int
 
 
 def read_journal(path: Path) -> Contents:
@@ -54,35 +62,40 @@ def read_journal(path: Path) -> Contents:
         raise StoreError(f"{path}: can't read the run's journal: {error.strerror or error}") from error
     lines = data.split(b"\n")
     whole, tail = lines[:-1], lines[-1]
-    intact = len(data) - len(tail)
-    if not whole:
-        return Contents((), (), 0)
-    if whole[0] + b"\n" != HEADER:
-        version = re.fullmatch(rb'\{"qbench-journal":(\d+)\}', whole[0])
-        if version:
-            raise StoreError(
-                f"{path}: the run has format {int(version[1])}; this qbench reads format {SCHEMA_VERSION}. "
-                "Use the qbench version that made it (see provenance.json)"
-            )
-        raise StoreError(f"{path}: not a qbench journal")
-    records = []
-    damaged = []
-    for number, line in enumerate(whole[1:], start=2):
-        record = _parse(line)
-        if record is None:
+    records: list[Any] = []
+    damaged: list[int] = []
+    version = 0
+    for number, line in enumerate(whole, start=1):
+        header = _HEADER.fullmatch(line)
+        if header:
+            version = _supported(int(header[1]), path)
+        elif not version:
+            raise StoreError(f"{path}: not a qbench journal")
+        elif (record := _parse(line, version)) is None:
             damaged.append(number)
         else:
             records.append(record)
-    return Contents(tuple(records), tuple(damaged), intact)
+    return Contents(tuple(records), tuple(damaged), len(data) - len(tail), version)
 
 
-def _parse(line: bytes) -> Any:
+def _supported(version: int, path: Path) -> int:
+    if not 1 <= version <= FORMAT_VERSION:
+        raise StoreError(
+            f"{path}: the run has format {version}; this qbench reads formats 1 to {FORMAT_VERSION}. "
+            "Use the qbench version that made it (see provenance.json)"
+        )
+    return version
+
+
+def _parse(line: bytes, version: int) -> Any:
     match = _LINE.fullmatch(line)
     if match is None or zlib.crc32(match[2]) != int(match[1], 16):
         return None
     try:
-        return AnyRecord.validate_json(match[2])
-    except ValidationError:
+        if version == FORMAT_VERSION:
+            return AnyRecord.validate_json(match[2])
+        return AnyRecord.validate_python(migrated(json.loads(match[2]), version))
+    except (ValidationError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
@@ -96,9 +109,12 @@ class JournalWriter:
             self._end = os.fstat(self._file).st_size
         except OSError as error:
             raise StoreError(f"{path}: can't write the run's journal: {error.strerror or error}") from error
+        version = 0
         if self._end:
-            self._truncate(read_journal(path).intact_bytes)
-        if not self._end:
+            contents = read_journal(path)
+            version = contents.version
+            self._truncate(contents.intact_bytes)
+        if version < FORMAT_VERSION:
             self._write(HEADER)
 
     def append(self, records: Iterable[Any]) -> None:
@@ -142,8 +158,8 @@ class JournalWriter:
         except OSError as error:
             self._truncate(self._end)
             raise StoreError(
-                f"{self._path}: can't write the run's journal: {error.strerror or error}. What was measured before is "
-                "kept; make room and run the same command to go on"
+                f"{self._path}: can't write the run's journal: {error.strerror or error}. Results so far are kept; "
+                "make room and rerun the same command to resume"
             ) from error
         self._end += written
 

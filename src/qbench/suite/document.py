@@ -86,9 +86,7 @@ class Document:
             elif isinstance(target, list) and isinstance(step, int) and step < len(target):
                 target = target[step]
             else:
-                raise SuiteError(
-                    [Problem(where, dotted(path), f"there is nothing to set below `{dotted(path[:depth])}`")]
-                )
+                raise SuiteError([Problem(where, dotted(path), f"nothing can be set below `{dotted(path[:depth])}`")])
         last = path[-1]
         if isinstance(target, dict):
             if value is None:
@@ -98,7 +96,7 @@ class Document:
         elif isinstance(target, list) and isinstance(last, int) and last < len(target):
             target[last] = value
         else:
-            raise SuiteError([Problem(where, dotted(path), f"there is nothing to set below `{dotted(path[:-1])}`")])
+            raise SuiteError([Problem(where, dotted(path), f"nothing can be set below `{dotted(path[:-1])}`")])
         for table in (self.positions, self.keys):
             for old in [known for known in table if known[: len(path)] == path]:
                 del table[old]
@@ -118,7 +116,7 @@ def parse(text: str, name: str) -> Document:
     """Parse YAML text.
 
     Raises:
-        SuiteError: not YAML, a key given twice, or something YAML allows and a suite doesn't (non-text keys, loops).
+        SuiteError: not YAML, a duplicate key, or something YAML allows and a suite doesn't (non-text keys, loops).
     """
     loader = None
     try:
@@ -179,7 +177,7 @@ class _Builder:
             if not isinstance(key_node, yaml.ScalarNode) or not isinstance(key, str):
                 raise SuiteError([Problem(where, dotted(path), "keys must be plain text")])
             if key in seen:
-                raise SuiteError([Problem(where, dotted((*path, key)), f"given twice; the first is at {seen[key]}")])
+                raise SuiteError([Problem(where, dotted((*path, key)), f"duplicate key; first defined at {seen[key]}")])
             seen[key] = where
         self._loader.flatten_mapping(node)  # merge keys (<<)
         built = {}

@@ -8,9 +8,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from qbench.contracts.metric import Scope, column_id
 from qbench.errors import did_you_mean
-from qbench.metric import Scope, column_id
-from qbench.registry import Registry
+from qbench.registry.registry import Registry
 from qbench.suite.document import Path
 from qbench.suite.findings import Findings, fields_at
 from qbench.suite.model import MetricSpec, PointSpec, TargetSpec
@@ -53,7 +53,7 @@ class Expander:
                 self._findings.check_value(model, key, choice, path, at)
             for index, (at, choice) in enumerate(choices):
                 if any(choice == earlier and type(choice) is type(earlier) for earlier in value[:index]):
-                    self._findings.say(at, f"{choice!r} is listed twice")
+                    self._findings.say(at, f"{choice!r} is duplicated")
         if len(self._findings.problems) > found:
             return
         for combination in itertools.islice(itertools.product(*(settings[key] for key in swept)), MAX_POINTS + 1):
@@ -73,24 +73,27 @@ class Expander:
         """Expand an entry one of whose settings is chosen for each image: ``target: {bpp: [0.25, 0.5]}``."""
         at = (*path, "target")
         targets = list(self._targets(settings.pop("target"), at))
-        knob = self._registry.codecs[name].knob
-        if knob is None:
-            known = [other for other, codec in self._registry.codecs.items() if codec.knob is not None]
-            self._findings.say(at, f"{name} has no setting that trades bytes for quality; codecs that have: {known}")
-            return
-        if knob.parameter in settings:
-            chosen = (*path, knob.parameter)
-            self._findings.say(chosen, f"{knob.parameter} is what the target chooses; leave one of them out", key=True)
-            return
-        low, high = (int(end) if knob.whole else end for end in (knob.low, knob.high))
+        codec = self._registry.codecs[name]
         found = len(self._findings.problems)
-        whole = [
-            point for end in (low, high) for point in self._swept(label, name, {**settings, knob.parameter: end}, path)
-        ]
-        if len(self._findings.problems) > found:
-            return
-        for point in whole[: len(whole) // 2]:
-            parameters = {key: value for key, value in point.parameters.items() if key != knob.parameter}
+        for point in self._swept(label, name, settings, path):
+            rate = codec.rate_parameter(codec.Parameters.model_validate(dict(point.parameters), strict=False))
+            if rate is None:
+                supported = [
+                    other for other, known in self._registry.codecs.items() if known.rate_parameter(known.Parameters())
+                ]
+                text = f"{name} doesn't support targets with these settings; codecs that do: {', '.join(supported)}"
+                self._findings.say(at, text)
+                return
+            if rate.name in settings:
+                text = f"{rate.name} is chosen by the target; remove one of them"
+                self._findings.say((*path, rate.name), text, key=True)
+                return
+            for end in (rate.low, rate.high):
+                accepted = {**settings, **point.swept, rate.name: int(end) if rate.integer else end}
+                self._findings.validate(codec.Parameters, accepted, path)
+            if len(self._findings.problems) > found:
+                return
+            parameters = {key: value for key, value in point.parameters.items() if key != rate.name}
             for target in targets:
                 swept = {**point.swept, f"target.{target.name}": target.wanted}
                 yield PointSpec(label, name, parameters, swept, target)

@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from qbench.contracts.parameters import accepted_form
 from qbench.errors import Problem, SuiteError, did_you_mean
-from qbench.parameter_forms import accepted_form
 from qbench.suite.document import Document, Path
 
 M = TypeVar("M", bound=BaseModel)

@@ -9,10 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from qbench.errors import ImageError
+from qbench.errors import DatasetError, ImageError
 from qbench.home import dataset_home
-from qbench.image import SUFFIXES, ImageFile, ImageSource
-from qbench.registry import Registry
+from qbench.images.reading import SUFFIXES
+from qbench.images.sources import ImageFile, ImageSource
+from qbench.registry.registry import Registry
 from qbench.suite.model import ImagesEntry, Suite
 
 
@@ -57,10 +58,10 @@ def resolve_images(suite: Suite, registry: Registry) -> tuple[ResolvedImage, ...
 
     def inspect(source: ImageSource, name: str, dataset: str) -> ResolvedImage | ImageError:
         try:
-            picture = source.read()
+            image = source.read()
         except ImageError as error:
             return error
-        return ResolvedImage(source, name, picture.digest, picture.width, picture.height, picture.notes, dataset)
+        return ResolvedImage(source, name, image.digest, image.width, image.height, image.notes, dataset)
 
     # Decoding frees Python's lock, so threads do use the cores.
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
@@ -69,6 +70,27 @@ def resolve_images(suite: Suite, registry: Registry) -> tuple[ResolvedImage, ...
     if problems:
         raise ImageError("\n".join(problems))
     return tuple(result for result in inspected if isinstance(result, ResolvedImage))
+
+
+def sources_at(places: Sequence[tuple[str, str]], registry: Registry) -> list[ImageSource]:
+    """Return the sources of images by their location and the dataset that they belong to, or an empty text.
+
+    Raises:
+        DatasetError: a dataset has to be fetched first, or no longer has an image.
+    """
+    datasets: dict[str, dict[str, ImageSource]] = {}
+    found: list[ImageSource] = []
+    for location, dataset in places:
+        if not dataset:
+            found.append(ImageFile(Path(location)))
+            continue
+        if dataset not in datasets:
+            listed = registry.datasets[dataset]().images(dataset_home(dataset))
+            datasets[dataset] = {source.location: source for source in listed}
+        if location not in datasets[dataset]:
+            raise DatasetError(f"dataset `{dataset}` no longer has {location}")
+        found.append(datasets[dataset][location])
+    return found
 
 
 def _sources(entry: ImagesEntry, base: Path, registry: Registry) -> Sequence[ImageSource]:
@@ -80,7 +102,7 @@ def _sources(entry: ImagesEntry, base: Path, registry: Registry) -> Sequence[Ima
     if entry.folder is not None:
         folder = base / Path(entry.folder).expanduser()
         if not folder.is_dir():
-            raise ImageError(f"{folder}: no such folder of images")
+            raise ImageError(f"{folder}: no such folder")
         paths = [path for path in folder.iterdir() if path.is_file()]
         place = str(folder)
     else:
@@ -89,7 +111,7 @@ def _sources(entry: ImagesEntry, base: Path, registry: Registry) -> Sequence[Ima
         paths = [path for path in map(Path, glob.glob(place, recursive=True)) if path.is_file()]  # noqa: PTH207 - may be absolute
     found = sorted(path for path in paths if path.suffix.lower() in SUFFIXES)
     if not found:
-        raise ImageError(f"{place}: no images found ({len(paths)} files looked at; {accepted} are taken)")
+        raise ImageError(f"{place}: no images found ({len(paths)} files seen; accepted: {accepted})")
     return [ImageFile(path) for path in found]
 
 
@@ -97,7 +119,7 @@ def _unique_names(sources: Sequence[ImageSource], problems: list[str]) -> list[s
     """Name images by file stem, or by as much of the path as tells them apart."""
     locations = [source.location for source in sources]
     for location in sorted({location for location in locations if locations.count(location) > 1}):
-        problems.append(f"{location}: listed twice")
+        problems.append(f"{location}: duplicated")
     if len(set(locations)) < len(locations):
         return locations
     names = [source.name or Path(source.location).stem for source in sources]

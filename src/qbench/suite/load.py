@@ -11,7 +11,7 @@ import yaml
 from pydantic import BaseModel
 
 from qbench.errors import PluginError, Problem, SuiteError, did_you_mean
-from qbench.registry import Registry
+from qbench.registry.registry import Registry
 from qbench.suite import document as yaml_document
 from qbench.suite.document import Document
 from qbench.suite.expand import MAX_POINTS, Expander
@@ -282,7 +282,7 @@ class _Loader:
             if label in named:
                 first = self._document.where((*path, indices[label]))
                 self._findings.say(
-                    at, f"`{label}` is listed twice; the first is at {first}. Give one a label of its own"
+                    at, f"duplicate metric `{label}`; first defined at {first}. Give one a label of its own"
                 )
                 continue
             named[label], indices[label] = settings, index

@@ -9,17 +9,17 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
-from qbench.codec import Parameters
+from qbench.contracts.parameters import Parameters
 
 
 class ImagesEntry(Parameters):
     """One source of images; exactly one of dataset, folder, glob and files."""
 
     dataset: str | None = Field(None, description="name of a dataset (`qbench datasets` lists them)")
-    folder: str | None = Field(None, description="a folder; every image in it, not in folders below")
+    folder: str | None = Field(None, description="a folder; every image in it, without subfolders")
     glob: str | None = Field(None, description="a pattern such as photos/**/*.png")
     files: list[str] | None = Field(None, description="a list of files", min_length=1)
-    limit: int | None = Field(None, ge=1, description="take only the first so many, in order of name")
+    limit: int | None = Field(None, ge=1, description="use only the first N, sorted by name")
 
     @model_validator(mode="after")
     def _one_source(self) -> ImagesEntry:
@@ -40,9 +40,9 @@ class Keep(Parameters):
 class TimingOptions(Parameters):
     """How encoding and decoding are timed."""
 
-    repeats: int = Field(3, ge=1, le=1000, description="the median of so many calls is recorded")
-    budget: float = Field(0.5, ge=0, description="seconds; a cell is not repeated once its calls have taken this long")
-    exclusive: bool = Field(False, description="do nothing else while a cell is timed: no overlap, one worker")
+    repeats: int = Field(3, ge=1, le=1000, description="number of timed calls; their median is recorded")
+    budget: float = Field(0.5, ge=0, description="seconds; a cell is not repeated after its calls took this long")
+    exclusive: bool = Field(False, description="run nothing else while a cell is timed: no overlap, one worker")
 
 
 class Settings(Parameters):

@@ -1,4 +1,4 @@
-"""The JSON schema of suites, made from what is installed, so that editors complete and check them."""
+"""The JSON schema of suites, made from what is installed, for autocompletion and checks in editors."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from qbench.codec import Codec
-from qbench.registry import Registry
+from qbench.contracts.codec import Codec
+from qbench.registry.registry import Registry
 from qbench.suite.load import LABEL, PROFILES
 from qbench.suite.model import ImagesEntry, Settings
 
@@ -55,11 +55,12 @@ def suite_schema(registry: Registry) -> dict[str, Any]:
 
 def _with_target(codec: type[Codec]) -> dict[str, Any]:
     schema = _inline(codec.Parameters, sweep=True)
-    if codec.knob is not None:
+    rate = codec.rate_parameter(codec.Parameters())
+    if rate is not None:
         values = {"anyOf": [{"type": "number"}, {"type": "array", "items": {"type": "number"}, "minItems": 1}]}
         schema["properties"]["target"] = {
             "type": "object",
-            "description": f"chooses {codec.knob.parameter} for each image: a column and its value, e.g. bpp: 0.5",
+            "description": f"chooses {rate.name} for each image: a column and its value, e.g. bpp: 0.5",
             "minProperties": 1,
             "maxProperties": 1,
             "additionalProperties": values,

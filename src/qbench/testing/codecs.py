@@ -11,8 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from qbench.codec import Codec, Context, Pixels
+from qbench.contracts.codec import Codec
+from qbench.contracts.context import Context
 from qbench.errors import BitstreamError, NotApplicable
+from qbench.images.image import Image
 from qbench.testing.images import test_images
 
 _DECODE = """
@@ -23,9 +25,10 @@ sys.path[:] = path
 cls = import_module(module)
 for part in name.split("."):
     cls = getattr(cls, part)
-from qbench import Context
+from qbench.plugin import Context
 codec = cls(cls.Parameters.model_validate(parameters, strict=False), Context())
-sys.stdout.buffer.write(pickle.dumps([codec.decode(bits) for bits in pickle.load(sys.stdin.buffer)]))
+codec.setup()
+sys.stdout.buffer.write(pickle.dumps([codec.decode(bits).pixels for bits in pickle.load(sys.stdin.buffer)]))
 """
 
 
@@ -33,13 +36,13 @@ def check_codec(
     cls: type[Codec],
     *,
     parameters: Mapping[str, Any] | None = None,
-    images: Mapping[str, Pixels] | None = None,
+    images: Mapping[str, Image] | None = None,
     mutations: int = 100,
     fresh_process: bool = True,
 ) -> None:
     """Check that a codec keeps its contract at one operating point.
 
-    Sizes and types, also of several images encoded at once; the input is left alone; another instance, and another
+    Sizes and types, also of several images coded at once; the input is left alone; another instance, and another
     process, decode to the same pixels; ``deterministic`` and ``lossless`` are true; damaged and truncated bitstreams
     give an image or BitstreamError.
 
@@ -56,31 +59,39 @@ def check_codec(
     settings = cls.Parameters.model_validate(dict(parameters or {}))
 
     def make() -> Codec:
-        return cls(settings, Context())
+        codec = cls(settings, Context())
+        codec.setup()
+        return codec
 
     encoder = make()
-    coded: dict[str, tuple[bytes, Pixels]] = {}
+    coded: dict[str, tuple[bytes, Image]] = {}
     for name, image in (images or test_images()).items():
-        given = image.copy()
-        given.setflags(write=False)
+        if not encoder.accepts(image.format):
+            continue
+        given = Image(image.pixels.copy(), image.format).frozen()
         try:
             bitstream = encoder.encode(given)
         except NotApplicable:
             continue
         assert isinstance(bitstream, bytes), f"{name}: encode returned {type(bitstream).__name__}, not bytes"
         assert bitstream, f"{name}: encode returned no bytes"
-        assert np.array_equal(given, image), f"{name}: encode changed its input"
+        assert given.equals(image), f"{name}: encode changed its input"
         decoded = make().decode(bitstream)
-        _check_picture(name, decoded, image)
+        _check_image(name, decoded, image)
+        parts = make().parts(bitstream)
+        assert not parts or sum(parts.values()) == len(bitstream), (
+            f"{name}: parts {parts} are not {len(bitstream)} bytes"
+        )
         if encoder.lossless:
-            assert np.array_equal(decoded, image), f"{name}: declared lossless, but pixels came back different"
+            assert decoded.equals(image), f"{name}: declared lossless, but pixels came back different"
         if encoder.deterministic:
             assert make().encode(given) == bitstream, (
                 f"{name}: declared deterministic, but another instance gave other bytes"
             )
         coded[name] = bitstream, decoded
     assert coded, "no image could be coded: every one was not applicable"
-    if cls.encode_batch is not Codec.encode_batch:
+    encoder.close()
+    if (cls.encode_batch, cls.decode_batch) != (Codec.encode_batch, Codec.decode_batch):
         _check_batch(make, {name: image for name, image in (images or test_images()).items() if name in coded})
     if fresh_process:
         _check_fresh_process(cls, settings.model_dump(mode="json"), coded)
@@ -96,26 +107,29 @@ def check_codec(
                     f"{name}: a damaged bitstream ({damaged[:16].hex()}…, {len(damaged)} bytes) raised "
                     f"{type(error).__name__}: {error}; decode must raise BitstreamError or return an image"
                 ) from error
-            assert isinstance(result, np.ndarray), f"{name}: a damaged bitstream decoded to {type(result).__name__}"
-            assert result.dtype == np.uint8, f"{name}: a damaged bitstream decoded to {result.dtype}"
+            assert isinstance(result, Image), f"{name}: a damaged bitstream decoded to {type(result).__name__}"
 
 
-def _check_batch(make: Callable[[], Codec], images: Mapping[str, Pixels]) -> None:
+def _check_batch(make: Callable[[], Codec], images: Mapping[str, Image]) -> None:
     batch = make().encode_batch(list(images.values()))
     assert len(batch) == len(images), f"encode_batch returned {len(batch)} bitstreams for {len(images)} images"
-    for (name, image), bitstream in zip(images.items(), batch, strict=True):
+    for name, bitstream in zip(images, batch, strict=True):
         assert isinstance(bitstream, bytes), f"{name}: encode_batch gave {type(bitstream).__name__}, not bytes"
-        _check_picture(name, make().decode(bitstream), image)
+    together = make().decode_batch(batch)
+    assert len(together) == len(batch), f"decode_batch returned {len(together)} images for {len(batch)} bitstreams"
+    for (name, image), bitstream, decoded in zip(images.items(), batch, together, strict=True):
+        _check_image(name, decoded, image)
+        assert decoded.equals(make().decode(bitstream)), f"{name}: decode_batch gave other pixels than decode"
 
 
-def _check_picture(name: str, decoded: Any, image: Pixels) -> None:
-    assert isinstance(decoded, np.ndarray), f"{name}: decode returned {type(decoded).__name__}, not an array"
-    assert decoded.dtype == np.uint8, f"{name}: decode returned {decoded.dtype}, not uint8"
+def _check_image(name: str, decoded: Any, image: Image) -> None:
+    assert isinstance(decoded, Image), f"{name}: decode returned {type(decoded).__name__}, not a qbench.plugin.Image"
+    assert decoded.format == image.format, f"{name}: decode returned {decoded.format}, not {image.format}"
     assert decoded.shape == image.shape, f"{name}: decode returned shape {decoded.shape} for {image.shape}"
 
 
 def _check_fresh_process(
-    cls: type[Codec], parameters: dict[str, Any], coded: Mapping[str, tuple[bytes, Pixels]]
+    cls: type[Codec], parameters: dict[str, Any], coded: Mapping[str, tuple[bytes, Image]]
 ) -> None:
     arguments = json.dumps([cls.__module__, cls.__qualname__, parameters, sys.path])
     done = subprocess.run(
@@ -126,7 +140,7 @@ def _check_fresh_process(
     )
     assert done.returncode == 0, f"decoding in a fresh process failed:\n{done.stderr.decode()}"
     for (name, (_, here)), there in zip(coded.items(), pickle.loads(done.stdout), strict=True):
-        assert np.array_equal(here, there), f"{name}: a fresh process decoded other pixels"
+        assert np.array_equal(here.pixels, there), f"{name}: a fresh process decoded other pixels"
 
 
 def _damage(bitstream: bytes, count: int, rng: np.random.Generator) -> list[bytes]:

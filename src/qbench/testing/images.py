@@ -1,18 +1,18 @@
-"""Small pictures that find what goes wrong: one pixel, one row, odd sizes, flat colour, noise, a gradient."""
+"""Small images that find what goes wrong: one pixel, one row, odd sizes, flat colour, noise, a gradient."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from qbench.codec import Pixels
+from qbench.images.image import Image
 
 
-def test_images() -> dict[str, Pixels]:
-    """Return named images, uint8, H×W×3, the same at every call."""
+def test_images() -> dict[str, Image]:
+    """Return named images, 8-bit sRGB, the same at every call."""
     rng = np.random.default_rng(20220601)
     rows, columns = np.mgrid[0:48, 0:64]
     gradient = np.stack([rows * 5, columns * 3, (rows + columns) * 2], axis=2).astype(np.uint8)
-    return {
+    arrays = {
         "one pixel": np.array([[[200, 30, 60]]], dtype=np.uint8),
         "one row": rng.integers(0, 256, (1, 37, 3), dtype=np.uint8),
         "one column": rng.integers(0, 256, (29, 1, 3), dtype=np.uint8),
@@ -22,6 +22,7 @@ def test_images() -> dict[str, Pixels]:
         "gradient": gradient,
         "noise": rng.integers(0, 256, (40, 40, 3), dtype=np.uint8),
     }
+    return {name: Image(array).frozen() for name, array in arrays.items()}
 
 
 test_images.__test__ = False  # type: ignore[attr-defined]  # its name would make pytest collect it

@@ -8,9 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from qbench.codec import Context, Pixels
+from qbench.contracts.context import Context
+from qbench.contracts.metric import (
+    Candidates,
+    Direction,
+    DistributionMetric,
+    Metric,
+    MetricDeclaration,
+    Reference,
+    Scope,
+)
 from qbench.errors import NotApplicable
-from qbench.metric import Candidates, Direction, DistributionMetric, Metric, MetricDeclaration, Reference, Scope
+from qbench.images.image import Image
 from qbench.testing.images import test_images
 
 TOLERANCE = 1e-5
@@ -21,7 +30,7 @@ def check_metric(
     cls: type[Metric],
     *,
     parameters: Mapping[str, Any] | None = None,
-    images: Mapping[str, Pixels] | None = None,
+    images: Mapping[str, Image] | None = None,
 ) -> None:
     """Check that a metric keeps its contract.
 
@@ -58,60 +67,61 @@ def check_distribution_metric(
     cls: type[DistributionMetric],
     *,
     parameters: Mapping[str, Any] | None = None,
-    images: Sequence[Pixels] | None = None,
+    images: Sequence[Image] | None = None,
 ) -> None:
     """Check that a distribution metric keeps its contract.
 
-    Features are float32 of shape n×d with one d for all pictures, and don't depend on the batch; scores have every
+    Features are float32 of shape n×d with one d for all images, and don't depend on the batch; scores have every
     declared column, in range; the originals themselves score no worse than noisy ones.
 
     Args:
-        images: at least as many pictures as the metric needs; eight variations of one by default.
+        images: at least as many images as the metric needs; eight variations of one by default.
 
     Raises:
         AssertionError: which promise was broken.
     """
     metric = cls(cls.Parameters.model_validate(dict(parameters or {})), Context())
-    originals = list(images) if images is not None else [np.roll(_images()["waves"], 13 * n, axis=1) for n in range(8)]
+    waves = _images()["waves"]
+    originals = list(images) if images is not None else [Image(np.roll(waves, 13 * n, axis=1)) for n in range(8)]
     distorted = [_distorted(image)[0] for image in originals]
 
-    def features(pictures: Sequence[Pixels]) -> list[Any]:
+    def features(given: Sequence[Image]) -> list[Any]:
         made = []
-        for original, picture in zip(originals, pictures, strict=True):
-            pair = Candidates(Reference("image", original), [picture, original], [1, 1])
+        for original, image in zip(originals, given, strict=True):
+            pair = Candidates(Reference("image", original), [image, original], [1, 1])
             both = metric.features(pair)
-            assert len(both) == 2, f"features returned {len(both)} results for 2 pictures"
-            alone = metric.features(Candidates(pair.reference, [picture], [1]))[0]
+            assert len(both) == 2, f"features returned {len(both)} results for 2 images"
+            alone = metric.features(Candidates(pair.reference, [image], [1]))[0]
             assert both[0].dtype == np.float32, f"features are {both[0].dtype}, not float32"
             assert both[0].ndim == 2, f"features have {both[0].ndim} dimensions, not samples × features"
             assert np.allclose(both[0], alone, rtol=1e-3, atol=1e-4), "features depend on the rest of the batch"
             made.append(alone)
-        assert len({array.shape[1] for array in made}) == 1, "pictures have different numbers of features"
+        assert len({array.shape[1] for array in made}) == 1, "images have different numbers of features"
         return made
 
     reference = features(originals)
     same, worse = metric.finish(reference, reference), metric.finish(reference, features(distorted))
     for result in (same, worse):
-        _check_result(cls, "all pictures", result, result)
+        _check_result(cls, "all images", result, result)
     column = cls.columns[0]
     own, other = float(same[column.name]), float(worse[column.name])
     ordered = own >= other if column.direction is Direction.HIGHER else own <= other
-    assert ordered, f"{column.name} prefers distorted pictures ({other}) to the originals themselves ({own})"
+    assert ordered, f"{column.name} prefers distorted images ({other}) to the originals themselves ({own})"
 
 
-def _images() -> dict[str, Pixels]:
+def _images() -> dict[str, Image]:
     rows, columns = np.mgrid[0:200, 0:260]
     waves = 128 + 80 * np.sin(rows / 7) * np.cos(columns / 11)
     large = np.stack([waves, np.roll(waves, 9, axis=1), 255 - waves], axis=2).astype(np.uint8)
-    return {**test_images(), "waves": large}
+    return {**test_images(), "waves": Image(large)}
 
 
-def _distorted(image: Pixels) -> list[Pixels]:
+def _distorted(image: Image) -> list[Image]:
     rng = np.random.default_rng(7)
     noise = rng.normal(0, 12, image.shape)
-    noisy = np.clip(image + noise, 0, 255).round().astype(np.uint8)
-    flat = np.full_like(image, image.mean(axis=(0, 1)).round())
-    return [noisy, flat]
+    noisy = np.clip(image.pixels + noise, 0, 255).round().astype(np.uint8)
+    flat = np.full_like(image.pixels, image.pixels.mean(axis=(0, 1)).round())
+    return [Image(noisy), Image(flat)]
 
 
 def _check_result(cls: type[MetricDeclaration], name: str, result: Any, alone: Any) -> None:

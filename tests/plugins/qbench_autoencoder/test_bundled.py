@@ -7,10 +7,10 @@ import hashlib
 import numpy as np
 import pytest
 from image_pairs import COFFEE, jpeg, ours
-from PIL import Image
+from PIL import Image as PillowImage
 from skimage.data import astronaut
 
-from qbench import Context, find_weights
+from qbench.plugin import Context, Image, find_weights
 from qbench.testing import check_codec
 from qbench_autoencoder.codec import Autoencoder, AutoencoderCodecParameters
 from qbench_autoencoder.model import BUNDLED
@@ -30,9 +30,9 @@ def test_each_level_costs_more_and_is_nearer():
     original = COFFEE[:256, :256].copy()
     sizes, errors = [], []
     for quality in range(1, 9):
-        bitstream = codec(quality).encode(original)
+        bitstream = codec(quality).encode(Image(original))
         sizes.append(len(bitstream))
-        errors.append(np.mean((codec().decode(bitstream).astype(float) - original) ** 2))
+        errors.append(np.mean((codec().decode(bitstream).pixels.astype(float) - original) ** 2))
     assert sizes == sorted(set(sizes))
     assert errors == sorted(set(errors), reverse=True)
 
@@ -41,8 +41,8 @@ def test_each_level_costs_more_and_is_nearer():
 def test_is_nearer_than_a_jpeg_of_as_many_bytes(quality):
     """By PSNR and by MS-SSIM, on photographs that it never saw."""
     for original in (astronaut(), COFFEE):
-        bitstream = codec(quality).encode(original)
-        made = codec().decode(bitstream)
+        bitstream = codec(quality).encode(Image(original))
+        made = codec().decode(bitstream).pixels
         larger = next(pixels for pixels, size in jpegs(original) if size >= len(bitstream))
         for metric in ("psnr", "ms-ssim"):
             mine, theirs = (row[metric] for row in ours(metric, original, made, larger))
@@ -55,7 +55,7 @@ def jpegs(original):
 
     for quality in range(1, 100):
         buffer = io.BytesIO()
-        Image.fromarray(original).save(buffer, "JPEG", quality=quality)
+        PillowImage.fromarray(original).save(buffer, "JPEG", quality=quality)
         yield jpeg(original, quality), buffer.tell()
 
 
@@ -65,9 +65,9 @@ def test_keeps_the_contract_of_codecs():
 
 def test_a_bitstream_of_now_decodes_in_years_to_come():
     """These bytes were written by the first release; whoever changes what they mean raises the codec's version."""
-    picture = codec().decode(bytes.fromhex(BITSTREAM))
-    assert picture.shape == (20, 30, 3)
-    assert picture.mean(axis=(0, 1)).round(1).tolist() == MEAN
+    pixels = codec().decode(bytes.fromhex(BITSTREAM)).pixels
+    assert pixels.shape == (20, 30, 3)
+    assert pixels.mean(axis=(0, 1)).round(1).tolist() == MEAN
 
 
 BITSTREAM = (

@@ -12,8 +12,10 @@ import torch
 from small_autoencoder import SMALL, networks, save
 
 import qbench
-from qbench import BitstreamError, Context, GaussianTables, ModelError, in_areas
+from qbench.plugin import BitstreamError, Context, Image, ModelError
 from qbench.testing import check_codec
+from qbench.toolkit.range_coding import GaussianCdfs
+from qbench.toolkit.tiling import tiled
 from qbench_autoencoder import bitstream, model, rate
 from qbench_autoencoder.codec import Autoencoder, AutoencoderCodecParameters
 from qbench_autoencoder.network import anchors
@@ -30,7 +32,7 @@ def codec(small, quality=4.0):
     return Autoencoder(AutoencoderCodecParameters(model=str(small), quality=quality), Context())
 
 
-def picture(height, width, seed=0):
+def sample_pixels(height, width, seed=0):
     rows, columns = np.mgrid[0:height, 0:width]
     base = np.stack([rows + columns, 2 * rows - columns, 128 + 90 * np.sin((rows + 2 * columns) / 9)], axis=2)
     noise = np.random.default_rng(seed).normal(0, 8, base.shape)
@@ -44,41 +46,41 @@ def test_keeps_the_contract_of_codecs(small, quality):
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 200), (63, 65), (64, 64), (130, 7)])
 def test_any_size(small, size):
-    original = picture(*size)
-    assert codec(small).decode(codec(small).encode(original)).shape == original.shape
+    original = sample_pixels(*size)
+    assert codec(small).decode(codec(small).encode(Image(original))).shape == original.shape
 
 
 def test_higher_quality_costs_more_up_to_steps_between_levels(small):
-    original = picture(90, 120)
-    sizes = [len(codec(small, quality).encode(original)) for quality in (1, 2, 2.5, 3, 5, 8)]
+    original = sample_pixels(90, 120)
+    sizes = [len(codec(small, quality).encode(Image(original))) for quality in (1, 2, 2.5, 3, 5, 8)]
     assert sizes == sorted(set(sizes))
 
 
 def test_the_decoder_needs_no_quality(small):
-    bits = codec(small, 6.5).encode(picture(50, 70))
+    bits = codec(small, 6.5).encode(Image(sample_pixels(50, 70)))
     assert np.array_equal(codec(small, 1).decode(bits), codec(small, 8).decode(bits))
 
 
-def test_areas_make_no_difference():
+def test_tiles_make_no_difference():
     made = networks().double()
     values = torch.rand(3, 320, 448, dtype=torch.float64)
     with torch.inference_mode():
         whole = made["analysis"](values[None])[0]
-        areas = in_areas(made["analysis"], values, model.Fraction(1, 16), 128, model.REACH)
-        assert torch.allclose(areas, whole, atol=1e-10)
+        parts = tiled(made["analysis"], values, model.Fraction(1, 16), 128, model.MARGIN)
+        assert torch.allclose(parts, whole, atol=1e-10)
         back = made["synthesis"](whole[None])[0]
-        again = in_areas(made["synthesis"], whole, 16, 9, model.REACH // 16)
+        again = tiled(made["synthesis"], whole, 16, 9, model.MARGIN // 16)
     assert torch.allclose(again, back, atol=1e-10)
 
 
-def test_a_large_picture_is_coded_in_areas(small, monkeypatch):
-    original = picture(200, 330)
-    bits = codec(small).encode(original)
+def test_a_large_image_is_coded_in_tiles(small, monkeypatch):
+    original = sample_pixels(200, 330)
+    bits = codec(small).encode(Image(original))
     whole = codec(small).decode(bits)
-    monkeypatch.setattr(model, "AREA", 128)
-    monkeypatch.setattr("qbench_autoencoder.prior.AREA", 8)
+    monkeypatch.setattr(model, "TILE", 128)
+    monkeypatch.setattr("qbench_autoencoder.prior.TILE", 8)
     assert np.array_equal(codec(small).decode(bits), whole)
-    assert np.array_equal(codec(small).decode(codec(small).encode(original)).shape, whole.shape)
+    assert np.array_equal(codec(small).decode(codec(small).encode(Image(original))).shape, whole.shape)
 
 
 def test_the_exact_prior_is_the_trained_one():
@@ -95,7 +97,7 @@ def test_the_exact_prior_is_the_trained_one():
             mean, spread = rate.parameters(features, tensor, layers)
             means, tables = exact.parameters(exact.features(hyper), neighbours)
             assert np.abs(means / VALUE - mean[0].numpy()).max() < 0.05
-            expected = np.clip(np.rint(20 + 8 * spread[0].numpy()), 0, GaussianTables.COUNT - 1)
+            expected = np.clip(np.rint(20 + 8 * spread[0].numpy()), 0, GaussianCdfs.COUNT - 1)
             assert np.abs(tables - expected).max() <= 1
 
 
@@ -104,9 +106,9 @@ def test_the_estimated_rate_is_the_real_one(tmp_path):
     # Latents about as large as the prior, which is of random weights, takes them to be.
     weak = save(tmp_path / "weak.safetensors", strength=5)
     layers = networks(strength=5)
-    original = picture(512, 320)
+    original = sample_pixels(512, 320)
     latents, hyper = model.load(weak, "weak", "cpu").analyse(original, 3.0)
-    bits = 8 * len(codec(weak, 4.0).encode(original))
+    bits = 8 * len(codec(weak, 4.0).encode(Image(original)))
     with torch.inference_mode():
         spreads = torch.zeros(SMALL.hyper)
         values = torch.from_numpy(hyper)[None].float()
@@ -119,28 +121,26 @@ def test_the_estimated_rate_is_the_real_one(tmp_path):
 
 
 def test_threads_make_no_difference(small, tmp_path):
-    original = picture(150, 170)
-    bits = codec(small).encode(original)
-    (tmp_path / "picture.qae").write_bytes(bits)
+    original = sample_pixels(150, 170)
+    bits = codec(small).encode(Image(original))
+    (tmp_path / "image.qae").write_bytes(bits)
     program = (
-        "import sys, torch\nfrom pathlib import Path\nimport numpy as np\nfrom qbench import Context\n"
+        "import sys, torch\nfrom pathlib import Path\nimport numpy as np\nfrom qbench.plugin import Context\n"
         "from qbench_autoencoder.codec import Autoencoder, AutoencoderCodecParameters\n"
         "torch.set_num_threads(int(sys.argv[3]))\n"
         "codec = Autoencoder(AutoencoderCodecParameters(model=sys.argv[1]), Context())\n"
-        "np.save(sys.argv[2] + '.npy', codec.decode(Path(sys.argv[2]).read_bytes()))\n"
+        "np.save(sys.argv[2] + '.npy', codec.decode(Path(sys.argv[2]).read_bytes()).pixels)\n"
     )
     here = codec(small).decode(bits)
     for threads in ("1", "2"):
-        subprocess.run(
-            [sys.executable, "-c", program, small, tmp_path / "picture.qae", threads], check=True, timeout=120
-        )
-        assert np.array_equal(np.load(tmp_path / "picture.qae.npy"), here)
+        subprocess.run([sys.executable, "-c", program, small, tmp_path / "image.qae", threads], check=True, timeout=120)
+        assert np.array_equal(np.load(tmp_path / "image.qae.npy"), here)
 
 
 def test_foreign_bitstreams_are_refused(small, tmp_path):
-    bits = codec(small).encode(picture(40, 40))
+    bits = codec(small).encode(Image(sample_pixels(40, 40)))
     other = save(tmp_path / "other.safetensors", seed=1)
-    with pytest.raises(BitstreamError, match="made with another model"):
+    with pytest.raises(BitstreamError, match="encoded with a model other than"):
         codec(other).decode(bits)
     for damaged, message in (
         (b"", "0 bytes are too few"),
@@ -153,7 +153,7 @@ def test_foreign_bitstreams_are_refused(small, tmp_path):
     mark = codec(small)._mark
     with pytest.raises(BitstreamError, match=r"quality 10\.0 in the header"):
         codec(small).decode(bitstream.Header(8, 8, 160, mark).write() + bits[10:])
-    with pytest.raises(BitstreamError, match="65536×65536 pixels are more than any"):
+    with pytest.raises(BitstreamError, match="65536×65536 pixels in the header are more than any"):
         codec(small).decode(bitstream.Header(1 << 16, 1 << 16, 64, mark).write())
     assert struct.calcsize(">BHHB2sH") == bitstream.SIZE
 
@@ -161,7 +161,7 @@ def test_foreign_bitstreams_are_refused(small, tmp_path):
 def test_files_that_are_no_model(tmp_path):
     (tmp_path / "no.safetensors").write_bytes(b"nothing")
     with pytest.raises(ModelError, match="not a file that `qbench train autoencoder` wrote"):
-        codec(tmp_path / "no.safetensors").encode(picture(8, 8))
+        codec(tmp_path / "no.safetensors").encode(Image(sample_pixels(8, 8)))
 
 
 def test_in_a_run(small, photos):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from qbench import GaussianTables
+from qbench.toolkit.range_coding import GaussianCdfs
 from qbench_autoencoder import rate
 from qbench_autoencoder.network import MIDDLE, SCALE, Shape, build
 
@@ -14,12 +14,12 @@ from qbench_autoencoder.network import MIDDLE, SCALE, Shape, build
 @pytest.mark.parametrize("table", [0, 12, 20, 31, 44])
 def test_bits_are_those_of_the_tables(table: int) -> None:
     spread = torch.tensor((table - MIDDLE) / SCALE)
-    frequencies = GaussianTables.frequencies(table)
+    frequencies = GaussianCdfs.frequencies(table)
     # Where the floor of one in TOTAL, which the estimate has not, is less than a thousandth. 0 gets what is left over.
     levels = [
-        level for level in range(GaussianTables.LARGEST + 1) if frequencies[GaussianTables.LARGEST + level] > 1000
+        level for level in range(GaussianCdfs.MAX_SYMBOL + 1) if frequencies[GaussianCdfs.MAX_SYMBOL + level] > 1000
     ]
-    spent = [math.log2(GaussianTables.TOTAL / frequencies[GaussianTables.LARGEST + level]) for level in levels]
+    spent = [math.log2(GaussianCdfs.TOTAL_FREQUENCY / frequencies[GaussianCdfs.MAX_SYMBOL + level]) for level in levels]
     bits = rate._bits(torch.tensor(levels, dtype=torch.float32), rate.deviation(spread))
     np.testing.assert_allclose(bits.numpy(), spent, rtol=2e-4, atol=6e-3)
 
@@ -31,7 +31,7 @@ def test_latents_far_out_find_their_way_back(magnitude: float, sign: int) -> Non
     spread = torch.tensor((0 - MIDDLE) / SCALE, requires_grad=True)
     bits = rate._bits(value, rate.deviation(spread))
     bits.backward()
-    assert bits > math.log2(GaussianTables.TOTAL)
+    assert bits > math.log2(GaussianCdfs.TOTAL_FREQUENCY)
     assert torch.isfinite(bits)
     assert value.grad is not None
     assert sign * value.grad > 0

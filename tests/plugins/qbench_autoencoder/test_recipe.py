@@ -10,11 +10,11 @@ import numpy as np
 import piq
 import pytest
 import torch
-from PIL import Image
+from PIL import Image as PillowImage
 from safetensors.torch import load_file
 from skimage.data import astronaut
 
-from qbench import Context, ModelError, QbenchError
+from qbench.plugin import Context, Image, ModelError, QbenchError
 from qbench_autoencoder import recipe
 from qbench_autoencoder.codec import Autoencoder, AutoencoderCodecParameters
 from qbench_autoencoder.recipe import AutoencoderParameters, AutoencoderRecipe
@@ -22,7 +22,7 @@ from qbench_autoencoder.recipe import AutoencoderParameters, AutoencoderRecipe
 
 @pytest.fixture
 def data(tmp_path, monkeypatch):
-    """Six pictures, of which two are held out; and epochs of four steps."""
+    """Six images, of which two are held out; and epochs of four steps."""
     monkeypatch.setattr(recipe, "STEPS", 4)
     rng = np.random.default_rng(0)
     for part, count in (("train", 4), ("val", 2)):
@@ -30,7 +30,9 @@ def data(tmp_path, monkeypatch):
         folder.mkdir(parents=True)
         for index in range(count):
             coarse = rng.integers(0, 256, (7, 6, 3)).astype(np.uint8)
-            Image.fromarray(coarse).resize((280, 260), Image.Resampling.BICUBIC).save(folder / f"{index}.png")
+            PillowImage.fromarray(coarse).resize((280, 260), PillowImage.Resampling.BICUBIC).save(
+                folder / f"{index}.png"
+            )
     return tmp_path / "data"
 
 
@@ -47,11 +49,12 @@ def test_trains_and_what_it_wrote_is_a_model_for_the_codec(data, tmp_path):
     measured = [step.values for step in steps if step.milestone]
     assert [values["epoch"] for values in measured] == [1, 2]
     assert {"psnr1", "bpp1", "psnr5", "bpp5", "psnr8", "bpp8"} <= set(measured[0])
-    original = np.asarray(Image.open(data / "val" / "0.png"))
+    original = np.asarray(PillowImage.open(data / "val" / "0.png"))
     codec = Autoencoder(AutoencoderCodecParameters(model=str(made), quality=8), Context())
-    assert codec.decode(codec.encode(original)).shape == original.shape
+    assert codec.decode(codec.encode(Image(original))).shape == original.shape
 
 
+@pytest.mark.slow
 def test_an_interrupted_training_ends_the_same(data, tmp_path):
     _, whole = train(data, tmp_path / "whole")
     stopped, first = train(data, tmp_path / "work", stop_after=3)
@@ -62,11 +65,11 @@ def test_an_interrupted_training_ends_the_same(data, tmp_path):
 
 
 def test_data_that_will_not_do(data, tmp_path):
-    with pytest.raises(QbenchError, match="no pictures to hold out with sides of at least 256 pixels"):
+    with pytest.raises(QbenchError, match="no images to hold out with sides of at least 256 pixels"):
         train(data / "train", tmp_path / "work")
     for path in (data / "train").iterdir():
         path.unlink()
-    with pytest.raises(QbenchError, match="no pictures to train on"):
+    with pytest.raises(QbenchError, match="no images to train on"):
         train(data, tmp_path / "work")
 
 
@@ -76,14 +79,15 @@ def test_the_error_of_structure_is_about_one_less_ms_ssim():
     original = torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255
     for quality in (5, 20, 60):
         buffer = io.BytesIO()
-        Image.fromarray(pixels).save(buffer, "JPEG", quality=quality)
-        made = torch.from_numpy(np.array(Image.open(buffer))).permute(2, 0, 1)[None].float() / 255
+        PillowImage.fromarray(pixels).save(buffer, "JPEG", quality=quality)
+        made = torch.from_numpy(np.array(PillowImage.open(buffer))).permute(2, 0, 1)[None].float() / 255
         channels = [tensor.transpose(0, 1) for tensor in (made, original)]
         expected = 1 - piq.multi_scale_ssim(*channels).item()
         assert 0.65 * expected < recipe.structure_error(made, original).item() < expected
     assert abs(recipe.structure_error(original, original).item()) < 1e-6
 
 
+@pytest.mark.slow
 def test_begins_with_what_an_earlier_training_wrote(data, tmp_path):
     earlier, _ = train(data, tmp_path / "earlier")
     settings = {"epochs": 1, "batch": 4, "structure": 0.9, "rate": 1e-9, "average": 0.0}
@@ -99,6 +103,7 @@ def test_begins_with_what_an_earlier_training_wrote(data, tmp_path):
     assert str(tmp_path) not in json.dumps(card)
 
 
+@pytest.mark.slow
 def test_levels_of_other_weights_begin_with_gains_in_between(data, tmp_path):
     earlier, _ = train(data, tmp_path / "earlier")
     before = load_file(earlier)["scales.gains"].float()

@@ -5,11 +5,11 @@ import http.server
 import threading
 
 import pytest
-from conftest import picture
+from conftest import sample_pixels
 from PIL import Image
 
 from qbench.errors import DatasetError
-from qbench.registry import default_registry
+from qbench.registry.registry import default_registry
 
 
 @pytest.fixture
@@ -19,12 +19,14 @@ def kodak():
 
 @pytest.fixture
 def server(tmp_path, monkeypatch):
-    """A stand-in for Kodak's home, with pictures of the right number and sizes."""
+    """A stand-in for Kodak's home, with images of the right number and sizes."""
     folder = tmp_path / "public"
     folder.mkdir()
     for number in range(1, 25):
         size = (512, 768) if number in (4, 9, 10) else (768, 512)
-        Image.fromarray(picture(48, 32, number)).resize(size).save(folder / f"kodim{number:02d}.png", compress_level=1)
+        Image.fromarray(sample_pixels(48, 32, number)).resize(size).save(
+            folder / f"kodim{number:02d}.png", compress_level=1
+        )
 
     class Quiet(http.server.SimpleHTTPRequestHandler):
         def log_message(self, *arguments):
@@ -41,7 +43,7 @@ def server(tmp_path, monkeypatch):
 def test_is_never_fetched_unasked(kodak, tmp_path):
     assert not kodak.present(tmp_path)
     with pytest.raises(
-        DatasetError, match=r"24 of its 24 images are not in .*; fetch them with: qbench datasets pull kodak"
+        DatasetError, match=r"24 of its 24 images are missing in .*; fetch them with: qbench datasets pull kodak"
     ):
         kodak.images(tmp_path)
 

@@ -6,14 +6,14 @@ import numpy as np
 import skimage.data
 
 from qbench.home import dataset_home
-from qbench.registry import default_registry
+from qbench.registry.registry import default_registry
 
 
 def samples():
     return {source.name: source for source in default_registry().datasets["samples"]().images(dataset_home("samples"))}
 
 
-def test_four_square_pictures():
+def test_four_square_images():
     pictures = {name: source.read() for name, source in samples().items()}
     assert list(pictures) == ["face", "animal", "logo", "tower"]
     assert {picture.pixels.shape for picture in pictures.values()} == {(512, 512, 3)}

@@ -12,12 +12,12 @@ import pytorch_msssim
 import skimage.data
 import skimage.metrics
 import torchmetrics.functional.image as torchmetrics
-from conftest import picture
+from conftest import sample_pixels
 from image_pairs import COFFEE, PAIRS, jpeg, ours, tensors, value
-from PIL import Image
+from PIL import Image as PillowImage
 
-from qbench import Candidates, Context, NotApplicable, PluginError, Reference
-from qbench.registry import default_registry
+from qbench.plugin import Candidates, Context, Image, NotApplicable, PluginError, Reference
+from qbench.registry.registry import default_registry
 from qbench.testing import check_metric
 
 METRICS = default_registry().metrics
@@ -94,7 +94,7 @@ def test_rates():
 
     def png(pixels):
         buffer = io.BytesIO()
-        Image.fromarray(pixels).save(buffer, "PNG")
+        PillowImage.fromarray(pixels).save(buffer, "PNG")
         return len(buffer.getvalue())
 
     y = jpeg(x, 20)
@@ -121,10 +121,10 @@ def test_identical_images():
     ],
 )
 def test_small_images_are_not_applicable_and_never_a_smaller_window(name, shape, reason):
-    pixels = picture(shape[1], shape[0])
+    pixels = sample_pixels(shape[1], shape[0])
     with pytest.raises(NotApplicable, match=reason):
         ours(name, pixels, pixels)
-    larger = picture(shape[1], shape[0] + 1)
+    larger = sample_pixels(shape[1], shape[0] + 1)
     assert ours(name, larger, larger)
 
 
@@ -140,7 +140,7 @@ def test_keeps_the_contract(name):
         METRICS[name].libraries()
     except PluginError as error:
         pytest.skip(str(error))
-    big = {"big": picture(170, 420), "bigger": picture(201, 163 + 250)}
+    big = {"big": Image(sample_pixels(170, 420)), "bigger": Image(sample_pixels(201, 163 + 250))}
     check_metric(METRICS[name], images=big)
     if name not in ("ms-ssim", "iw-ssim") and not name.endswith("exact"):
         check_metric(METRICS[name])
@@ -154,6 +154,8 @@ def test_a_gpu_gives_the_same(name):
     for device in ("cpu", "cuda:0"):
         metric = cls(cls.Parameters(), Context(device=device))
         x, y = PAIRS["coffee, JPEG 5"]
-        reference = Reference("image", x, device)
-        results[device] = metric.score(Candidates(reference, [y], [1], device), metric.prepare(reference))[0][name]
+        reference = Reference("image", Image(x), device)
+        results[device] = metric.score(Candidates(reference, [Image(y)], [1], device), metric.prepare(reference))[0][
+            name
+        ]
     assert results["cpu"] == pytest.approx(results["cuda:0"], abs=1e-5)

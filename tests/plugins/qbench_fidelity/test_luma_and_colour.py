@@ -11,7 +11,7 @@ import skimage.color
 import skimage.metrics
 from image_pairs import PAIRS, ours, value
 
-from qbench import PluginError
+from qbench.plugin import PluginError
 from qbench_fidelity import butteraugli, hvs
 
 pair = pytest.mark.parametrize("pair", PAIRS, ids=lambda name: name)

@@ -10,7 +10,7 @@ import torchmetrics.functional.image as torchmetrics
 from image_pairs import PAIRS, ours, tensors, value
 from scipy.signal import convolve2d
 
-from qbench import NotApplicable
+from qbench.plugin import NotApplicable
 
 pair = pytest.mark.parametrize("pair", PAIRS, ids=lambda name: name)
 SAME_SHRINKING = ["astronaut, JPEG 30", "chelsea, noise 20", "odd crop, JPEG 50"]
@@ -51,14 +51,14 @@ def test_haarpsi(pair):
 
 
 def test_vsi():
-    """piqa takes square pictures alone, and interpolates saliency otherwise."""
+    """piqa takes square images alone, and interpolates saliency otherwise."""
     x, y = PAIRS["astronaut, JPEG 30"]
     assert value("vsi", x, y) == pytest.approx(theirs(piqa.VSI(), x, y), abs=1e-3)
 
 
 @pytest.mark.parametrize("pair", ["chelsea, noise 20", "odd crop, JPEG 50"])
 def test_mdsi(pair):
-    """By the paper's formulas; these pictures are not shrunk."""
+    """By the paper's formulas; these images are not shrunk."""
     x, y = (image.astype(float) for image in PAIRS[pair])
     light, h, m = (
         [image @ np.array(row) for image in (x, y)]
@@ -81,7 +81,7 @@ def test_mdsi(pair):
 
 
 @pytest.mark.parametrize("name", ["vif", "iw-ssim", "fsim", "gmsd", "vsi", "haarpsi", "mdsi"])
-def test_flat_pictures_and_identical_ones(name):
+def test_flat_images_and_identical_ones(name):
     x, y = PAIRS["coffee, JPEG 5"]
     flat = np.full_like(x, 90)
     (outcome,) = ours(name, x, flat)

@@ -7,7 +7,7 @@ import qbench
 
 @pytest.fixture
 def small_run(photos):
-    """A run of two codecs over three pictures."""
+    """A run of two codecs over three images."""
     suite = {
         "name": "small",
         "images": [{"folder": str(photos)}],

@@ -8,18 +8,19 @@ import sys
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image as PillowImage
 from pydantic import ValidationError
 from small_generator import Small, save, smooth
 from torch import nn
 
 import qbench
-from qbench import BitstreamError, Context, ModelError, PluginError, QbenchError
-from qbench.report.aggregate import model_lines
-from qbench_gan.codec import GanInversion, InversionParameters
+from qbench.plugin import BitstreamError, Context, Image, ModelError, PluginError, QbenchError
+from qbench.reporting.aggregate import model_lines
+from qbench_gan.codec import GanInversion
 from qbench_gan.generators import ScriptedGenerator
 from qbench_gan.inversion import Plateau, Search, search
 from qbench_gan.inverter import Inverter
+from qbench_gan.settings import InversionParameters
 
 FAST = {"iterations": 150, "rate": 0.1, "refine": 20}
 
@@ -36,24 +37,24 @@ def codec(small, *, seed=0, profile="bundled", **parameters):
 
 
 def psnr(one, other):
-    return 10 * np.log10(255**2 / np.mean((one.astype(float) - other) ** 2))
+    return 10 * np.log10(255**2 / np.mean((np.asarray(one, float) - np.asarray(other)) ** 2))
 
 
 @pytest.mark.parametrize("mode", ["whole", "tile"])
 @pytest.mark.parametrize("coder", ["uniform", "qsgd"])
-def test_finds_pictures_that_the_generator_can_draw(small, mode, coder):
-    picture = smooth(16, 16)
+def test_finds_images_that_the_generator_can_draw(small, mode, coder):
+    pixels = smooth(16, 16)
     made = codec(small, mode=mode, coder=coder, bits=8, overlap=4)
-    back = codec(small).decode(made.encode(picture))
-    assert back.shape == picture.shape
-    assert psnr(back, picture) > 30
+    back = codec(small).decode(made.encode(Image(pixels)))
+    assert back.shape == pixels.shape
+    assert psnr(back, pixels) > 30
 
 
 def test_more_bits_cost_more_and_are_nearer(small):
-    picture = smooth(16, 16)
-    coded = [codec(small, bits=bits).encode(picture) for bits in (1, 2, 4, 8)]
+    pixels = smooth(16, 16)
+    coded = [codec(small, bits=bits).encode(Image(pixels)) for bits in (1, 2, 4, 8)]
     sizes = [len(bits) for bits in coded]
-    near = [psnr(codec(small).decode(bits), picture) for bits in coded]
+    near = [psnr(codec(small).decode(bits), pixels) for bits in coded]
     assert sizes == sorted(set(sizes))
     assert near == sorted(near)
 
@@ -61,43 +62,46 @@ def test_more_bits_cost_more_and_are_nearer(small):
 @pytest.mark.parametrize("size", [(1, 1), (1, 40), (33, 17), (90, 70)])
 @pytest.mark.parametrize("mode", ["whole", "tile"])
 def test_any_size(small, size, mode):
-    picture = smooth(*size)
+    pixels = smooth(*size)
     made = codec(small, mode=mode, iterations=5, refine=2)
-    assert codec(small).decode(made.encode(picture)).shape == picture.shape
+    assert codec(small).decode(made.encode(Image(pixels))).shape == pixels.shape
 
 
-def test_tiles_of_a_large_picture_are_nearer_than_one_latent(small):
-    picture = smooth(64, 64, waves=6)
-    near = [psnr(codec(small).decode(codec(small, mode=mode).encode(picture)), picture) for mode in ("whole", "tile")]
+def test_tiles_of_a_large_image_are_nearer_than_one_latent(small):
+    pixels = smooth(64, 64, waves=6)
+    near = [
+        psnr(codec(small).decode(codec(small, mode=mode).encode(Image(pixels))), pixels) for mode in ("whole", "tile")
+    ]
     assert near[1] > near[0] + 3
 
 
 def test_the_same_seed_gives_the_same_bytes_another_others(small):
-    picture = smooth(20, 20)
-    first = codec(small, coder="qsgd", restarts=3).encode(picture)
-    assert codec(small, coder="qsgd", restarts=3).encode(picture) == first
-    assert codec(small, coder="qsgd", restarts=3, seed=1).encode(picture) != first
+    pixels = smooth(20, 20)
+    first = codec(small, coder="qsgd", restarts=3).encode(Image(pixels))
+    assert codec(small, coder="qsgd", restarts=3).encode(Image(pixels)) == first
+    assert codec(small, coder="qsgd", restarts=3, seed=1).encode(Image(pixels)) != first
 
 
 def test_decodes_in_a_fresh_process_to_the_same_pixels(small, tmp_path):
-    picture = smooth(40, 30)
-    bitstream = codec(small, mode="tile", overlap=3).encode(picture)
+    pixels = smooth(40, 30)
+    bitstream = codec(small, mode="tile", overlap=3).encode(Image(pixels))
     here = codec(small).decode(bitstream)
     (tmp_path / "b.gan").write_bytes(bitstream)
     program = (
-        "import sys, torch\nfrom pathlib import Path\nfrom PIL import Image\nfrom qbench import Context\n"
-        "from qbench_gan.codec import GanInversion, InversionParameters\ntorch.set_num_threads(1)\n"
+        "import sys, torch\nfrom pathlib import Path\nfrom PIL import Image\nfrom qbench.plugin import Context\n"
+        "from qbench_gan.codec import GanInversion\nfrom qbench_gan.settings import InversionParameters\n"
+        "torch.set_num_threads(1)\n"
         "codec = GanInversion(InversionParameters(generator=sys.argv[1]), Context())\n"
-        "Image.fromarray(codec.decode(Path(sys.argv[2]).read_bytes())).save(sys.argv[3])\n"
+        "Image.fromarray(codec.decode(Path(sys.argv[2]).read_bytes()).pixels).save(sys.argv[3])\n"
     )
     command = [sys.executable, "-c", program, str(small), str(tmp_path / "b.gan"), str(tmp_path / "there.png")]
     subprocess.run(command, check=True, timeout=120)
-    assert np.array_equal(np.asarray(Image.open(tmp_path / "there.png")), here)
+    assert np.array_equal(np.asarray(PillowImage.open(tmp_path / "there.png")), here)
 
 
 @pytest.mark.parametrize("settings", [{}, {"mode": "tile", "overlap": 2}, {"coder": "qsgd", "bits": 3}])
-def test_damaged_bitstreams_give_a_picture_or_a_typed_error(small, settings):
-    whole = codec(small, iterations=3, refine=0, **settings).encode(smooth(20, 18))
+def test_damaged_bitstreams_give_an_image_or_a_typed_error(small, settings):
+    whole = codec(small, iterations=3, refine=0, **settings).encode(Image(smooth(20, 18)))
     decoder = codec(small)
     rng = np.random.default_rng(0)
     refused = 0
@@ -105,7 +109,7 @@ def test_damaged_bitstreams_give_a_picture_or_a_typed_error(small, settings):
         damaged = bytearray(whole)
         for _ in range(rng.integers(1, 4)):
             damaged[rng.integers(len(damaged))] = rng.integers(256)
-        # Sides are left alone: a picture of 65,536² pixels is a right answer to a header that asks for it.
+        # Sides are left alone: an image of 65,536² pixels is a right answer to a header that asks for it.
         damaged[2:6] = whole[2:6]
         cut = bytes(damaged[: rng.integers(len(damaged) + 1)])
         for candidate in (bytes(damaged), cut):
@@ -118,19 +122,19 @@ def test_damaged_bitstreams_give_a_picture_or_a_typed_error(small, settings):
 
 def test_another_generators_bitstream_is_refused(small, tmp_path):
     other = save(tmp_path, network=Small(), low=0)
-    with pytest.raises(BitstreamError, match="made with another generator than scripted, or with other weights"):
-        codec(other).decode(codec(small, iterations=1, refine=0).encode(smooth(16, 16)))
+    with pytest.raises(BitstreamError, match="encoded with a generator other than scripted, or with other weights"):
+        codec(other).decode(codec(small, iterations=1, refine=0).encode(Image(smooth(16, 16))))
 
 
 def test_optimisers_starts_and_restarts_all_get_there(small):
-    picture = smooth(16, 16)
+    pixels = smooth(16, 16)
     for settings in (
         {"optimiser": "sgd", "rate": 10.0, "patience": 10},
         {"optimiser": "lbfgs", "rate": 1.0, "start": "mean"},
         {"optimiser": "adam", "start": "mean"},
         {"optimiser": "adam", "start": "random", "restarts": 4},
     ):
-        assert psnr(codec(small).decode(codec(small, bits=8, **settings).encode(picture)), picture) > 25, settings
+        assert psnr(codec(small).decode(codec(small, bits=8, **settings).encode(Image(pixels))), pixels) > 25, settings
 
 
 def test_restarts_keep_the_best(small):
@@ -148,14 +152,14 @@ def test_restarts_keep_the_best(small):
 
 
 @pytest.mark.parametrize("settings", [{}, {"optimiser": "sgd", "rate": 10.0, "patience": 5, "stop_after": 2}])
-def test_several_pictures_at_once_are_each_found_as_if_alone(small, settings):
-    pictures = [smooth(16, 16), smooth(30, 20, waves=3), smooth(9, 40)]
+def test_several_images_at_once_are_each_found_as_if_alone(small, settings):
+    originals = [smooth(16, 16), smooth(30, 20, waves=3), smooth(9, 40)]
     made = codec(small, restarts=2, bits=4, **settings)
-    together = made.encode_batch(pictures)
-    for bitstream, picture in zip(together, pictures, strict=True):
-        alone = made.decode(made.encode(picture))
-        assert made.decode(bitstream).shape == picture.shape
-        assert psnr(made.decode(bitstream), picture) == pytest.approx(psnr(alone, picture), abs=0.5)
+    together = made.encode_batch([Image(each) for each in originals])
+    for bitstream, pixels in zip(together, originals, strict=True):
+        alone = made.decode(made.encode(Image(pixels)))
+        assert made.decode(bitstream).shape == pixels.shape
+        assert psnr(made.decode(bitstream), pixels) == pytest.approx(psnr(alone, pixels), abs=0.5)
 
 
 def test_rates_fall_as_torchs_own_do():
@@ -187,12 +191,12 @@ def test_out_of_memory_goes_on_with_fewer_at_a_time(small, monkeypatch):
     found = inverter.find(targets, draws, Search(iterations=3), "random")
     assert torch.allclose(found.losses, expected.losses, atol=1e-5)
     assert inverter.batch == 2
-    assert "going on with 2 at a time" in told[-1]
+    assert "continuing with 2 at a time" in told[-1]
     inverter._batch = 64
     refined = inverter.refine(found.latents.numpy(), targets, 0.5, 3)
     assert refined.shape == (5, 24)
     monkeypatch.setattr(inverter, "_network", lambda latents: too_large(latents.repeat(3, 1)))
-    with pytest.raises(QbenchError, match="one picture with 1 start does not fit into the memory of cpu"):
+    with pytest.raises(QbenchError, match="one image with 1 start does not fit into the memory of cpu"):
         inverter.find(targets, draws, Search(iterations=3), "random")
 
 
@@ -219,7 +223,7 @@ def test_one_candidate_without_a_number_does_not_stop_the_others():
     found = search(start, lambda values: values, distance, Search("adam", 100, rate=0.1))
     assert torch.isinf(found.losses[0])
     assert found.losses[1] < 0.1
-    with pytest.raises(FloatingPointError, match="NaN or infinite from the start on"):
+    with pytest.raises(FloatingPointError, match="NaN or infinite from the start"):
         search(start[:1], lambda values: values, distance, Search("adam", 10, rate=0.1))
 
 
@@ -228,31 +232,31 @@ def test_a_generator_that_gives_nan_is_a_clear_failure(tmp_path):
         def forward(self, latents: torch.Tensor) -> torch.Tensor:
             return latents.sum() * torch.full((latents.shape[0], 3, 16, 16), float("nan"))
 
-    with pytest.raises(QbenchError, match=r"gan-inversion: the loss .*NaN or infinite .*; try a lower rate"):
-        codec(save(tmp_path, network=Broken())).encode(smooth(16, 16))
+    with pytest.raises(QbenchError, match=r"gan-inversion: the loss .*NaN or infinite .*; try a lower learning rate"):
+        codec(save(tmp_path, network=Broken())).encode(Image(smooth(16, 16)))
 
 
 def test_losses_of_other_plugins_can_be_minimised(small):
-    picture = smooth(64, 64)
+    pixels = smooth(64, 64)
     losses = {"mse": 1.0, "vit-labels": 0.05, "vit-features": 0.05}
     made = codec(small, losses=losses, iterations=5, refine=2)
-    assert codec(small).decode(made.encode(picture)).shape == picture.shape
+    assert codec(small).decode(made.encode(Image(pixels))).shape == pixels.shape
     names = {weights.name for weights in GanInversion.weights(made.parameters, "bundled")}
     assert names == {"small.pt", "vit-tiny-imagenet"}
     with pytest.raises(PluginError, match=r"unknown loss `vit-label`; did you mean `vit-labels`\?"):
-        codec(small, losses={"vit-label": 1.0}).encode(picture)
+        codec(small, losses={"vit-label": 1.0}).encode(Image(pixels))
 
 
 def test_artifacts_are_left_when_asked_for(small):
     made = codec(small, iterations=20, snapshots=10)
-    made.encode(smooth(40, 30))
+    made.encode(Image(smooth(40, 30)))
     names = [artifact.name for artifact in made.artifacts()]
     assert names == ["loss.csv", "latent.png", "snapshot-000000.png", "snapshot-000010.png", "snapshot-000020.png"]
     lines = made.artifacts()[0].data.decode().splitlines()
     assert lines[0] == "iteration,loss"
     assert len(lines) == 22
     quiet = codec(small, iterations=2)
-    quiet.encode(smooth(40, 30))
+    quiet.encode(Image(smooth(40, 30)))
     assert list(quiet.artifacts()) == []
 
 
@@ -265,12 +269,12 @@ def test_the_presets():
 
 
 def test_thesis_exact_stretches_what_it_saves_and_fits_to_the_wrong_range(small):
-    picture = smooth(16, 16)
+    pixels = smooth(16, 16)
     exact = codec(small, thesis_exact=True, coder="qsgd", bits=8)
-    back = codec(small).decode(exact.encode(picture))
-    assert (back.min(), back.max()) == (0, 255)
-    usual = codec(small).decode(codec(small, coder="qsgd", bits=8).encode(picture))
-    assert psnr(usual, picture) > psnr(back, picture) + 3
+    back = codec(small).decode(exact.encode(Image(pixels)))
+    assert (back.pixels.min(), back.pixels.max()) == (0, 255)
+    usual = codec(small).decode(codec(small, coder="qsgd", bits=8).encode(Image(pixels)))
+    assert psnr(usual, pixels) > psnr(back, pixels) + 3
 
 
 @pytest.mark.parametrize(
@@ -292,21 +296,21 @@ def test_generators_that_are_none(tmp_path, small):
     (tmp_path / "text.pt").write_text("hello")
     torch.jit.save(torch.jit.script(Small()), tmp_path / "silent.pt")
     with pytest.raises(ModelError, match=r"text\.pt: not a TorchScript file"):
-        codec(tmp_path / "text.pt").encode(smooth(16, 16))
+        codec(tmp_path / "text.pt").encode(Image(smooth(16, 16)))
     with pytest.raises(ModelError, match=r"silent\.pt: its qbench\.json must give latent_size, height and width"):
-        codec(tmp_path / "silent.pt").encode(smooth(16, 16))
+        codec(tmp_path / "silent.pt").encode(Image(smooth(16, 16)))
     with pytest.raises(ModelError, match=r"gone\.pt: can't read the weights"):
         codec(tmp_path / "gone.pt")
     with pytest.raises(PluginError, match=r"unknown generator `pgan-celeba-512`; did you mean `pgan-celebahq-512`\?"):
         codec("pgan-celeba-512")
-    with pytest.raises(QbenchError, match=r"gives \(1, 3, 16, 16\), and declares \(1, 3, 32, 16\)"):
-        codec(save(tmp_path, "tall.pt", height=32)).encode(smooth(16, 16))
+    with pytest.raises(QbenchError, match=r"gives \(1, 3, 16, 16\), but declares \(1, 3, 32, 16\)"):
+        codec(save(tmp_path, "tall.pt", height=32)).encode(Image(smooth(16, 16)))
     with pytest.raises(QbenchError, match="does not take latents of 25 numbers"):
-        codec(save(tmp_path, "wide.pt", latent_size=25)).encode(smooth(16, 16))
+        codec(save(tmp_path, "wide.pt", latent_size=25)).encode(Image(smooth(16, 16)))
     with pytest.raises(QbenchError, match="generator scripted has no encoder; start: random or mean"):
-        codec(small, start="encoder").encode(smooth(16, 16))
+        codec(small, start="encoder").encode(Image(smooth(16, 16)))
     with pytest.raises(ModelError, match="qbench models pull pgan-celebahq-512"):
-        GanInversion(InversionParameters(), Context(profile="hub")).encode(smooth(16, 16))
+        GanInversion(InversionParameters(), Context(profile="hub")).encode(Image(smooth(16, 16)))
 
 
 def test_in_a_run_with_workers_or_without(small, photos):

@@ -8,7 +8,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from qbench import BitstreamError, GaussianTables
+from qbench.plugin import BitstreamError
+from qbench.toolkit.limits import MOST_PIXELS
+from qbench.toolkit.range_coding import GaussianCdfs
 from qbench_gan import bitstream, qsgd
 from qbench_gan.elias import BitReader, omega, pack
 from qbench_gan.entropy import LatentCoder
@@ -87,7 +89,7 @@ def test_qsgd_refuses_what_is_none(data):
 )
 def test_levels_come_back(rows, columns, expected, seed, spread):
     drawn = np.random.default_rng(seed).normal(0, spread, (rows, columns, 20))
-    levels = np.clip(np.rint(drawn), -GaussianTables.LARGEST, GaussianTables.LARGEST).astype(np.int32)
+    levels = np.clip(np.rint(drawn), -GaussianCdfs.MAX_SYMBOL, GaussianCdfs.MAX_SYMBOL).astype(np.int32)
     coded = LatentCoder(expected, rows, columns).encode(levels)
     assert np.array_equal(LatentCoder(expected, rows, columns).decode(coded), levels)
 
@@ -96,7 +98,7 @@ def test_levels_come_back(rows, columns, expected, seed, spread):
 def test_the_rate_is_near_the_entropy(step):
     drawn = np.random.default_rng(1).normal(size=(1, 1, 4096))
     levels = np.rint(drawn / step).astype(np.int32)
-    expected = np.full(4096, round(-4 * np.log2(step)) - 4 * GaussianTables.NARROWEST, np.int32)
+    expected = np.full(4096, round(-4 * np.log2(step)) - 4 * GaussianCdfs.LOG2_MIN_SCALE, np.int32)
     bits = 8 * len(LatentCoder(expected, 1, 1).encode(levels)) / 4096
     shares = np.unique(levels, return_counts=True)[1] / 4096
     assert bits == pytest.approx(-(shares * np.log2(shares)).sum(), rel=0.02)
@@ -106,7 +108,7 @@ def test_neighbours_tell_how_far_numbers_spread():
     rng = np.random.default_rng(2)
     activity = np.repeat(np.repeat(np.exp(rng.normal(0, 1, (4, 4, 1))), 2, 0), 2, 1)
     levels = np.clip(np.rint(2 * activity * rng.normal(size=(8, 8, 128))), -500, 500).astype(np.int32)
-    expected = np.full(128, 4 - 4 * GaussianTables.NARROWEST, np.int32)
+    expected = np.full(128, 4 - 4 * GaussianCdfs.LOG2_MIN_SCALE, np.int32)
     together = len(LatentCoder(expected, 8, 8).encode(levels))
     alone = sum(len(LatentCoder(expected, 1, 1).encode(tile[None, None])) for tile in levels.reshape(64, -1))
     assert together < 0.9 * alone
@@ -121,7 +123,7 @@ def test_neighbours_tell_how_far_numbers_spread():
     st.integers(0, 255),
 )
 def test_headers_come_back(width, height, tiled, qsgd_, precision, overlap):
-    assume(width * height <= bitstream.LARGEST_PIXELS)
+    assume(width * height <= MOST_PIXELS)
     header = bitstream.Header(width, height, b"ab", tiled, qsgd_, False, precision, overlap if tiled else 0)
     assert bitstream.read(header.write() + b"rest") == (header, b"rest")
 
@@ -133,7 +135,10 @@ def test_headers_come_back(width, height, tiled, qsgd_, precision, overlap):
         (b"x" * 30, "not a bitstream of a GAN inversion"),
         (bytes([bitstream.MAGIC, 0xF0]) + bytes(8), "version 15"),
         (bytes([bitstream.MAGIC, bitstream.VERSION << 4 | 4]) + bytes(7), "ends within its header"),
-        (bytes([bitstream.MAGIC, bitstream.VERSION << 4]) + b"\xff" * 7, "65536×65536 pixels are more than any"),
+        (
+            bytes([bitstream.MAGIC, bitstream.VERSION << 4]) + b"\xff" * 7,
+            "65536×65536 pixels in the header are more than any",
+        ),
     ],
 )
 def test_foreign_headers(data, message):
@@ -142,7 +147,7 @@ def test_foreign_headers(data, message):
 
 
 @given(st.integers(1, 90), st.integers(1, 90), st.integers(0, 15))
-def test_tiles_put_together_are_the_picture(width, height, overlap):
+def test_tiles_put_together_are_the_image(width, height, overlap):
     pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
     tiling = Tiling(width, height, 24, 16, min(overlap, 15))
     tiles = tiling.cut(pixels)

@@ -13,14 +13,14 @@ import torch
 from safetensors.torch import load_file
 from torch.nn import functional
 
-from qbench import ModelError
+from qbench.plugin import ModelError
 from qbench_gan.pgan import PUBLISHED, CelebaHq512, architecture, build, convert
 
 LATENT, WIDTHS = 8, [8, 8, 4]
 
 
 def tensors(seed=0):
-    """Random tensors with the published names, for pictures of 16×16."""
+    """Random tensors with the published names, for images of 16×16."""
     draw = torch.Generator().manual_seed(seed)
     shapes = {"formatLayer": (16 * WIDTHS[0], LATENT), "groupScale0.0": (WIDTHS[0], WIDTHS[0], 3, 3)}
     for scale, (before, after) in enumerate(itertools.pairwise(WIDTHS)):

@@ -8,14 +8,14 @@ import sys
 import numpy as np
 import pytest
 import torch
-from conftest import picture
+from conftest import sample_pixels
 from image_pairs import COFFEE, PAIRS, jpeg, noisy
-from PIL import Image
+from PIL import Image as PillowImage
 from piq.functional import imresize
 from scipy.stats import gennorm, spearmanr
 from skimage.data import astronaut
 
-from qbench import Candidates, Context, ModelError, NotApplicable, QbenchError, Reference
+from qbench.plugin import Candidates, Context, Image, ModelError, NotApplicable, QbenchError, Reference
 from qbench.testing import check_metric
 from qbench_perceptual import blind_recipes
 from qbench_perceptual.blind_recipes import (
@@ -79,7 +79,7 @@ def test_the_published_regressor_is_read_as_piq_reads_it(tmp_path):
 
 
 def test_consensus():
-    """Where the metrics agree, the share of pictures that are better."""
+    """Where the metrics agree, the share of images that are better."""
     scores = np.array([[0.1, 1.0], [0.9, 9.0], [0.5, 5.0], [0.7, 7.0], [0.2, 2.0]])
     assert consensus(scores).tolist() == [100, 0, 50, 25, 75]
     rng = np.random.default_rng(0)
@@ -90,8 +90,10 @@ def test_consensus():
 
 
 def score(metric, original, *made):
-    reference = Reference("a", original)
-    return metric.score(Candidates(reference, list(made), [1] * len(made)), metric.prepare(reference))
+    reference = Reference("a", Image(original))
+    return metric.score(
+        Candidates(reference, [Image(each) for each in made], [1] * len(made)), metric.prepare(reference)
+    )
 
 
 @pytest.mark.parametrize(("cls", "parameters"), [(Brisque, BrisqueParameters()), (Niqe, NiqeParameters())])
@@ -104,17 +106,17 @@ def test_the_bundled_ones_on_photographs_they_never_saw(cls, parameters):
         assert values[0] < values[1] < values[2]
         assert values[0] < values[3]
     assert cls.default_label(parameters, "bundled") == {"brisque": "brisque-bliss", "niqe": "niqe-bsds500"}[cls.name]
-    check_metric(cls, images={"photograph": astronaut()[:200, :300], "odd": COFFEE[:201, :395]})
+    check_metric(cls, images={"photograph": Image(astronaut()[:200, :300]), "odd": Image(COFFEE[:201, :395])})
 
 
 @pytest.mark.parametrize(("cls", "small"), [(Brisque, (31, 60)), (Niqe, (191, 300))])
-def test_pictures_without_statistics(cls, small):
+def test_images_without_statistics(cls, small):
     metric = cls(cls.Parameters(), Context())
     with pytest.raises(NotApplicable, match=r"shorter side is 31 pixels|fewer than 4 patches"):
-        metric.prepare(Reference("a", picture(small[1], small[0])))
+        metric.prepare(Reference("a", Image(sample_pixels(small[1], small[0]))))
     flat = np.full((256, 256, 3), 80, np.uint8)
     with pytest.raises(NotApplicable, match="of one colour"):
-        metric.prepare(Reference("a", flat))
+        metric.prepare(Reference("a", Image(flat)))
     (outcome,) = score(metric, astronaut()[:256, :256], flat)
     assert isinstance(outcome, NotApplicable)
 
@@ -124,7 +126,7 @@ def test_files_that_hold_something_else(tmp_path):
     for cls in (Brisque, Niqe):
         metric = cls(cls.Parameters(model=str(tmp_path / "other.safetensors")), Context())
         with pytest.raises(ModelError, match=f"that `qbench train {cls.name}` wrote"):
-            metric.prepare(Reference("a", astronaut()))
+            metric.prepare(Reference("a", Image(astronaut())))
 
 
 @pytest.fixture
@@ -134,10 +136,11 @@ def data(tmp_path):
     for part, chosen in (("train", sources), ("val", [astronaut()[250:506, :256], COFFEE[140:396, :256]])):
         (tmp_path / "data" / part).mkdir(parents=True)
         for index, pixels in enumerate(chosen):
-            Image.fromarray(pixels).save(tmp_path / "data" / part / f"{index}.png")
+            PillowImage.fromarray(pixels).save(tmp_path / "data" / part / f"{index}.png")
     return tmp_path / "data"
 
 
+@pytest.mark.slow
 def test_the_recipe_of_brisque(data, tmp_path, monkeypatch):
     monkeypatch.setattr(blind_recipes, "LEVELS", 3)
     recipe = BrisqueRecipe(BrisqueRecipeParameters(photographs=4), Context())

@@ -8,15 +8,15 @@ import numpy as np
 import open_clip
 import pytest
 import torch
-from conftest import picture
+from conftest import sample_pixels
 from open_clip.model import CLIP
 from open_clip.transform import PreprocessCfg, image_transform_v2
-from PIL import Image
+from PIL import Image as PillowImage
 from safetensors.torch import save_file
 
 import qbench
-from qbench import Candidates, Context, ModelError, Reference
-from qbench.registry import default_registry
+from qbench.plugin import Candidates, Context, Image, ModelError, Reference
+from qbench.registry.registry import default_registry
 from qbench.testing import check_metric
 from qbench_perceptual.clip import HUB_MODEL, ClipParameters, ClipSimilarity, chosen_weights
 
@@ -26,8 +26,8 @@ MODEL = {
     "text_cfg": {"context_length": 8, "vocab_size": 32, "width": 16, "heads": 2, "layers": 1},
 }
 PREPARED = {"mean": [0.5, 0.4, 0.3], "std": [0.3, 0.3, 0.3], "size": [32, 32], "interpolation": "bicubic"}
-ORIGINAL = picture(96, 64)
-WORSE = [np.asarray(Image.fromarray(ORIGINAL).reduce(n).resize((96, 64))) for n in (2, 8)]
+ORIGINAL = sample_pixels(96, 64)
+WORSE = [np.asarray(PillowImage.fromarray(ORIGINAL).reduce(n).resize((96, 64))) for n in (2, 8)]
 
 
 def network():
@@ -54,11 +54,11 @@ def test_is_the_cosine_of_plain_open_clip_code(checkpoint):
     transform = image_transform_v2(PreprocessCfg(**PREPARED), is_train=False)
     with torch.inference_mode():
         own, *others = (
-            plain.encode_image(transform(Image.fromarray(pixels))[None])[0] for pixels in (ORIGINAL, *WORSE)
+            plain.encode_image(transform(PillowImage.fromarray(pixels))[None])[0] for pixels in (ORIGINAL, *WORSE)
         )
     made = metric(model=str(checkpoint))
-    reference = Reference("a", ORIGINAL)
-    results = made.score(Candidates(reference, WORSE, [1, 1]), made.prepare(reference))
+    reference = Reference("a", Image(ORIGINAL))
+    results = made.score(Candidates(reference, [Image(each) for each in WORSE], [1, 1]), made.prepare(reference))
     for result, other in zip(results, others, strict=True):
         assert result["clip-similarity"] == pytest.approx(float(torch.cosine_similarity(own, other, dim=0)), abs=1e-6)
     assert results[1]["clip-similarity"] < results[0]["clip-similarity"] < 1
@@ -67,8 +67,8 @@ def test_is_the_cosine_of_plain_open_clip_code(checkpoint):
 def test_keeps_the_contract_and_identity_is_exactly_one(checkpoint):
     check_metric(ClipSimilarity, parameters={"model": str(checkpoint)})
     made = metric(model=str(checkpoint))
-    reference = Reference("a", ORIGINAL)
-    (result,) = made.score(Candidates(reference, [ORIGINAL.copy()], [1]), made.prepare(reference))
+    reference = Reference("a", Image(ORIGINAL))
+    (result,) = made.score(Candidates(reference, [Image(ORIGINAL.copy())], [1]), made.prepare(reference))
     assert result == {"clip-similarity": 1.0}
 
 
@@ -96,7 +96,7 @@ def test_the_hub_has_one_and_the_bundled_profile_none():
     with pytest.raises(ModelError, match=r"no CLIP model is bundled .*; use profile hub, give model: ViT-B-32/laion2b"):
         metric()
     with pytest.raises(ModelError, match="qbench models pull open_clip/ViT-B-32/laion2b_s34b_b79k"):
-        metric("hub").prepare(Reference("a", ORIGINAL))
+        metric("hub").prepare(Reference("a", Image(ORIGINAL)))
 
 
 def test_a_published_file_is_loaded_with_the_settings_of_its_tag(home, monkeypatch):
@@ -107,13 +107,13 @@ def test_a_published_file_is_loaded_with_the_settings_of_its_tag(home, monkeypat
     folder = home / "models" / "open_clip" / "toy" / "tag"
     folder.mkdir(parents=True)
     save_file(network().state_dict(), folder / "x.safetensors")
-    local = qbench.Weights.local(folder / "x.safetensors", "")
+    local = qbench.plugin.Weights.local(folder / "x.safetensors", "")
     (folder / "x.safetensors").rename(folder / f"{local.sha256[:16]}.safetensors")
     (folder / "pin.json").write_text(json.dumps({"sha256": local.sha256, "size": local.size}))
-    embedding = metric("hub", model="toy/tag").prepare(Reference("a", ORIGINAL))
+    embedding = metric("hub", model="toy/tag").prepare(Reference("a", Image(ORIGINAL)))
     with torch.inference_mode():
         transform = image_transform_v2(PreprocessCfg(**PREPARED), is_train=False)
-        expected = network().encode_image(transform(Image.fromarray(ORIGINAL))[None])[0]
+        expected = network().encode_image(transform(PillowImage.fromarray(ORIGINAL))[None])[0]
     assert np.allclose(embedding, expected / expected.norm(), atol=1e-6)
 
 
@@ -139,4 +139,4 @@ def test_weights_that_do_not_fit(checkpoint, tmp_path):
     (folder / "open_clip_config.json").write_bytes((checkpoint / "open_clip_config.json").read_bytes())
     save_file({"positional_embedding": torch.zeros(3, 3)}, folder / "open_clip_model.safetensors")
     with pytest.raises(ModelError, match="open_clip can't load other-"):
-        metric(model=str(folder)).prepare(Reference("a", ORIGINAL))
+        metric(model=str(folder)).prepare(Reference("a", Image(ORIGINAL)))

@@ -1,4 +1,4 @@
-"""Distances between sets of pictures: with the bundled network, and with Inception's code on random weights."""
+"""Distances between sets of images: with the bundled network, and with Inception's code on random weights."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import io
 import numpy as np
 import pytest
 import torch
-from conftest import picture
+from conftest import sample_pixels
 from image_pairs import jpeg
-from PIL import Image
+from PIL import Image as PillowImage
 from skimage.data import astronaut, coffee
 from torch_fidelity import feature_extractor_inceptionv3
 
 import qbench
-from qbench import Candidates, Context, ModelError, NotApplicable, Reference
+from qbench.plugin import Candidates, Context, Image, ModelError, NotApplicable, Reference
 from qbench.testing import check_distribution_metric, check_metric
 from qbench_perceptual import inception
 from qbench_perceptual.conversion import tensors_to_safetensors
@@ -28,22 +28,22 @@ PHOTOGRAPHS = [astronaut()[:256, :256], astronaut()[256:, :256], coffee()[:256, 
 
 def finished(metric, quality):
     def features(pixels):
-        return metric.features(Candidates(Reference("a", pixels), [pixels], [1]))[0]
+        return metric.features(Candidates(Reference("a", Image(pixels)), [Image(pixels)], [1]))[0]
 
     originals = [features(pixels) for pixels in PHOTOGRAPHS]
     return metric.finish(originals, [features(jpeg(pixels.copy(), quality)) for pixels in PHOTOGRAPHS])
 
 
 def test_patches():
-    pixels = picture(200, 140)
-    cut = patches(pixels, PatchParameters(patch=64))
+    image = Image(sample_pixels(200, 140))
+    cut = patches(image, PatchParameters(patch=64))
     assert len(cut) == 3 * 2 + 2 * 1
-    assert np.array_equal(cut[4], pixels[64:128, 64:128])
-    assert np.array_equal(cut[6], pixels[32:96, 32:96])
-    assert len(patches(pixels, PatchParameters(patch=64, shifted=False))) == 6
-    assert patches(pixels, PatchParameters()) == [pixels]
+    assert cut[4].equals(image.crop(64, 64, 64, 64))
+    assert cut[6].equals(image.crop(32, 32, 64, 64))
+    assert len(patches(image, PatchParameters(patch=64, shifted=False))) == 6
+    assert patches(image, PatchParameters()) == [image]
     with pytest.raises(NotApplicable, match="shorter side is 140 pixels; a patch has 256"):
-        patches(pixels, PatchParameters(patch=256))
+        patches(image, PatchParameters(patch=256))
 
 
 @pytest.mark.parametrize("cls", [Fid, Kid])
@@ -68,7 +68,7 @@ def test_its_own_name_is_for_inception_alone():
     assert FdClip.default_label(FrechetParameters(), "hub") == "fd-open_clip-ViT-B-32-laion2b_s34b_b79k"
     with pytest.raises(ModelError, match="fd-dino: no network of its kind is bundled"):
         FdDino.default_label(FrechetParameters(), "bundled")
-    with pytest.raises(ModelError, match="no installed plugin has a network `nothing`"):
+    with pytest.raises(ModelError, match="no installed plugin has an image embedding `nothing`"):
         Fid.weights(FrechetParameters(model="nothing"), "hub")
     with pytest.raises(ModelError, match="timm has no published model"):
         Fid.weights(FrechetParameters(model="timm/vit_bass"), "hub")
@@ -78,9 +78,9 @@ def test_too_few_samples():
     with pytest.raises(NotApplicable, match=r"100 samples of 192 features: their covariance is singular"):
         finished(Fid(FrechetParameters(patch=64), Context()), 20)
     one = np.zeros((1, 8), np.float32)
-    with pytest.raises(NotApplicable, match="1 sample; a distribution needs 2"):
+    with pytest.raises(NotApplicable, match="1 sample; a distribution needs at least 2"):
         Kid(DistanceParameters(), Context()).finish([one], [one])
-    # One picture: the interval is over its patches.
+    # One image: the interval is over its patches.
     several = np.random.default_rng(0).normal(size=(50, 8)).astype(np.float32)
     found = Fid(FrechetParameters(), Context()).finish([several], [several + 1])
     assert found["fid"] == pytest.approx(8, rel=1e-5)
@@ -95,7 +95,7 @@ def test_keeps_the_contract_of_distribution_metrics(cls, parameters):
 def test_in_a_run(tmp_path):
     (tmp_path / "photos").mkdir()
     for index, pixels in enumerate(PHOTOGRAPHS):
-        Image.fromarray(pixels).save(tmp_path / "photos" / f"{index}.png")
+        PillowImage.fromarray(pixels).save(tmp_path / "photos" / f"{index}.png")
     suite = {
         "name": "distances",
         "images": [{"folder": str(tmp_path / "photos")}],
@@ -130,10 +130,11 @@ def inception_file(tmp_path_factory):
 def test_inception_is_torch_fidelitys(inception_file, monkeypatch):
     plain, file = inception_file
     monkeypatch.setattr(inception, "find_weights", lambda weights: file)
-    pictures = [astronaut()[:99, :120], coffee()[:50, :40]]
-    expected = [plain(torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None]) for pixels in pictures]
+    images = [astronaut()[:99, :120], coffee()[:50, :40]]
+    expected = [plain(torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None]) for pixels in images]
     embed = inception.embedding().load(Context(profile="hub"))
-    assert embed(pictures) == pytest.approx(np.concatenate([each[0] for each in expected]), rel=1e-4, abs=1e-5)
+    found = embed([Image(pixels) for pixels in images])
+    assert found == pytest.approx(np.concatenate([each[0] for each in expected]), rel=1e-4, abs=1e-5)
     metric = InceptionScore(PatchParameters(patch=128), Context(profile="hub"))
     found = finished(metric, 10)
     assert found["samples"] == 4 * 5
@@ -176,18 +177,18 @@ def test_the_thesiss_distance_is_scipys():
     root = scipy.linalg.sqrtm(covariances[0] @ covariances[1]).real
     expected = np.sum((means[0] - means[1]) ** 2) + np.trace(covariances[0] + covariances[1] - 2 * root)
     metric = PixelFrechet(PixelFrechet.Parameters(), Context())
-    reference = Reference("a", x)
-    found = metric.score(Candidates(reference, [y, x], [1, 1]), metric.prepare(reference))
+    reference = Reference("a", Image(x))
+    found = metric.score(Candidates(reference, [Image(y), Image(x)], [1, 1]), metric.prepare(reference))
     assert found[0]["pixel-frechet"] == pytest.approx(expected, rel=1e-3)
     assert found[1]["pixel-frechet"] == 0
 
 
-def test_pictures_that_cannot_be_cut():
+def test_images_that_cannot_be_cut():
     metric = PixelFrechet(PixelFrechet.Parameters(), Context())
     for size in ((100, 99), (128, 1)):
         with pytest.raises(NotApplicable, match=r"can't be cut into at least 2 rows of 512 values"):
-            metric.prepare(Reference("a", picture(*size)))
-    check_metric(PixelFrechet, images={"small": picture(128, 20), "large": picture(512, 256)})
+            metric.prepare(Reference("a", Image(sample_pixels(*size))))
+    check_metric(PixelFrechet, images={"small": Image(sample_pixels(128, 20)), "large": Image(sample_pixels(512, 256))})
 
 
 def test_nothing_is_unpickled(tmp_path):

@@ -11,7 +11,7 @@ import torchvision
 from image_pairs import PAIRS, tensors
 from safetensors.torch import save_file
 
-from qbench import Candidates, Context, ModelError, NotApplicable, Reference
+from qbench.plugin import Candidates, Context, Image, ModelError, NotApplicable, Reference
 from qbench.testing import check_metric
 from qbench_perceptual import learned
 from qbench_perceptual.conversion import tensors_to_safetensors
@@ -50,9 +50,9 @@ def ours(monkeypatch, networks, metric_class, parameters, x, y):
     files |= {weights.name: networks[name][1] for name, weights in learned.BACKBONES.items()}
     monkeypatch.setattr(learned, "find_weights", lambda weights: files[weights.name])
     metric = metric_class(parameters, Context(profile="hub"))
-    reference = Reference("a", x)
+    reference = Reference("a", Image(x))
     metric.prepare(reference)
-    return metric.score(Candidates(reference, [y, x], [1, 1]), None)
+    return metric.score(Candidates(reference, [Image(y), Image(x)], [1, 1]), None)
 
 
 @pytest.mark.parametrize("net", MAKERS)
@@ -104,13 +104,13 @@ def test_only_with_weights_that_are_fetched(metric_class, networks, monkeypatch)
         metric_class(metric_class.Parameters(), Context())
     with pytest.raises(NotApplicable, match="shorter side is 31 pixels"):
         metric_class(metric_class.Parameters(), Context(profile="hub")).prepare(
-            Reference("a", np.zeros((31, 90, 3), np.uint8))
+            Reference("a", Image(np.zeros((31, 90, 3), np.uint8)))
         )
     monkeypatch.setattr(learned, "find_weights", lambda weights: networks["dists"][1])
     x, y = PAIRS["odd crop, JPEG 50"]
     with pytest.raises(ModelError, match="does not hold the network"):
         metric_class(metric_class.Parameters(), Context(profile="hub")).score(
-            Candidates(Reference("a", x), [y], [1]), None
+            Candidates(Reference("a", Image(x)), [Image(y)], [1]), None
         )
 
 

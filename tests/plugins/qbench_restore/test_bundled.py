@@ -9,7 +9,7 @@ import pytest
 from image_pairs import COFFEE, jpeg
 from skimage.data import astronaut
 
-from qbench import Context, find_weights
+from qbench.plugin import Context, Image, find_weights
 from qbench.testing import check_codec
 from qbench_restore.codec import BUNDLED, JpegRestore, JpegRestoreParameters
 
@@ -24,7 +24,7 @@ def test_the_file_is_the_registered_one():
 def test_gains_at_equal_bytes(quality):
     for original in (astronaut(), COFFEE):
         codec = JpegRestore(JpegRestoreParameters(quality=quality), Context())
-        restored = codec.decode(codec.encode(original)).astype(float)
+        restored = codec.decode(codec.encode(Image(original))).pixels.astype(float)
         errors = [np.mean((pixels - original) ** 2) for pixels in (restored, jpeg(original, quality).astype(float))]
         assert 10 * np.log10(errors[1] / errors[0]) > 0.3
 

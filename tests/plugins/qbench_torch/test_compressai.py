@@ -6,10 +6,10 @@ import sys
 
 import pytest
 import torch
-from conftest import picture
+from conftest import sample_pixels
 
 import qbench
-from qbench import Context, ModelError, PluginError
+from qbench.plugin import Context, Image, ModelError, PluginError
 from qbench_torch.compressai import CompressAi, CompressAiParameters, convert, find
 
 ABSENT = "compressai is not installed: pip install 'qbench[compressai]', in an environment of its own"
@@ -20,7 +20,7 @@ def test_that_it_is_not_installed_is_said_when_planning(photos, monkeypatch):
     monkeypatch.setitem(sys.modules, "compressai.zoo.image", None)
     suite = {"images": [{"folder": str(photos)}], "codecs": {"compressai": {}}, "metrics": ["bpp"]}
     with pytest.raises(PluginError, match=r"needs the package compressai, .* pip install 'qbench\[compressai\]'"):
-        qbench.plan_suite(suite)
+        qbench.plan(suite)
 
 
 @pytest.fixture
@@ -40,9 +40,9 @@ def test_codes_as_compressai_does(zoo, tmp_path, architecture):
     model = checkpoint(zoo, tmp_path / "small.pth", architecture)
     model.update(force=True)
     parameters = CompressAiParameters(architecture=architecture, checkpoint=str(tmp_path / "small.pth"))
-    original = picture(128, 64)
+    original = sample_pixels(128, 64)
     made = CompressAi(parameters, Context())
-    bits = made.encode(original)
+    bits = made.encode(Image(original))
     values = torch.from_numpy(original.copy()).permute(2, 0, 1)[None].float() / 255
     with torch.inference_mode():
         theirs = model.eval().compress(values)
@@ -68,9 +68,9 @@ def test_checkpoints_are_converted_without_running_their_code(zoo, tmp_path):
     parameters = CompressAiParameters(
         architecture="bmshj2018-factorized", checkpoint=str(tmp_path / "small.safetensors")
     )
-    original = picture(64, 64)
+    original = sample_pixels(64, 64)
     assert (
-        CompressAi(parameters, Context()).decode(CompressAi(parameters, Context()).encode(original)).shape
+        CompressAi(parameters, Context()).decode(CompressAi(parameters, Context()).encode(Image(original))).shape
         == original.shape
     )
     torch.save(torch.nn.Linear(2, 2), tmp_path / "code.pth")

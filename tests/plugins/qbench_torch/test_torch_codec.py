@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from conftest import picture
+from conftest import sample_pixels
 from pydantic import ValidationError
 from safetensors.torch import save_file
 from small_module import Halver
 
 import qbench
-from qbench import BitstreamError, Context, ModelError, PluginError
+from qbench.plugin import BitstreamError, Context, Image, ModelError, PluginError
 from qbench.testing import check_codec
 from qbench_torch import bitstream
 from qbench_torch.codec import TorchCodec, TorchCodecParameters
@@ -35,11 +35,11 @@ def test_keeps_the_contract_of_codecs(checkpoint):
 
 
 def test_arguments_and_weights_reach_the_module(checkpoint):
-    original = picture(40, 40)
+    original = sample_pixels(40, 40)
     one = codec(checkpoint, arguments={"factor": 1}, multiple=8)
-    assert np.array_equal(one.decode(one.encode(original)), original)
+    assert np.array_equal(one.decode(one.encode(Image(original))), original)
     coarse = codec(checkpoint, arguments={"factor": 4}, multiple=8)
-    assert len(coarse.encode(original)) < len(one.encode(original)) / 8
+    assert len(coarse.encode(Image(original))) < len(one.encode(Image(original))) / 8
 
 
 @pytest.mark.parametrize("form", ["plain", "nested"])
@@ -47,25 +47,25 @@ def test_pickled_tensors_are_read_and_nothing_else_is(tmp_path, form):
     state = {"gain": torch.tensor(1.0)}
     torch.save(state if form == "plain" else {"state_dict": state, "epoch": 3}, tmp_path / "halver.pt")
     made = codec(tmp_path / "halver.pt", arguments={"factor": 1}, multiple=8)
-    original = picture(16, 16)
-    assert np.array_equal(made.decode(made.encode(original)), original)
+    original = sample_pixels(16, 16)
+    assert np.array_equal(made.decode(made.encode(Image(original))), original)
     torch.save(Halver(), tmp_path / "code.pt")
     with pytest.raises(ModelError, match="not a file of tensors alone"):
-        codec(tmp_path / "code.pt").encode(original)
+        codec(tmp_path / "code.pt").encode(Image(original))
 
 
 def test_what_does_not_fit_is_said(checkpoint, tmp_path):
     save_file({"other": torch.tensor(1.0)}, tmp_path / "other.safetensors")
-    image = picture(8, 8)
+    image = sample_pixels(8, 8)
     for made, error, message in (
         (codec(tmp_path / "other.safetensors"), ModelError, "its tensors don't fit the module"),
         (codec(checkpoint, "small_module:Halve"), PluginError, r"small_module:Halve can't be imported"),
         (codec(checkpoint, "nowhere.at_all:Halver"), PluginError, "can't be imported: No module named 'nowhere'"),
-        (codec(checkpoint, "small_module:no_module"), PluginError, "made a object; wanted is a torch.nn.Module"),
+        (codec(checkpoint, "small_module:no_module"), PluginError, "made a object, not a torch.nn.Module"),
     ):
         with pytest.raises(error, match=message):
-            made.encode(image)
-    with pytest.raises(PluginError, match="say what makes the module"):
+            made.encode(Image(image))
+    with pytest.raises(PluginError, match="name what builds the module"):
         TorchCodec(TorchCodecParameters(), Context())
     with pytest.raises(ValidationError, match="factory"):
         TorchCodecParameters(factory="import os")
@@ -73,9 +73,9 @@ def test_what_does_not_fit_is_said(checkpoint, tmp_path):
 
 def test_foreign_and_damaged_bitstreams(checkpoint, tmp_path):
     made = codec(checkpoint, multiple=8)
-    whole = made.encode(picture(20, 30))
+    whole = made.encode(Image(sample_pixels(20, 30)))
     save_file({"gain": torch.tensor(0.5)}, tmp_path / "half.safetensors")
-    with pytest.raises(BitstreamError, match="made with another model"):
+    with pytest.raises(BitstreamError, match="encoded with another model"):
         codec(tmp_path / "half.safetensors", multiple=8).decode(whole)
     for damaged, message in (
         (b"", "0 bytes are too few"),
@@ -83,7 +83,7 @@ def test_foreign_and_damaged_bitstreams(checkpoint, tmp_path):
         (whole[:5] + whole[5:7] + b"\xff\xff" + whole[9:], "can't be those of 20×30|can't be those of"),
         (whole[:14], "ends within its header"),
         (whole[:20], "shorter than its strings"),
-        (b"\xb1" + b"\xff" * 20, "65536×65536 pixels are more than any"),
+        (b"\xb1" + b"\xff" * 20, "65536×65536 pixels in the header are more than any"),
     ):
         with pytest.raises(BitstreamError, match=message):
             made.decode(damaged)

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from safetensors import safe_open
 
-from qbench import Context, QbenchError
+from qbench.plugin import Context, QbenchError
 from qbench_vit.augment import augment, crop_and_flip
 from qbench_vit.network import Shape, build
 from qbench_vit.recipe import VitParameters, VitRecipe
@@ -22,7 +22,7 @@ SETTINGS = {"epochs": 3, "batch": 16, "width": 32, "heads": 2, "depth": 1, "warm
 STRIPES = {"n01": 0, "n02": 1}
 
 
-def picture(label, seed):
+def sample_pixels(label, seed):
     """Stripes across or down, in noise: two labels that any classifier should tell apart."""
     rng = np.random.default_rng(seed)
     waves = 128 + 90 * np.sin(np.arange(16) * 1.3 + rng.uniform(0, 6))
@@ -32,7 +32,7 @@ def picture(label, seed):
 
 def encoded(label, seed):
     buffer = io.BytesIO()
-    Image.fromarray(picture(label, seed)).save(buffer, "JPEG", quality=95)
+    Image.fromarray(sample_pixels(label, seed)).save(buffer, "JPEG", quality=95)
     return buffer.getvalue()
 
 
@@ -93,7 +93,7 @@ def test_learns_what_can_be_learnt(data, tmp_path):
     network = build(Shape(**json.loads(metadata["shape"])))
     network.load_state_dict(state)
     network.eval()
-    unseen = np.stack([picture(label, 9000 + index) for label in STRIPES for index in range(8)])
+    unseen = np.stack([sample_pixels(label, 9000 + index) for label in STRIPES for index in range(8)])
     with torch.inference_mode():
         logits = network(torch.from_numpy(unseen).permute(0, 3, 1, 2).float() / 127.5 - 1)
     right = logits.argmax(1) == torch.arange(2).repeat_interleave(8)
@@ -123,28 +123,28 @@ def test_the_number_of_epochs_may_change_on_the_way_and_that_is_recorded(data, t
 
 def test_another_trainings_folder_is_refused(data, tmp_path):
     train(data, tmp_path / "work", stop_after=1)
-    with pytest.raises(QbenchError, match="is of a training with other settings or data"):
+    with pytest.raises(QbenchError, match="belongs to a training with other settings or data"):
         train(data, tmp_path / "work", batch=8)
 
 
 def test_data_of_the_wrong_form_is_refused(data, tmp_path):
-    with pytest.raises(QbenchError, match="neither a folder tiny-imagenet-train nor an archive"):
+    with pytest.raises(QbenchError, match="no folder tiny-imagenet-train and no archive"):
         load(tmp_path, tmp_path / "a")
     Image.new("RGB", (20, 20)).save(data / "tiny-imagenet-val" / "n01" / "odd.jpg")
-    with pytest.raises(QbenchError, match="the val pictures are of different sizes"):
+    with pytest.raises(QbenchError, match="the val images are of different sizes"):
         load(data, tmp_path / "b")
     (data / "tiny-imagenet-val" / "n01" / "odd.jpg").unlink()
     (data / "tiny-imagenet-val" / "n77").mkdir()
     (data / "tiny-imagenet-val" / "n77" / "0.jpg").write_bytes(encoded("n01", 1))
-    with pytest.raises(QbenchError, match="labels that the training part has not: n77"):
+    with pytest.raises(QbenchError, match="labels absent from the training part: n77"):
         load(data, tmp_path / "c")
     (data / "tiny-imagenet-val" / "n77" / "0.jpg").unlink()
-    with pytest.raises(QbenchError, match="64 training pictures are fewer than a batch of 100"):
+    with pytest.raises(QbenchError, match="fewer training images than a batch of 100"):
         train(data, tmp_path / "d", batch=100)
 
 
 def test_a_loss_that_is_no_number_is_said(data, tmp_path):
-    with pytest.raises(QbenchError, match=r"the loss is (nan|inf) at step \d+; try a lower rate"):
+    with pytest.raises(QbenchError, match=r"the loss is (nan|inf) at step \d+; try a lower learning rate"):
         train(data, tmp_path / "work", rate=1e30, epochs=50)
 
 
@@ -153,14 +153,14 @@ def test_augmentation_keeps_sizes_ranges_and_weights_of_labels():
     pixels = torch.randint(0, 256, (16, 3, 16, 16), dtype=torch.uint8)
     labels = torch.arange(16) % 4
     for mixing in (0.0, 1.0):
-        pictures, targets = augment(pixels, labels, 4, magnitude=5, mixing=mixing)
-        assert pictures.shape == (16, 3, 16, 16)
-        assert pictures.abs().max() <= 1.0 + 1e-5
+        images, targets = augment(pixels, labels, 4, magnitude=5, mixing=mixing)
+        assert images.shape == (16, 3, 16, 16)
+        assert images.abs().max() <= 1.0 + 1e-5
         torch.testing.assert_close(targets.sum(1), torch.ones(16))
         assert bool((targets.max(1).values == 1).all()) is (mixing == 0.0)
 
 
-def test_crops_show_parts_of_the_picture_and_half_are_flipped():
+def test_crops_show_parts_of_the_image_and_half_are_flipped():
     torch.manual_seed(0)
     ramp = torch.linspace(-1, 1, 64).expand(400, 3, 64, 64)  # dark at the left, light at the right
     crops = crop_and_flip(ramp)
@@ -168,7 +168,7 @@ def test_crops_show_parts_of_the_picture_and_half_are_flipped():
     assert 0.4 < rising < 0.6
     assert crops.abs().max() <= 1.0 + 1e-5
     spans = (crops[:, 0, 32, -1] - crops[:, 0, 32, 0]).abs() / 2
-    assert 0.5 < spans.min() < spans.max() <= 1.0  # sides of sqrt(0.4 × 3/4) of the picture at least
+    assert 0.5 < spans.min() < spans.max() <= 1.0  # sides of sqrt(0.4 × 3/4) of the image at least
 
 
 def test_from_the_command_line(data, tmp_path, qbench_command):

@@ -11,16 +11,17 @@ import numpy as np
 import pytest
 import timm
 import torch
-from conftest import picture
-from PIL import Image
+from conftest import sample_pixels
+from PIL import Image as PillowImage
 from safetensors.torch import load_file, save_file
 from timm.data import ImageNetInfo, create_transform, resolve_model_data_config
 from timm.models import save_for_hf
 
 import qbench
-from qbench import Candidates, Context, ModelError, Reference, find_weights
-from qbench.models import pull, verify
-from qbench.registry import default_registry
+from qbench.models.download import pull
+from qbench.models.resolve import verify
+from qbench.plugin import Candidates, Context, Image, ModelError, Reference, find_weights
+from qbench.registry.registry import default_registry
 from qbench.testing import check_metric
 from qbench_vit import agreement
 from qbench_vit.models import BUNDLED, PUBLISHED
@@ -52,12 +53,14 @@ def metric(profile="bundled", notice=None, **parameters):
 
 
 def score(made, original, *others):
-    reference = Reference("a", original)
-    return list(made.score(Candidates(reference, others, [1] * len(others)), made.prepare(reference)))
+    reference = Reference("a", Image(original))
+    return list(
+        made.score(Candidates(reference, [Image(each) for each in others], [1] * len(others)), made.prepare(reference))
+    )
 
 
-ORIGINAL = picture(96, 64)
-WORSE = [np.asarray(Image.fromarray(ORIGINAL).reduce(n).resize((96, 64))) for n in (2, 4, 8, 16)]
+ORIGINAL = sample_pixels(96, 64)
+WORSE = [np.asarray(PillowImage.fromarray(ORIGINAL).reduce(n).resize((96, 64))) for n in (2, 4, 8, 16)]
 
 
 @pytest.mark.parametrize("preprocessing", ["model", "thesis"])
@@ -67,8 +70,8 @@ def test_the_whole_path_is_that_of_plain_timm_code(checkpoint, preprocessing):
 
     def prepared(pixels):
         if preprocessing == "model":
-            return create_transform(**config)(Image.fromarray(pixels))[None]
-        small = np.asarray(Image.fromarray(pixels).resize((32, 32), Image.Resampling.BILINEAR))
+            return create_transform(**config)(PillowImage.fromarray(pixels))[None]
+        small = np.asarray(PillowImage.fromarray(pixels).resize((32, 32), PillowImage.Resampling.BILINEAR))
         return torch.from_numpy((small / 255 - 0.5) / 0.5).permute(2, 0, 1)[None].float()
 
     with torch.inference_mode():
@@ -83,19 +86,19 @@ def test_the_whole_path_is_that_of_plain_timm_code(checkpoint, preprocessing):
         assert result["top1"] == float(distribution.argmax() == distributions[0].argmax())
         cosine = torch.cosine_similarity(features[0], feature, dim=0)
         assert result["cosine"] == pytest.approx(float(cosine), abs=1e-5)
-    assert len({result["vit-score"] for result in results}) > 1  # the test can tell pictures apart
+    assert len({result["vit-score"] for result in results}) > 1  # the test can tell images apart
 
 
-def test_identical_pictures_are_exactly_alike_and_are_not_looked_at_again(monkeypatch):
+def test_identical_images_are_exactly_alike_and_are_not_looked_at_again(monkeypatch):
     made = metric()
-    reference = Reference("a", ORIGINAL)
+    reference = Reference("a", Image(ORIGINAL))
     prepared = made.prepare(reference)
     monkeypatch.setattr(made.classifier, "look", None)
-    (result,) = made.score(Candidates(reference, [ORIGINAL.copy()], [1]), prepared)
+    (result,) = made.score(Candidates(reference, [Image(ORIGINAL.copy())], [1]), prepared)
     assert result == {"vit-score": 1.0, "weighted": 1.0, "top1": 1.0, "jsd": 0.0, "cosine": 1.0}
 
 
-def test_the_bundled_classifier_keeps_the_contract_and_likes_worse_pictures_less():
+def test_the_bundled_classifier_keeps_the_contract_and_likes_worse_images_less():
     check_metric(VitScore)
     results = score(metric(), ORIGINAL, *WORSE)
     for name, sign in (("weighted", -1), ("jsd", 1), ("cosine", -1)):
@@ -114,7 +117,7 @@ def test_the_bundled_weights_are_as_registered():
 
 
 def test_k_is_a_tenth_of_the_labels_unless_given(checkpoint):
-    reference = Reference("a", ORIGINAL)
+    reference = Reference("a", Image(ORIGINAL))
     assert metric().prepare(reference).k == 20
     assert metric(model=str(checkpoint)).prepare(reference).k == 100
     assert metric(k=7).prepare(reference).top.shape == (7,)
@@ -140,9 +143,9 @@ def test_a_score_does_not_depend_on_the_batch():
 
 def test_explains_with_both_probabilities(checkpoint):
     made = metric(model=str(checkpoint), k=10)
-    reference = Reference("a", ORIGINAL)
+    reference = Reference("a", Image(ORIGINAL))
     prepared = made.prepare(reference)
-    candidate = Candidates(reference, [WORSE[1]], [1])
+    candidate = Candidates(reference, [Image(WORSE[1])], [1])
     explanation = made.explain(candidate, prepared)
     (result,) = made.score(candidate, prepared)
     shared, missing, new = explanation.tables
@@ -165,7 +168,7 @@ def test_a_published_model_is_pulled_and_loaded_by_timms_name(tmp_path, monkeypa
     folder = tmp_path / "hub" / "timm" / "test_vit.r160_in1k" / "resolve" / "main"
     folder.mkdir(parents=True)
     save_file(saved.state_dict(), folder / "model.safetensors")
-    digest = qbench.Weights.local(folder / "model.safetensors", "").sha256
+    digest = qbench.plugin.Weights.local(folder / "model.safetensors", "").sha256
 
     class Hub(SimpleHTTPRequestHandler):
         def end_headers(self):
@@ -182,15 +185,15 @@ def test_a_published_model_is_pulled_and_loaded_by_timms_name(tmp_path, monkeypa
     try:
         made = metric(profile="hub", model="test_vit.r160_in1k")
         with pytest.raises(ModelError, match=r"qbench models pull timm/test_vit\.r160_in1k"):
-            made.prepare(Reference("a", ORIGINAL))
+            made.prepare(Reference("a", Image(ORIGINAL)))
         pull(default_registry().model("timm/test_vit.r160_in1k"))
     finally:
         server.shutdown()
         server.server_close()
-    view = made.prepare(Reference("a", ORIGINAL))
+    view = made.prepare(Reference("a", Image(ORIGINAL)))
     transform = create_transform(**resolve_model_data_config(saved))
     with torch.inference_mode():
-        expected = saved(transform(Image.fromarray(ORIGINAL))[None])[0]
+        expected = saved(transform(PillowImage.fromarray(ORIGINAL))[None])[0]
     assert np.allclose(view.logits, expected.numpy(), atol=1e-5)
     assert made.classifier.labels[0] == "tench, Tinca tinca"
 
@@ -200,11 +203,11 @@ def test_a_damaged_published_file_does_not_fit(tmp_path, home):
     folder = home / "models" / weights.name
     folder.mkdir(parents=True)
     save_file({"head.bias": torch.zeros(3)}, folder / "x.safetensors")
-    local = qbench.Weights.local(folder / "x.safetensors", "")
+    local = qbench.plugin.Weights.local(folder / "x.safetensors", "")
     (folder / "x.safetensors").rename(folder / f"{local.sha256[:16]}.safetensors")
     (folder / "pin.json").write_text(json.dumps({"sha256": local.sha256, "size": local.size}))
     with pytest.raises(ModelError, match="does not fit timm's test_vit"):
-        metric(model="test_vit").prepare(Reference("a", ORIGINAL))
+        metric(model="test_vit").prepare(Reference("a", Image(ORIGINAL)))
 
 
 def test_the_profile_decides_the_model_unless_one_is_named(checkpoint):
@@ -229,10 +232,10 @@ def test_the_profile_decides_the_model_unless_one_is_named(checkpoint):
         ("resnet5o", r"timm has no published model `resnet5o`; did you mean `resnet50`"),
         ("vit_small_patch14_dinov2.lvd142m", "has no labels: it gives features only; choose a classifier"),
         ("./nowhere/model", r"no model's folder or file \./nowhere/model"),
-        ("nowhere.safetensors", r"nowhere\.safetensors: not a safetensors file .*No such file"),
+        ("nowhere.safetensors", r"nowhere\.safetensors: not a file that `qbench train vit` wrote .*No such file"),
         ("empty", r"a model's folder holds config\.json and model\.safetensors"),
         ("odd", r"odd/config\.json: not a model's description as timm saves it"),
-        ("text.safetensors", r"text\.safetensors: not a safetensors file of a classifier"),
+        ("text.safetensors", r"text\.safetensors: not a file that `qbench train vit` wrote"),
         ("other.safetensors", r"other\.safetensors: does not say what network it is for"),
     ],
 )
@@ -256,7 +259,7 @@ def test_weights_with_nan_are_named(checkpoint, tmp_path):
     state["head.bias"][5] = float("nan")
     save_file(state, folder / "model.safetensors")
     with pytest.raises(ModelError, match=r"broken-.* gave NaN or infinity in float32"):
-        metric(model=str(folder)).prepare(Reference("a", ORIGINAL))
+        metric(model=str(folder)).prepare(Reference("a", Image(ORIGINAL)))
 
 
 def test_weights_that_do_not_fit_their_description(checkpoint, tmp_path):
@@ -265,7 +268,7 @@ def test_weights_that_do_not_fit_their_description(checkpoint, tmp_path):
     (folder / "config.json").write_bytes((checkpoint / "config.json").read_bytes())
     save_file(network(labels=10).state_dict(), folder / "model.safetensors")
     with pytest.raises(ModelError, match="does not fit its network"):
-        metric(model=str(folder)).prepare(Reference("a", ORIGINAL))
+        metric(model=str(folder)).prepare(Reference("a", Image(ORIGINAL)))
 
 
 def test_names_of_labels_come_from_the_model_from_imagenet_or_are_numbers(tmp_path):

@@ -1,6 +1,6 @@
 """A third party's plugin for qbench, complete."""
 
-from qbench import hookimpl
+from qbench.plugin import hookimpl
 
 
 @hookimpl

@@ -9,11 +9,11 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
-from qbench import BitstreamError, Codec, Parameters, Pixels
+from qbench.plugin import BitstreamError, Codec, Image, Parameters
+from qbench.toolkit.limits import require_pixels
 
 HEADER = struct.Struct(">4sIIB")
 MAGIC = b"BMC1"
-MOST_PIXELS = 1 << 28
 
 
 class BlockMeanParameters(Parameters):
@@ -30,27 +30,28 @@ class BlockMean(Codec):
     file_extension = "bmc"
     Parameters: ClassVar = BlockMeanParameters
 
-    def encode(self, image: Pixels) -> bytes:
+    def encode(self, image: Image) -> bytes:
         """Average the blocks; those at the right and lower edge may be smaller."""
-        height, width = image.shape[:2]
+        height, width = image.height, image.width
         block = self.parameters.block
         rows, columns = np.arange(0, height, block), np.arange(0, width, block)
-        sums = np.add.reduceat(np.add.reduceat(image.astype(np.int64), rows, axis=0), columns, axis=1)
+        sums = np.add.reduceat(np.add.reduceat(image.pixels.astype(np.int64), rows, axis=0), columns, axis=1)
         heights = np.diff(np.append(rows, height))
         widths = np.diff(np.append(columns, width))
         means = np.round(sums / (heights[:, None] * widths[None, :])[..., None]).astype(np.uint8)
         # Size and settings travel in the bitstream: another machine must be able to decode it.
         return HEADER.pack(MAGIC, height, width, block) + zlib.compress(means.tobytes(), 9)
 
-    def decode(self, bitstream: bytes) -> Pixels:
+    def decode(self, bitstream: bytes) -> Image:
         """Fill each block with its mean."""
         try:
             magic, height, width, block = HEADER.unpack_from(bitstream)
         except struct.error as error:
             raise BitstreamError(f"{len(bitstream)} bytes are too few for a header") from error
         # Check everything in the header before believing it: bitstreams may be damaged.
-        if magic != MAGIC or not (1 <= block <= 64) or not (0 < height * width <= MOST_PIXELS):
+        if magic != MAGIC or not (1 <= block <= 64) or not height * width:
             raise BitstreamError("not a block-mean bitstream")
+        require_pixels(height, width)
         shape = (-(-height // block), -(-width // block), 3)
         size = shape[0] * shape[1] * 3
         try:
@@ -61,4 +62,4 @@ class BlockMean(Codec):
         if len(data) != size or not decompressor.eof:
             raise BitstreamError(f"holds {len(data)} bytes of blocks, {size} were expected")
         means = np.frombuffer(data, dtype=np.uint8).reshape(shape)
-        return np.repeat(np.repeat(means, block, axis=0), block, axis=1)[:height, :width].copy()
+        return Image(np.repeat(np.repeat(means, block, axis=0), block, axis=1)[:height, :width])

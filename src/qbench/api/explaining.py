@@ -1,0 +1,139 @@
+"""What is behind scores, and the originals of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from qbench.api.runs import load_run
+from qbench.contracts.context import Context
+from qbench.contracts.metric import Explanation
+from qbench.errors import QbenchError, did_you_mean
+from qbench.execute.device import resolve_device
+from qbench.execute.explaining import explain_cells
+from qbench.execute.explaining import original as read_again
+from qbench.images.image import Image
+from qbench.images.sources import ImageSource
+from qbench.planning.types import Plan, PlannedImage, PlannedMetric
+from qbench.registry.registry import Registry, default_registry
+from qbench.results.run import Run
+from qbench.store.folder import RunFolder
+from qbench.suite.images import sources_at
+
+
+def explain(
+    path: str | Path,
+    image: str,
+    point: str,
+    metric: str | None = None,
+    *,
+    device: str = "auto",
+    registry: Registry | None = None,
+    notice: Callable[[str], None] = lambda text: None,
+) -> tuple[PlannedMetric, Explanation]:
+    """Ask a metric what is behind its scores of one cell.
+
+    Args:
+        path: the run, as :func:`load_run` takes it.
+        image, point: of the cell.
+        metric: its label in the run; may be left out where only one metric has something to explain.
+        notice: called with what plugins have to tell.
+
+    Returns:
+        The metric as it was planned, and its explanation.
+
+    Raises:
+        QbenchError: no such cell or metric, the cell has no reconstruction, or the metric explains nothing.
+    """
+    registry = registry or default_registry()
+    found = load_run(path)
+    plan, folder = found.plan, RunFolder(found.path)
+    chosen = _explaining(plan, metric, registry)
+    images, points = [item.name for item in plan.images], [item.id for item in plan.points]
+    for kind, name, known in (("image", image, images), ("operating point", point, points)):
+        if name not in known:
+            raise QbenchError(f"{found.path}: no {kind} `{name}`{did_you_mean(name, known)} (has: {', '.join(known)})")
+    cell = folder.load().cell(plan.image(image), plan.point(point))
+    if cell is None or cell.outcome != "coded":
+        why = "it is not done yet" if cell is None else f"{cell.outcome}: {cell.reason}"
+        raise QbenchError(f"{image} at {point} has no reconstruction to explain ({why})")
+    context = Context(resolve_device(device), plan.seed, plan.profile, notice)
+    source = source_of(plan.image(image), registry)
+    return chosen, explain_cells(folder, plan, [cell], source, chosen, registry, context)[0]
+
+
+def explain_all(
+    found: Run,
+    *,
+    device: str = "auto",
+    registry: Registry | None = None,
+    notice: Callable[[str], None] = lambda text: None,
+) -> dict[tuple[str, str], dict[str, Explanation]]:
+    """Ask every metric of a run that explains what is behind its scores of every cell.
+
+    What can't be explained is omitted, and reported.
+
+    Returns:
+        Image and operating point → label of the metric → its explanation.
+    """
+    registry = registry or default_registry()
+    plan, folder = found.plan, RunFolder(found.path)
+    state = folder.load()
+    context = Context(resolve_device(device), plan.seed, plan.profile, notice)
+    explanations: dict[tuple[str, str], dict[str, Explanation]] = {}
+    able = _able_to_explain(plan, registry)
+    for metric in (metric for metric in plan.metrics if metric.label in able):
+        for image in plan.images:
+            recorded = [(state.cell(image, point), state.score(plan, metric, image, point)) for point in plan.points]
+            cells = [cell for cell, score in recorded if cell and score and score.outcome == "scored"]
+            try:
+                told = (
+                    explain_cells(folder, plan, cells, source_of(image, registry), metric, registry, context)
+                    if cells
+                    else []
+                )
+            except QbenchError as error:
+                notice(f"not explained: {error}")
+                continue
+            for cell, explanation in zip(cells, told, strict=True):
+                explanations.setdefault((cell.image, cell.point), {})[metric.label] = explanation
+    return explanations
+
+
+def original(found: Run, image: str, *, registry: Registry | None = None) -> Image:
+    """Read an image of a run again, as codecs saw it.
+
+    Raises:
+        QbenchError: it is gone, or has changed.
+    """
+    planned = found.plan.image(image)
+    return read_again(source_of(planned, registry or default_registry()), planned)
+
+
+def _explaining(plan: Plan, label: str | None, registry: Registry) -> PlannedMetric:
+    """Return the metric of that label, or the only one that explains."""
+    planned = {metric.label: metric for metric in plan.metrics}
+    able = _able_to_explain(plan, registry)
+    if label is None and len(able) != 1:
+        raise QbenchError(
+            f"name a metric with --metric (able to explain: {', '.join(able)})"
+            if able
+            else "no metric in this run supports explain"
+        )
+    name = able[0] if label is None else label
+    if name not in planned:
+        raise QbenchError(f"no metric `{name}` in this run{did_you_mean(name, planned)} (has: {', '.join(planned)})")
+    return planned[name]
+
+
+def _able_to_explain(plan: Plan, registry: Registry) -> list[str]:
+    return [
+        metric.label
+        for metric in plan.metrics
+        if metric.metric in registry.metrics and "explain" in vars(registry.metrics[metric.metric])
+    ]
+
+
+def source_of(image: PlannedImage, registry: Registry) -> ImageSource:
+    """Return where an image of a run is read again."""
+    return sources_at([(image.location, image.dataset)], registry)[0]

@@ -1,0 +1,141 @@
+"""Judging and showing runs: comparisons, BD-rates, correlations, figures, the HTML report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from qbench.api.explaining import explain_all, original
+from qbench.api.runs import opened
+from qbench.errors import QbenchError
+from qbench.reporting.bd import BdRate, Method
+from qbench.reporting.bd import bd_rates as rates_against
+from qbench.reporting.comparison import Comparison
+from qbench.reporting.comparison import compare as compare_runs
+from qbench.reporting.correlation import Cells, Correlation, collect
+from qbench.reporting.correlation import correlate as correlate_cells
+from qbench.reporting.curves import curve_metrics, curves
+from qbench.reporting.page.writing import write_page
+from qbench.results.comparability import check_same_columns
+from qbench.results.run import Run
+
+AnyRun = Run | str | Path
+"""A run, its folder, or its name below ``runs/``."""
+
+
+def compare(
+    first: AnyRun, second: AnyRun, metrics: Sequence[str] = (), *, method: Method = "akima", mixed: bool = False
+) -> Comparison:
+    """Compare two runs: paired differences by image, and BD-rates.
+
+    Args:
+        metrics: columns of which BD-rates are computed; by default the first that both runs have.
+        method: interpolation of the curves.
+        mixed: compare columns of different models or settings.
+
+    Raises:
+        QbenchError: nothing in common, a column that one lacks, or columns that can't be compared.
+    """
+    return compare_runs(opened(first), opened(second), metrics, method=method, mixed=mixed)
+
+
+def bd_rates(run: AnyRun, metric: str, anchor: str, *, method: Method = "akima", resamples: int = 200) -> list[BdRate]:
+    """Return the rate that every other codec of a run saves against an anchor at equal quality.
+
+    Args:
+        metric: the column that quality is measured by.
+        anchor: label of a codec.
+        resamples: of the images, for 95 % intervals; 0 computes none.
+
+    Raises:
+        QbenchError: no such column, or no curve of the anchor that can be compared with.
+    """
+    return rates_against(curves(opened(run), metric), anchor, method, resamples)
+
+
+def plot(
+    runs: AnyRun | Sequence[AnyRun],
+    output: str | Path,
+    metric: str | None = None,
+    *,
+    linear: bool = False,
+    mixed: bool = False,
+    notice: Callable[[str], None] = lambda text: None,
+) -> Path:
+    """Draw rate–distortion curves for a paper; return the file.
+
+    Args:
+        output: the file, with suffix ``.pdf``, ``.svg`` or ``.png``.
+        metric: the column to draw; by default the first that is no rate.
+        linear: a linear axis for rates instead of a logarithmic one.
+        mixed: draw a column of different models or settings.
+        notice: called with what one must know to read the figure.
+
+    Raises:
+        QbenchError: no such column, nothing to draw, or columns that can't be compared.
+    """
+    from qbench.reporting.figures import rate_figure
+
+    loaded = _all(runs)
+    drawn = metric or next(iter(curve_metrics(loaded[0])), "")
+    own = [run for run in loaded if not run.imported]
+    if not mixed:
+        check_same_columns(own, [drawn])
+    if 0 < len(own) < len(loaded):
+        names = ", ".join(run.name for run in loaded if run.imported)
+        notice(f"{drawn} of {names} was computed by another program, over other images")
+    rate_figure(Path(output), [(run.name, curves(run, drawn)) for run in loaded], linear=linear)
+    return Path(output)
+
+
+def report(
+    runs: AnyRun | Sequence[AnyRun],
+    output: str | Path | None = None,
+    *,
+    explain: bool = True,
+    notice: Callable[[str], None] = lambda text: None,
+) -> list[Path]:
+    """Write the HTML report of one or several runs; return the file, and the folder beside it if there is one.
+
+    Args:
+        output: the file; by default ``report.html`` in the (first) run's folder.
+        explain: ask metrics what is behind their scores, which takes their time.
+        notice: called with what could not be explained.
+
+    Raises:
+        QbenchError: a run can't be read, or the file can't be written.
+    """
+    loaded = _all(runs)
+    path = Path(output) if output is not None else loaded[0].path / "report.html"
+    explanations = [explain_all(run, notice=notice) if explain else {} for run in loaded]
+    return write_page(path, loaded, original, explanations)
+
+
+def correlate(
+    runs: AnyRun | Sequence[AnyRun],
+    human: str | Path | None = None,
+    *,
+    everything: bool = False,
+    resamples: int = 200,
+) -> tuple[Cells, list[Correlation]]:
+    """Correlate metrics over the cells of runs, with one another or with people's scores.
+
+    Args:
+        human: CSV file with columns ``image``, ``point``, and ``score``, ``mos`` or ``dmos``.
+        everything: every column, not only each metric's main one.
+        resamples: of the images, for 95 % intervals.
+
+    Returns:
+        The values, and a correlation for every two columns.
+
+    Raises:
+        QbenchError: fewer than two columns, columns that can't be compared, or a file of another form.
+    """
+    cells = collect(_all(runs), Path(human) if human is not None else None, everything=everything)
+    if len(cells.columns) < 2:
+        raise QbenchError("need at least two columns to correlate; these runs have one value per cell")
+    return cells, correlate_cells(cells, resamples)
+
+
+def _all(runs: AnyRun | Sequence[AnyRun]) -> list[Run]:
+    return [opened(run) for run in ([runs] if isinstance(runs, (Run, str, Path)) else runs)]

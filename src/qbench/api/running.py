@@ -1,0 +1,147 @@
+"""Making a plan, running it, scoring a run with more metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypedDict, Unpack
+
+from qbench.api.runs import default_folder
+from qbench.execute.session import Session
+from qbench.execute.work import Event, ExecutionOptions, Notice, Options, Recorded, Stop
+from qbench.home import cache_home
+from qbench.planning.making import make_plan, plan_metric
+from qbench.planning.types import Plan
+from qbench.records import CellRecord
+from qbench.registry.registry import Registry, default_registry
+from qbench.results.run import Run
+from qbench.store.cache import Cache
+from qbench.store.folder import RunFolder
+from qbench.suite.images import resolve_images
+from qbench.suite.load import load_metrics, load_suite
+
+
+class Watching(TypedDict, total=False):
+    """What else :func:`run` and :func:`score` take."""
+
+    registry: Registry
+    """Instead of what is installed."""
+    on_event: Callable[[Event], None]
+    """Called with what happens, as it happens."""
+    stop: Stop
+    """Lets another thread ask the run to end soon."""
+
+
+class RunOptions(ExecutionOptions, Watching, total=False):
+    """All keyword arguments that :func:`run` and :func:`score` share."""
+
+
+def plan(
+    suite: str | Path | Mapping[str, Any],
+    *,
+    overrides: Sequence[str] = (),
+    profile: str | None = None,
+    seed: int | None = None,
+    registry: Registry | None = None,
+) -> Plan:
+    """Read a suite and its images, and say what a run of it would do.
+
+    Args:
+        suite: path of a YAML file, or the same structure as a mapping.
+        overrides: ``"codecs.jpeg.quality=[10,50]"`` and the like.
+        profile, seed: instead of the suite's own.
+        registry: instead of what is installed.
+
+    Raises:
+        QbenchError: the suite or an image can't be used; the text lists everything found.
+    """
+    registry = registry or default_registry()
+    loaded = load_suite(suite, registry, overrides=overrides, profile=profile, seed=seed)
+    return make_plan(loaded, resolve_images(loaded, registry), registry)
+
+
+def run(
+    suite: str | Path | Mapping[str, Any] | Plan,
+    *,
+    output: str | Path | None = None,
+    overrides: Sequence[str] = (),
+    profile: str | None = None,
+    seed: int | None = None,
+    **options: Unpack[RunOptions],
+) -> Run:
+    """Run a suite, or resume a run of it that was interrupted.
+
+    Args:
+        suite: path, mapping, or a plan that :func:`plan` made.
+        output: the run folder; by default one below ``runs/`` named after the suite and the plan's key, so that
+            the same suite resumes where it stopped and a changed one never touches an older run.
+        overrides, profile, seed: as for :func:`plan`.
+        options: how to execute (``jobs``, ``device``, ``cache``, ``fail_fast``, ``retry_failed``), and ``registry``,
+            ``on_event`` and ``stop``; see :class:`~qbench.execute.work.ExecutionOptions` and :class:`Watching`.
+
+    Returns:
+        The run; ``run.failures`` and ``run.complete`` say how it went. Failures inside plugins do not raise.
+
+    Raises:
+        QbenchError: bad input, or a run folder that can't be used.
+    """
+    registry = options.get("registry") or default_registry()
+    planned = (
+        suite
+        if isinstance(suite, Plan)
+        else plan(suite, overrides=overrides, profile=profile, seed=seed, registry=registry)
+    )
+    folder = RunFolder(Path(output) if output is not None else default_folder(planned))
+    return _execute(planned, folder, options, extend=False)
+
+
+def score(path: str | Path, metrics: Sequence[str], **options: Unpack[RunOptions]) -> Run:
+    """Score a run with further metrics; nothing is encoded again.
+
+    Args:
+        path: the run folder.
+        metrics: names of metrics, with their default settings.
+        options: as for :func:`run`.
+
+    Raises:
+        QbenchError: unknown metric, originals that are gone or have changed, nothing kept to score.
+    """
+    registry = options.get("registry") or default_registry()
+    folder = RunFolder(Path(path))
+    old = folder.load().plan
+    known = {metric.label for metric in old.metrics}
+    named = [plan_metric(metric, registry, old.profile) for metric in load_metrics(metrics, registry)]
+    planned = replace(old, metrics=(*old.metrics, *(metric for metric in named if metric.label not in known)))
+    return _execute(planned, folder, options, extend=True)
+
+
+def _execute(planned: Plan, folder: RunFolder, options: RunOptions, *, extend: bool) -> Run:
+    registry = options.get("registry") or default_registry()
+    listener = options.get("on_event") or (lambda event: None)
+    stop = options.get("stop") or Stop()
+    how = Options(**{name: options[name] for name in Options.__dataclass_fields__ if name in options})  # type: ignore[literal-required]
+    cache = Cache(cache_home()) if how.cache else None
+
+    def observe(hook: str, **arguments: Any) -> None:
+        for info, trace in registry.observe(hook, **arguments):
+            listener(Notice(f"plugin {info} failed in {trace}"))
+
+    def on_work(event: Event) -> None:
+        listener(event)
+        if isinstance(event, Recorded):
+            for record in event.records:
+                if isinstance(record, CellRecord):
+                    observe("qbench_cell_coded", record=record)
+
+    try:
+        session = Session(planned, folder, registry, how, cache, stop)
+        observe("qbench_run_started", plan=planned)
+        (session.extend if extend else session.run)(on_work)
+    finally:
+        if cache is not None:
+            cache.close()
+    finished = Run(folder.path, folder.load())
+    if finished.complete:
+        observe("qbench_run_finished", run=finished)
+    return finished

@@ -1,0 +1,98 @@
+"""Runs: finding and loading them, and exchanging results with other tools."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from qbench.errors import StoreError
+from qbench.planning.types import Plan
+from qbench.registry.registry import Registry, default_registry
+from qbench.results.run import Run
+from qbench.store.exports import write_results
+from qbench.store.folder import RunFolder
+from qbench.store.imports import merged, read_results, write_imported
+
+RUNS = Path("runs")
+"""Where runs go unless told otherwise, below the working directory."""
+
+
+def opened(run: Run | str | Path) -> Run:
+    """Return a run that is given as such, or as its path or name."""
+    return run if isinstance(run, Run) else load_run(run)
+
+
+def load_run(path: str | Path) -> Run:
+    """Load a run from its folder, from its name below ``runs/``, or the latest run of a suite by the suite's name.
+
+    Raises:
+        StoreError: there is none.
+    """
+    folder = RunFolder(find_run(path))
+    return Run(folder.path, folder.load())
+
+
+def find_run(name: str | Path) -> Path:
+    """Return the folder that a run's path or name means."""
+    path = Path(name)
+    if RunFolder(path).exists():
+        return path
+    if RunFolder(RUNS / path).exists():
+        return RUNS / path
+    named = [folder for folder in RUNS.glob(f"{path.name}-*") if RunFolder(folder).exists()]
+    named = [folder for folder in named if folder.name.rpartition("-")[0] == path.name]
+    if named and path.name == str(name):
+        return max(named, key=lambda folder: RunFolder(folder).journal_path.stat().st_mtime)
+    available = ", ".join(sorted(folder.name for folder in RUNS.glob("*") if RunFolder(folder).exists())) or "none"
+    raise StoreError(f"{name}: no run in this folder, nor a run of that name in {RUNS}/ (available: {available})")
+
+
+def runs() -> list[Run]:
+    """Return the runs below ``runs/``, the most recently measured first; what can't be read is omitted."""
+    found = []
+    for folder in (RunFolder(path) for path in RUNS.glob("*")):
+        if folder.exists():
+            with contextlib.suppress(StoreError):
+                found.append(Run(folder.path, folder.load()))
+    return sorted(found, key=lambda run: max((each.at for each in run.sessions), default=""), reverse=True)
+
+
+def import_results(
+    paths: Sequence[str | Path], name: str | Path, *, form: str | None = None, registry: Registry | None = None
+) -> Run:
+    """Make a run of other tools' result files.
+
+    Args:
+        paths: the files; what they hold becomes one run, so that codecs in several files can be compared.
+        name: of the run, below ``runs/``, or a path of its folder.
+        form: name of the format; by default the first that recognises a file.
+
+    Raises:
+        QbenchError: a file can't be read or is of no known format; such a run exists already.
+    """
+    registry = registry or default_registry()
+    read = [read_results(Path(path), registry, form) for path in paths]
+    folder = RunFolder(RUNS / name if Path(name).name == str(name) else Path(name))
+    write_imported(folder, merged([results for results, _ in read]), {"files": [origin for _, origin in read]})
+    return Run(folder.path, folder.load())
+
+
+def export(run: Run | str | Path, form: str, output: str | Path, *, registry: Registry | None = None) -> list[Path]:
+    """Write a run in another tool's format.
+
+    Args:
+        run: the run, or its path or name.
+        form: name of the format.
+        output: folder for the files; made if need be.
+
+    Raises:
+        QbenchError: no such format, nothing that it can hold, or a file can't be written.
+    """
+    return write_results(opened(run), registry or default_registry(), form, Path(output))
+
+
+def default_folder(plan: Plan) -> Path:
+    """Return the run folder that belongs to a plan."""
+    safe = "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in plan.suite).strip(".")
+    return RUNS / f"{safe or 'run'}-{plan.key()[:6]}"

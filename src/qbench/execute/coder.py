@@ -1,0 +1,199 @@
+"""A codec at one operating point: calls it, checks what it returns, and times it."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from qbench.contracts.artifact import Artifact
+from qbench.contracts.codec import Codec, Complexity
+from qbench.errors import NotApplicable
+from qbench.execute.device import synchronise
+from qbench.execute.work import ContractError, TimingPlan
+from qbench.images.image import Image
+from qbench.records import CallTiming
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """An encoded image."""
+
+    bitstream: bytes
+    timing: CallTiming
+    artifacts: tuple[Artifact, ...] = ()
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A decoded bitstream; the image can't be written to, and is nobody else's."""
+
+    image: Image
+    timing: CallTiming
+
+
+class PointCoder:
+    """The two instances of a codec at one operating point: one encodes, the other decodes.
+
+    Every method raises ContractError when the codec breaks its contract, and otherwise whatever the codec raises.
+    """
+
+    def __init__(self, make: Callable[[], Codec], timing: TimingPlan) -> None:
+        self._encoder = make()
+        self._decoder = make()
+        self._timing = timing
+        self._device = self._encoder.context.device if self._encoder.runs_on == "accelerator" else "cpu"
+        self._cold = {self._encoder: True, self._decoder: True}
+        for codec in self._cold:
+            codec.setup()
+
+    def close(self) -> None:
+        """Let the codec release what it took."""
+        for codec in self._cold:
+            codec.close()
+
+    @property
+    def batch_size(self) -> int:
+        """How many images the codec takes at once."""
+        return self._encoder.batch_size
+
+    @property
+    def lossless(self) -> bool:
+        """Whether the codec promises the very pixels back."""
+        return self._encoder.lossless
+
+    # -- timed ----------------------------------------------------------------------------------------------------
+
+    def encode(self, image: Image) -> Encoded:
+        """Encode an image."""
+        self._accept(image)
+        bitstream, timing = self._timed(self._encoder, lambda: self._encoder.encode(image), _check_bitstream)
+        artifacts = tuple(self._encoder.artifacts())
+        if not all(isinstance(artifact, Artifact) for artifact in artifacts):
+            raise ContractError("artifacts returned something other than a qbench.plugin.Artifact")
+        return Encoded(bitstream, timing, artifacts)
+
+    def decode(self, bitstream: bytes, original: Image) -> Decoded:
+        """Decode the bitstream of an image."""
+        image, timing = self._timed(
+            self._decoder, lambda: self._decoder.decode(bitstream), lambda made: _check_image(made, original)
+        )
+        return Decoded(image.frozen(), timing)
+
+    def encode_batch(self, images: Sequence[Image]) -> list[Encoded]:
+        """Encode several images in one call."""
+        for image in images:
+            self._accept(image)
+
+        def check(made: Any) -> None:
+            _check_count("encode_batch", made, "bitstreams", len(images), "images")
+            for bitstream in made:
+                _check_bitstream(bitstream)
+
+        made, timing = self._timed(self._encoder, lambda: self._encoder.encode_batch(images), check, len(images))
+        return [Encoded(bitstream, timing) for bitstream in made]
+
+    def decode_batch(self, bitstreams: Sequence[bytes], originals: Sequence[Image]) -> list[Decoded]:
+        """Decode the bitstreams of several images in one call."""
+
+        def check(made: Any) -> None:
+            _check_count("decode_batch", made, "images", len(bitstreams), "bitstreams")
+            for image, original in zip(made, originals, strict=True):
+                _check_image(image, original)
+
+        count = len(bitstreams)
+        made, timing = self._timed(self._decoder, lambda: self._decoder.decode_batch(bitstreams), check, count)
+        return [Decoded(image.frozen(), timing) for image in made]
+
+    # -- not timed ------------------------------------------------------------------------------------------------
+
+    def try_out(self, image: Image) -> tuple[bytes, Image]:
+        """Encode and decode an image once."""
+        self._accept(image)
+        bitstream = self._encoder.encode(image)
+        _check_bitstream(bitstream)
+        return bitstream, self.decode_stored(bitstream, image)
+
+    def decode_stored(self, bitstream: bytes, like: Image) -> Image:
+        """Decode a stored bitstream of an image of the same size as ``like``."""
+        reconstruction = self._decoder.decode(bitstream)
+        _check_image(reconstruction, like)
+        return reconstruction.frozen()
+
+    def parts(self, bitstream: bytes) -> Mapping[str, int]:
+        """Return the sizes of a bitstream's parts."""
+        parts = dict(self._decoder.parts(bitstream))
+        if parts and sum(parts.values()) != len(bitstream):
+            raise ContractError(f"parts {parts} add up to {sum(parts.values())} bytes, not {len(bitstream)}")
+        return parts
+
+    def complexity(self, image: Image) -> Complexity | None:
+        """Return what coding the image costs."""
+        found = self._decoder.complexity(image.height, image.width)
+        if found is not None and not isinstance(found, Complexity):
+            raise ContractError(f"complexity returned {type(found).__name__}, not a qbench.plugin.Complexity")
+        return found
+
+    # -- one call after the other -----------------------------------------------------------------------------------
+
+    def _accept(self, image: Image) -> None:
+        if not self._encoder.accepts(image.format):
+            raise NotApplicable(f"{self._encoder.name} does not accept {image.format} images")
+
+    def _timed(
+        self, codec: Codec, call: Callable[[], T], check: Callable[[Any], None], batch: int = 1
+    ) -> tuple[T, CallTiming]:
+        """Call until there are enough timings, or the budget is spent; return the first result.
+
+        The first call of an instance is a warm-up and not counted, unless it takes longer than the whole budget.
+        """
+        cold, self._cold[codec] = self._cold[codec], False
+        result, first = self._once(call)
+        check(result)
+        seconds, warmup, spent = [first], 0, first
+        if cold and spent < self._timing.budget:
+            seconds, warmup = [], 1
+        while not seconds or (len(seconds) < self._timing.repeats and spent < self._timing.budget):
+            again, duration = self._once(call)
+            if codec.deterministic and not _same(again, result):
+                raise ContractError("says it is deterministic, but the same input gave two different results")
+            seconds.append(duration)
+            spent += duration
+        median = statistics.median(seconds) / batch
+        return result, CallTiming(seconds=median, repeats=len(seconds), warmup=warmup, batch=batch)
+
+    def _once(self, call: Callable[[], T]) -> tuple[T, float]:
+        synchronise(self._device)
+        start = time.perf_counter()
+        result = call()
+        synchronise(self._device)
+        return result, time.perf_counter() - start
+
+
+def _same(one: Any, other: Any) -> bool:
+    if isinstance(one, Image) and isinstance(other, Image):
+        return one.equals(other)
+    if isinstance(one, (list, tuple)) and isinstance(other, (list, tuple)):
+        return len(one) == len(other) and all(_same(*pair) for pair in zip(one, other, strict=True))
+    return bool(one == other)
+
+
+def _check_count(method: str, made: Any, what: str, expected: int, given: str) -> None:
+    if len(made) != expected:
+        raise ContractError(f"{method} returned {len(made)} {what} for {expected} {given}")
+
+
+def _check_bitstream(value: Any) -> None:
+    if not isinstance(value, bytes):
+        raise ContractError(f"encode returned {type(value).__name__}, not bytes")
+
+
+def _check_image(value: Any, original: Image) -> None:
+    if not isinstance(value, Image):
+        raise ContractError(f"decode returned {type(value).__name__}, not a qbench.plugin.Image")
+    if (value.shape, value.format) != (original.shape, original.format):
+        raise ContractError(f"decode returned {value} for {original}")

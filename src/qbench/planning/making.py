@@ -1,0 +1,139 @@
+"""Making a plan of a validated suite and its images. Pure; runs nothing."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from qbench.contracts.codec import Codec
+from qbench.contracts.metric import Direction, MetricDeclaration, Scope
+from qbench.errors import PluginError, QbenchError
+from qbench.models.resolve import pinned
+from qbench.planning.types import OperatingPoint, Plan, PlannedImage, PlannedMetric, Target
+from qbench.registry.registry import Registry
+from qbench.suite.images import ResolvedImage
+from qbench.suite.model import MetricSpec, PointSpec, Suite
+
+
+def make_plan(suite: Suite, images: tuple[ResolvedImage, ...], registry: Registry) -> Plan:
+    """Make the plan of a validated suite and its images."""
+    profile = suite.settings.profile
+    metrics = {spec.label: plan_metric(spec, registry, profile) for spec in suite.metrics}
+    points = []
+    for spec in suite.points:
+        offer = registry.codecs.offer(spec.codec)
+        codec = offer.cls
+        target = _target(spec, codec, metrics)
+        # What the weights are does not depend on the setting that a target chooses.
+        known = spec.parameters if target is None else {**spec.parameters, **target.some_setting}
+        identity, models = _identity(codec, known, profile, str(offer.plugin))
+        if target is not None:
+            measured_by = metrics[spec.target.metric].identity if spec.target else {}
+            identity |= {"parameters": dict(spec.parameters), "target": [asdict(target), measured_by]}
+        points.append(
+            OperatingPoint(
+                spec.id,
+                spec.label,
+                spec.codec,
+                dict(spec.parameters),
+                dict(spec.swept),
+                str(offer.plugin),
+                identity,
+                codec.file_extension,
+                codec.runs_on,
+                models,
+                target,
+            )
+        )
+    settings = suite.settings
+    return Plan(
+        suite.name,
+        settings.description,
+        settings.profile,
+        settings.seed,
+        settings.keep.model_dump(),
+        settings.timing.model_dump(),
+        tuple(
+            PlannedImage(
+                image.name,
+                image.source.location,
+                image.sha256,
+                image.width,
+                image.height,
+                image.notes,
+                image.dataset,
+            )
+            for image in images
+        ),
+        tuple(points),
+        tuple(metrics.values()),
+        suite.text,
+        suite.overrides,
+    )
+
+
+def _target(spec: PointSpec, codec: type[Codec], metrics: Mapping[str, PlannedMetric]) -> Target | None:
+    if spec.target is None:
+        return None
+    rate = codec.rate_parameter(codec.Parameters.model_validate(dict(spec.parameters), strict=False))
+    assert rate is not None  # the suite was refused otherwise
+    metric = metrics[spec.target.metric]
+    column = next(column for column in metric.columns if column.name == spec.target.column)
+    # Sizes get worse with more bytes, images better.
+    increasing = (column.direction is Direction.HIGHER) != (metric.scope == Scope.RATE)
+    return Target(
+        metric.label,
+        column.name,
+        spec.target.name,
+        spec.target.wanted,
+        increasing,
+        rate.name,
+        (rate.low, rate.high) if rate.increasing else (rate.high, rate.low),
+        rate.integer,
+    )
+
+
+def plan_metric(spec: MetricSpec, registry: Registry, profile: str) -> PlannedMetric:
+    """Look up one metric of a suite."""
+    offer = registry.metrics.offer(spec.metric)
+    metric = offer.cls
+    identity, models = _identity(metric, spec.parameters, profile, str(offer.plugin))
+    label = spec.label
+    if label == spec.metric:
+        label = metric.default_label(metric.Parameters.model_validate(dict(spec.parameters), strict=False), profile)
+    return PlannedMetric(
+        label,
+        spec.metric,
+        dict(spec.parameters),
+        str(offer.plugin),
+        identity,
+        metric.scope.value,
+        metric.columns,
+        models,
+    )
+
+
+def _identity(
+    cls: type[Codec] | type[MetricDeclaration], parameters: Mapping[str, Any], profile: str, plugin: str
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return all that decides a codec's or metric's results, and the models it uses: name → what they are.
+
+    Raises:
+        QbenchError: it has no such weights, or their digest is not known before they are fetched.
+    """
+    try:
+        used = cls.weights(cls.Parameters.model_validate(dict(parameters), strict=False), profile)
+    except QbenchError:
+        raise
+    except Exception as error:
+        raise PluginError(f"{cls.name}, plugin {plugin}: weights failed:\n{traceback.format_exc()}") from error
+    identity = {
+        "name": cls.name,
+        "version": cls.version,
+        "libraries": dict(cls.libraries()),
+        "parameters": dict(parameters),
+        "weights": {weights.name: pinned(weights).sha256 for weights in used},
+    }
+    return identity, {weights.name: weights.summary for weights in used}

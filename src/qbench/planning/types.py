@@ -1,0 +1,256 @@
+"""The plan: every cell and every scoring job of a run, each with a content key. Plain data."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from qbench.contracts.metric import Column, Scope, column_id
+
+
+@dataclass(frozen=True)
+class PlannedImage:
+    """An original: its name in the run, where it is (and in which dataset), and what its pixels are."""
+
+    name: str
+    location: str
+    sha256: str
+    width: int
+    height: int
+    notes: tuple[str, ...] = ()
+    dataset: str = ""
+
+    @property
+    def pixels(self) -> int:
+        """Width × height."""
+        return self.width * self.height
+
+
+@dataclass(frozen=True)
+class Target:
+    """A value of a metric's column that a codec is to come near to, by its rate parameter.
+
+    Attributes:
+        metric, column, name: label of a planned metric, one of its columns, and what that is called in tables.
+        wanted: the value.
+        increasing: whether values rise with bytes.
+        parameter: the setting that is chosen.
+        values: it is searched for between these two; the first gives fewer bytes.
+        integer: only integers are accepted.
+    """
+
+    metric: str
+    column: str
+    name: str
+    wanted: float
+    increasing: bool
+    parameter: str
+    values: tuple[float, float]
+    integer: bool
+
+    def accepted(self, value: float) -> float:
+        """Return the value in a form that the setting accepts."""
+        return int(value) if self.integer else value
+
+    @property
+    def some_setting(self) -> dict[str, float]:
+        """A setting, for what does not depend on which one is chosen: weights, decoding."""
+        return {self.parameter: self.accepted(self.values[0])}
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """One codec with one set of parameter values.
+
+    Attributes:
+        id: unique in the run: ``jpeg:quality=40``.
+        label: of the codec's entry in the suite.
+        identity: everything that decides the bytes, for content keys: name, version, libraries, parameters.
+        file_extension: of its bitstreams.
+        runs_on: as the codec declares.
+        models: the weights it uses, name → what they are.
+        target: how a setting is chosen for each image; None if all are given.
+    """
+
+    id: str
+    label: str
+    codec: str
+    parameters: Mapping[str, Any]
+    swept: Mapping[str, Any]
+    plugin: str
+    identity: Mapping[str, Any]
+    file_extension: str
+    runs_on: str
+    models: Mapping[str, str] = field(default_factory=dict)
+    target: Target | None = None
+
+    @property
+    def owner(self) -> str:
+        """Component to blame for a failure here."""
+        return f"codec {self.codec}, plugin {self.plugin}"
+
+    @cached_property
+    def canonical_identity(self) -> str:
+        """The identity in canonical JSON, for content keys."""
+        return canonical(self.identity)
+
+
+@dataclass(frozen=True)
+class PlannedMetric:
+    """A metric with its settings and the columns it fills.
+
+    Attributes:
+        identity: everything that decides its values, for content keys; digests of weights included.
+        models: the weights it uses, name → what they are.
+    """
+
+    label: str
+    metric: str
+    parameters: Mapping[str, Any]
+    plugin: str
+    identity: Mapping[str, Any]
+    scope: str
+    columns: tuple[Column, ...]
+    models: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def owner(self) -> str:
+        """Component to blame for a failure here."""
+        return f"metric {self.metric}, plugin {self.plugin}"
+
+    @cached_property
+    def canonical_identity(self) -> str:
+        """The identity in canonical JSON, for content keys."""
+        return canonical(self.identity)
+
+    @property
+    def per_point(self) -> bool:
+        """Whether it scores an operating point as a whole and not cell by cell."""
+        return self.scope == Scope.DISTRIBUTION
+
+    def column_ids(self) -> list[str]:
+        """Return the names that this metric's columns have in tables."""
+        return [column_id(self.label, self.metric, column.name) for column in self.columns]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run consists of.
+
+    Attributes:
+        suite, description, profile, seed: from the suite.
+        keep, timing: the suite's settings, as plain values.
+        images, points, metrics: in the suite's order. Every image is coded at every point, and every cell
+            scored by every metric.
+        suite_text, overrides: the suite as run.
+    """
+
+    suite: str
+    description: str
+    profile: str
+    seed: int
+    keep: Mapping[str, bool]
+    timing: Mapping[str, Any]
+    images: tuple[PlannedImage, ...]
+    points: tuple[OperatingPoint, ...]
+    metrics: tuple[PlannedMetric, ...]
+    suite_text: str
+    overrides: tuple[str, ...] = ()
+
+    @property
+    def cells(self) -> int:
+        """How many cells there are."""
+        return len(self.images) * len(self.points)
+
+    @property
+    def jobs(self) -> int:
+        """How many scoring jobs there are."""
+        return self.cells * len(self.metrics)
+
+    @property
+    def participants(self) -> tuple[OperatingPoint | PlannedMetric, ...]:
+        """Operating points, then metrics: all that have an identity and may use models."""
+        return (*self.points, *self.metrics)
+
+    def iter_cells(self) -> Iterator[tuple[PlannedImage, OperatingPoint, str]]:
+        """Yield image, operating point and content key of every cell, in the order of execution."""
+        for image in self.images:
+            for point in self.points:
+                yield image, point, self.cell_key(image, point)
+
+    def cell_key(self, image: PlannedImage, point: OperatingPoint) -> str:
+        """SHA-256 (hex) of all that decides a cell's bitstream: codec, version, libraries, settings, pixels, seed."""
+        # Weights depend on the profile, and not every codec draws random numbers; the key errs on the safe side.
+        return _key_of("cell", point.canonical_identity, [image.sha256, self.seed, self.profile])
+
+    def score_key(self, metric: PlannedMetric, image: PlannedImage, bitstream: str, reconstruction: str) -> str:
+        """SHA-256 (hex) of all that decides a score: metric, settings, original, bitstream and reconstruction."""
+        rest = [image.sha256, bitstream, reconstruction, self.profile]
+        return _key_of("score", metric.canonical_identity, rest)
+
+    def point_score_key(self, metric: PlannedMetric, reconstructions: Sequence[str]) -> str:
+        """SHA-256 (hex) of all that decides a distribution metric's score of an operating point."""
+        originals = [image.sha256 for image in self.images]
+        return content_key("point score", metric.identity, originals, list(reconstructions), self.profile)
+
+    def key(self) -> str:
+        """SHA-256 (hex) of everything that decides the run's records. Two runs with one key are the same run."""
+        return content_key(
+            "plan",
+            self.suite,
+            self.profile,
+            self.seed,
+            dict(self.keep),
+            dict(self.timing),
+            [[image.name, image.sha256] for image in self.images],
+            [[point.id, point.identity] for point in self.points],
+            [[metric.label, metric.identity] for metric in self.metrics],
+        )
+
+    def image(self, name: str) -> PlannedImage:
+        """Return an image by name."""
+        return next(image for image in self.images if image.name == name)
+
+    def point(self, point_id: str) -> OperatingPoint:
+        """Return an operating point by id."""
+        return next(point for point in self.points if point.id == point_id)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values that :func:`plan_from_json` makes a plan of again."""
+        plain: dict[str, Any] = _adapter().dump_python(self, mode="json")
+        return plain
+
+
+def plan_from_json(data: Mapping[str, Any]) -> Plan:
+    """Make a plan of what :meth:`Plan.to_json` returned; fields that this version does not know are ignored.
+
+    Raises:
+        ValueError: it is no plan.
+    """
+    return _adapter().validate_python(data)
+
+
+def content_key(*parts: Any) -> str:
+    """SHA-256 (hex) of a canonical JSON form of the parts."""
+    return hashlib.sha256(canonical(parts).encode()).hexdigest()
+
+
+def canonical(value: Any) -> str:
+    """Return a value as JSON that is the same for equal values."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), default=dict)
+
+
+def _key_of(kind: str, canonical_identity: str, rest: Sequence[Any]) -> str:
+    """Return ``content_key(kind, identity, *rest)``, of an identity that is canonical already."""
+    return hashlib.sha256(f'["{kind}",{canonical_identity},{canonical(rest)[1:]}'.encode()).hexdigest()
+
+
+@cache
+def _adapter() -> TypeAdapter[Plan]:
+    return TypeAdapter(Plan)

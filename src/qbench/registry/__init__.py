@@ -1,0 +1,1 @@
+"""The registry: every extension point, and what the installed plugins offer there."""

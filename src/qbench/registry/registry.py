@@ -1,0 +1,215 @@
+"""What the installed plugins offer: found through entry points, registered through pluggy.
+
+A plugin that can't be imported, breaks while registering, misspells a hook or clashes with another does not stop
+qbench: it is listed by ``qbench plugins`` with its traceback, and named when a suite asks for something that
+only it could have brought.
+"""
+
+from __future__ import annotations
+
+import textwrap
+import traceback
+from collections.abc import Callable, Iterator
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, cast
+
+import pluggy
+
+from qbench.contracts.codec import Codec
+from qbench.contracts.dataset import Dataset
+from qbench.contracts.embedding import Embedding
+from qbench.contracts.exchange import Format
+from qbench.contracts.generator import Generator
+from qbench.contracts.loss import Loss
+from qbench.contracts.metric import MetricDeclaration
+from qbench.contracts.recipe import Recipe
+from qbench.contracts.weights import Weights
+from qbench.errors import ModelError, PluginError, QbenchError, did_you_mean
+from qbench.registry import hookspecs
+from qbench.registry.catalogue import Catalogue, PluginInfo
+
+
+class Registry:
+    """The catalogues of everything that plugins offer, and the hooks that observe a run."""
+
+    def __init__(self) -> None:
+        self.plugins: list[PluginInfo] = []
+        self.codecs: Catalogue[type[Codec]] = Catalogue("codec", Codec, self.plugins)
+        self.metrics: Catalogue[type[MetricDeclaration]] = Catalogue("metric", MetricDeclaration, self.plugins)
+        self.datasets: Catalogue[type[Dataset]] = Catalogue("dataset", Dataset, self.plugins)
+        self.models: Catalogue[Weights] = Catalogue("model", Weights, self.plugins)
+        self.recipes: Catalogue[type[Recipe]] = Catalogue("recipe", Recipe, self.plugins)
+        self.generators: Catalogue[type[Generator]] = Catalogue("generator", Generator, self.plugins)
+        self.losses: Catalogue[type[Loss]] = Catalogue("loss", Loss, self.plugins)
+        self.formats: Catalogue[type[Format]] = Catalogue("format", Format, self.plugins)
+        self.classes: tuple[Catalogue[Any], ...] = (
+            self.codecs,
+            self.metrics,
+            self.generators,
+            self.losses,
+            self.datasets,
+            self.recipes,
+            self.formats,
+        )
+        self._manager = pluggy.PluginManager(hookspecs.PROJECT)
+        self._manager.add_hookspecs(hookspecs)
+
+    def load_entry_points(self) -> None:
+        """Load every plugin that installed packages offer, in order of name."""
+        for point in sorted(entry_points(group=hookspecs.PROJECT), key=lambda point: (point.name, point.value)):
+            self._load(point)
+
+    def _load(self, point: EntryPoint) -> None:
+        info = PluginInfo(point.name, point.dist.name if point.dist else "?", point.dist.version if point.dist else "?")
+        try:
+            plugin = point.load()
+        except Exception as error:  # whatever a stranger's import does, the others must go on
+            self.plugins.append(info)
+            self._break(info, f"importing {point.value}: {_one_line(error)}")
+            return
+        self.register(plugin, info)
+
+    def register(self, plugin: object, info: PluginInfo) -> PluginInfo:
+        """Register a plugin object; returns ``info`` with what it brings, or why it is broken."""
+        self.plugins.append(info)
+        key = f"{info.distribution}:{info.name}"
+        try:
+            if self._manager.register(plugin, name=key) is None:
+                raise PluginError("blocked")
+            misspelt = self._unknown_hooks(plugin)
+            if misspelt:
+                raise PluginError(misspelt)
+        except Exception as error:
+            self._break(info, _one_line(error))
+            if self._manager.has_plugin(key):
+                self._manager.unregister(name=key)
+            return info
+        for hook, catalogue in (
+            ("qbench_register_codecs", self.codecs),
+            ("qbench_register_metrics", self.metrics),
+            ("qbench_register_datasets", self.datasets),
+            ("qbench_register_models", self.models),
+            ("qbench_register_recipes", self.recipes),
+            ("qbench_register_generators", self.generators),
+            ("qbench_register_losses", self.losses),
+            ("qbench_register_formats", self.formats),
+        ):
+            self._call_registering(plugin, info, hook, catalogue)
+        return info
+
+    def _unknown_hooks(self, plugin: object) -> str:
+        known = {name for name in vars(hookspecs) if name.startswith("qbench_")}
+        for name in dir(plugin):
+            if self._manager.parse_hookimpl_opts(plugin, name) is not None and name not in known:
+                return f"unknown hook `{name}`{did_you_mean(name, known)}"
+        return ""
+
+    def _call_registering(self, plugin: object, info: PluginInfo, hook: str, catalogue: Catalogue[Any]) -> None:
+        # One plugin at a time, so that each registration and each failure has an owner.
+        others = [other for other in self._manager.get_plugins() if other is not plugin]
+        caller = self._manager.subset_hook_caller(hook, others)
+        try:
+            caller(register=lambda cls: catalogue.add(cls, info))
+        except Exception as error:
+            self._break(info, f"{hook}: {_one_line(error)}")
+
+    @staticmethod
+    def _break(info: PluginInfo, problem: str) -> None:
+        info.problem = problem
+        info.trace = traceback.format_exc()
+
+    def model(self, name: str) -> Weights:
+        """Return weights by name: registered ones, or out of a family that a plugin knows.
+
+        Raises:
+            QbenchError: nobody knows the name, or the plugin that should know it fails.
+        """
+        if name not in self.models:
+            for owner, found in self._ask("qbench_find_model", name):
+                problem = self.models.form_problem(found)
+                if problem:
+                    raise PluginError(f"plugin {owner}, qbench_find_model: {problem}")
+                return cast(Weights, found)
+        return self.models[name]
+
+    def embedding(self, name: str) -> Embedding:
+        """Return an image embedding.
+
+        Raises:
+            ModelError: nobody knows the name.
+            QbenchError: the plugin that should know it fails.
+        """
+        for owner, found in self._ask("qbench_find_embedding", name):
+            if not isinstance(found, Embedding):
+                raise PluginError(
+                    f"plugin {owner}, qbench_find_embedding: gave {type(found).__name__}, not an Embedding"
+                )
+            return found
+        raise ModelError(f"no installed plugin has an image embedding `{name}`")
+
+    def _ask(self, hook: str, name: str) -> Iterator[tuple[str, Any]]:
+        """Yield what plugins have of a name, and which plugin it is."""
+        for implementation in getattr(self._manager.hook, hook).get_hookimpls():
+            try:
+                found = implementation.function(name)
+            except QbenchError:
+                raise
+            except Exception as error:
+                raise PluginError(f"plugin {implementation.plugin_name}, {hook}:\n{traceback.format_exc()}") from error
+            if found is not None:
+                yield implementation.plugin_name, found
+
+    def observe(self, hook: str, **arguments: Any) -> list[tuple[PluginInfo, str]]:
+        """Call an observing hook on every plugin; return who failed, with the traceback."""
+        failures = []
+        for implementation in getattr(self._manager.hook, hook).get_hookimpls():
+            info = next(
+                info for info in self.plugins if f"{info.distribution}:{info.name}" == implementation.plugin_name
+            )
+            function: Callable[..., object] = implementation.function
+            try:
+                function(**{name: arguments[name] for name in implementation.argnames})
+            except Exception:
+                failures.append((info, f"{hook}:\n{traceback.format_exc()}"))
+        return failures
+
+
+def _one_line(error: BaseException) -> str:
+    text = " ".join(str(error).split()) or "no message"
+    return f"{type(error).__name__}: {textwrap.shorten(text, 300)}"
+
+
+@cache
+def default_registry() -> Registry:
+    """Return the registry of everything installed, loaded once per process."""
+    registry = Registry()
+    registry.load_entry_points()
+    return registry
+
+
+def find_generator(name: str) -> type[Generator]:
+    """Return an installed generator's class.
+
+    Raises:
+        PluginError: there is none of that name; with the nearest.
+    """
+    return default_registry().generators[name]
+
+
+def find_loss(name: str) -> type[Loss]:
+    """Return an installed loss's class.
+
+    Raises:
+        PluginError: there is none of that name; with the nearest.
+    """
+    return default_registry().losses[name]
+
+
+def find_embedding(name: str) -> Embedding:
+    """Return an image embedding of an installed plugin.
+
+    Raises:
+        ModelError: none has that name.
+    """
+    return default_registry().embedding(name)

@@ -1,1 +1,0 @@
-"""The report room: reads records and nothing else; shows them."""

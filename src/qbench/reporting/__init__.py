@@ -1,0 +1,1 @@
+"""Reporting: reads records and nothing else; shows them."""

@@ -1,0 +1,212 @@
+"""Do metrics agree, with one another and with people? Correlations over the cells of runs."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from qbench.contracts.metric import Direction, Scope
+from qbench.errors import QbenchError
+from qbench.results.comparability import check_same_columns, column_owners
+from qbench.results.run import Run
+
+METHODS = ("spearman", "kendall", "pearson")
+HUMAN = "human"
+SCORES = {"score": 1.0, "mos": 1.0, "dmos": -1.0}
+"""Accepted columns of people's scores, and which way is better: a difference of scores is lower for better images."""
+FEWEST_CELLS = 4
+FEWEST_IMAGES = 5
+"""With fewer, resampling images says nothing, and cells are resampled instead."""
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A correlation with its 95 % bootstrap interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Correlation:
+    """How two columns agree.
+
+    Attributes:
+        cells: cells that have a value of both.
+        images: images that these are of.
+        estimates: method → estimate; None where it is not defined: too few cells, one column constant, or values that
+            are infinite (for Pearson's).
+    """
+
+    one: str
+    other: str
+    cells: int
+    images: int
+    estimates: Mapping[str, Estimate | None]
+
+
+@dataclass(frozen=True)
+class Cells:
+    """The values that are correlated, better ones higher in every column.
+
+    Attributes:
+        columns: names, in the order of the suites; people's scores last.
+        images: number of the image that each cell is of.
+        values: cells × columns; NaN where there is none.
+        turned: columns whose sign was changed, as lower is better in them.
+        unmatched: people's scores of cells that the runs don't have.
+    """
+
+    columns: tuple[str, ...]
+    images: npt.NDArray[np.intp]
+    values: Array
+    turned: tuple[str, ...]
+    unmatched: int = 0
+
+
+def collect(runs: Sequence[Run], human: Path | None = None, *, everything: bool = False) -> Cells:
+    """Collect the cells of runs, with people's scores from a CSV file with columns image, point and score.
+
+    Args:
+        everything: every column; otherwise the main column of each metric that looks at images.
+
+    Raises:
+        QbenchError: a column means different things in two runs; the file is not of that form; nothing is left.
+    """
+    signs = _signs(runs, everything)
+    people, sign = _people(human) if human is not None else ({}, 1.0)
+    columns = (*signs, *([HUMAN] if human is not None else []))
+    images: dict[str, int] = {}
+    rows, known, matched = [], [], set()
+    for run in runs:
+        for row in run.rows:
+            found = {
+                name: sign * value
+                for name, sign in signs.items()
+                if name in row.entries and (value := row.entries[name].value) is not None
+            }
+            if (row.image, row.point) in people:
+                found[HUMAN] = sign * people[row.image, row.point]
+                matched.add((row.image, row.point))
+            rows.append([found.get(name, math.nan) for name in columns])
+            known.append(images.setdefault(row.image, len(images)))
+    turned = [name for name, sign in signs.items() if sign < 0] + ([HUMAN] if sign < 0 else [])
+    if human is not None and not matched:
+        raise QbenchError(
+            f"{human}: none of its {len(people)} pairs of image and point is in the runs; "
+            f"a point is named like {runs[0].plan.points[0].id}"
+        )
+    values = np.array(rows, np.float64).reshape(len(rows), len(columns))
+    return Cells(columns, np.array(known, np.intp), values, tuple(turned), len(people) - len(matched))
+
+
+def correlate(cells: Cells, resamples: int, seed: int = 0) -> list[Correlation]:
+    """Correlate every two columns.
+
+    Intervals are quantiles over resamples of images, as an image's cells have much in common (of cells, where there are
+    few images). With people's scores, only pairs with these.
+    """
+    pairs = list(combinations(range(len(cells.columns)), 2))
+    if HUMAN in cells.columns:
+        pairs = [pair for pair in pairs if cells.columns[pair[1]] == HUMAN]
+    return [_correlation(cells, one, other, resamples, np.random.default_rng(seed)) for one, other in pairs]
+
+
+def _correlation(cells: Cells, one: int, other: int, resamples: int, rng: np.random.Generator) -> Correlation:
+    both = cells.values[:, [one, other]]
+    kept = ~np.isnan(both).any(axis=1)
+    both, images = both[kept], cells.images[kept]
+    distinct = np.unique(images)
+    groups = [np.flatnonzero(images == image) for image in distinct]
+    if len(groups) < FEWEST_IMAGES:
+        groups = [np.array([index]) for index in range(len(both))]
+    estimates: dict[str, Estimate | None] = dict.fromkeys(METHODS)
+    values = {method: _value(method, both) for method in METHODS}
+    drawn: dict[str, list[float]] = {method: [] for method in METHODS}
+    for _ in range(resamples if any(value is not None for value in values.values()) else 0):
+        chosen = both[np.concatenate([groups[index] for index in rng.integers(0, len(groups), len(groups))])]
+        for method in METHODS:
+            found = _value(method, chosen)
+            if found is not None:
+                drawn[method].append(found)
+    for method, value in values.items():
+        if value is not None and drawn[method]:
+            low, high = np.quantile(drawn[method], (0.025, 0.975))
+            estimates[method] = Estimate(value, float(low), float(high))
+    return Correlation(cells.columns[one], cells.columns[other], len(both), len(distinct), estimates)
+
+
+def _value(method: str, both: Array) -> float | None:
+    from scipy import stats
+
+    if len(both) < FEWEST_CELLS or (np.ptp(_ranks(both), axis=0) == 0).any():
+        return None
+    if method == "pearson" and not np.isfinite(both).all():
+        return None
+    one, other = both.T if method == "pearson" else _ranks(both).T
+    found: Callable[[Array, Array], float] = {
+        "spearman": lambda x, y: float(np.corrcoef(x, y)[0, 1]),
+        "kendall": lambda x, y: float(stats.kendalltau(x, y).statistic),
+        "pearson": lambda x, y: float(np.corrcoef(x, y)[0, 1]),
+    }[method]
+    return found(one, other)
+
+
+def _ranks(both: Array) -> Array:
+    from scipy.stats import rankdata
+
+    ranks: Array = rankdata(both, axis=0)  # infinite values have a rank, too
+    return ranks
+
+
+def _signs(runs: Sequence[Run], everything: bool) -> dict[str, float]:
+    """Return column → 1, or -1 where lower is better."""
+    signs: dict[str, float] = {}
+    for run in runs:
+        owners = column_owners(run)
+        for name, column in run.cell_columns.items():
+            if everything or (name == owners[name].label and owners[name].scope != Scope.RATE):
+                signs[name] = 1.0 if column.direction is Direction.HIGHER else -1.0
+    check_same_columns(runs, list(signs))
+    return signs
+
+
+def _people(path: Path) -> tuple[dict[tuple[str, str], float], float]:
+    """Read people's scores; return (image, point) → score, and whether higher is better."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            header = reader.fieldnames or []
+            kinds = [name for name in SCORES if name in header]
+            if not {"image", "point"} <= set(header) or len(kinds) != 1:
+                raise QbenchError(
+                    f"{path}: the columns are {', '.join(header) or 'none'}; needed: image, point, and one of "
+                    "score, mos (higher is better) or dmos (lower is better)"
+                )
+            scores: dict[tuple[str, str], float] = {}
+            for row in reader:
+                key = (row["image"], row["point"])
+                scores[key] = _number(row[kinds[0]], path, reader.line_num)
+            return scores, SCORES[kinds[0]]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise QbenchError(f"{path}: can't be read: {error}") from error
+
+
+def _number(text: str | None, path: Path, line: int) -> float:
+    try:
+        value = float(text or "")
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise QbenchError(f"{path}:{line}: `{text}` is not a number")
+    return value

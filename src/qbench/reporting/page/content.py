@@ -1,0 +1,152 @@
+"""What a report shows of a run, as plain values for JSON. Pure: no files, no images."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from qbench.contracts.metric import Direction, Explanation
+from qbench.records import CellRecord, plain_number
+from qbench.reporting.aggregate import GROUPINGS, group_rows, model_lines, point_timings
+from qbench.reporting.bd import bd_rates, unusable
+from qbench.reporting.curves import Curves, curve_metrics, curves
+from qbench.results.comparability import column_owners
+from qbench.results.run import Entry, Row, Run, Status
+
+FEWER_RESAMPLES = 100
+"""For the intervals of BD-rates: a report has those of every metric."""
+Explanations = dict[tuple[str, str], dict[str, Explanation]]
+"""Image and operating point → metric's label → what is behind its scores."""
+
+
+def run_content(run: Run, explanations: Explanations) -> dict[str, Any]:
+    """Return all that is shown of a run, its images excepted. Infinite numbers are text, as in the journal."""
+    plan = run.plan
+    found = {metric: curves(run, metric) for metric in curve_metrics(run)}
+    return {
+        "name": run.name,
+        "suite": plan.suite,
+        "description": plan.description.strip(),
+        "profile": plan.profile,
+        "seed": plan.seed,
+        "complete": run.complete,
+        "kept": bool(plan.keep["reconstructions"]),
+        "models": model_lines(run),
+        "images": [
+            {"name": image.name, "width": image.width, "height": image.height, "notes": list(image.notes)}
+            for image in plan.images
+        ],
+        "points": [{"id": point.id, "codec": point.label} for point in plan.points],
+        "columns": _columns(run),
+        "groups": {by: _groups(run, by) for by in GROUPINGS},
+        "rows": [_row(run, row, explanations.get((row.image, row.point), {})) for row in run.rows],
+        "curves": {metric: _curves(each, run) for metric, each in found.items() if each.by_codec},
+        "anchors": {metric: _bd_rates(each) for metric, each in found.items() if len(each.by_codec) > 1},
+        "timings": [asdict(timing) for timing in point_timings(run)],
+        "failures": [asdict(note) for note in run.failures],
+        "sessions": [
+            {"id": session.id, "at": session.at, "provenance": _plain(session.provenance)} for session in run.sessions
+        ],
+        "suite_text": plan.suite_text,
+        "overrides": list(plan.overrides),
+    }
+
+
+def _columns(run: Run) -> list[dict[str, Any]]:
+    metrics = column_owners(run)
+    return [
+        {
+            "id": name,
+            "metric": metrics[name].label,
+            "higher": column.direction is Direction.HIGHER,
+            "unit": column.unit,
+            "digits": column.digits,
+            "per_point": metrics[name].per_point,
+        }
+        for name, column in run.columns.items()
+    ]
+
+
+def _groups(run: Run, by: str) -> list[dict[str, Any]]:
+    return [
+        {
+            "key": group.key,
+            "cells": group.cells,
+            "without": {str(status): count for status, count in group.without.items()},
+            "means": [_plain(summary.mean) for summary in group.summaries.values()],
+            "deviations": [_plain(summary.deviation) for summary in group.summaries.values()],
+        }
+        for group in group_rows(run, by)
+    ]
+
+
+def _row(run: Run, row: Row, explanations: dict[str, Explanation]) -> dict[str, Any]:
+    entries = {**run.point_entries[row.point], **row.entries}
+    content: dict[str, Any] = {
+        "status": row.status.value,
+        "values": [_plain(entries[name].value) for name in run.columns],
+        "reasons": {
+            index: _reason(entries[name])
+            for index, name in enumerate(run.columns)
+            if entries[name].status is not Status.OK
+        },
+    }
+    if row.rate is not None:
+        content["rate"] = row.rate
+    if row.reason:
+        content["reason"] = row.reason
+    if row.cell is not None:
+        content |= _cell(row.cell)
+    if explanations:
+        content["explanations"] = {label: asdict(each) for label, each in explanations.items()}
+    return content
+
+
+def _reason(entry: Entry) -> list[str]:
+    return [entry.status.value, entry.reason]
+
+
+def _cell(cell: CellRecord) -> dict[str, Any]:
+    content: dict[str, Any] = {"bytes": cell.bitstream_size}
+    if cell.found is not None:
+        content["found"] = {
+            "parameter": cell.found.parameter,
+            "value": _plain(cell.found.value),
+            "wanted": _plain(cell.found.wanted),
+            "reached": _plain(cell.found.reached),
+        }
+    return content
+
+
+def _curves(found: Curves, run: Run) -> dict[str, Any]:
+    places = {point.id: index for index, point in enumerate(run.plan.points)}
+    return {
+        "images": len(found.images),
+        "left_out": list(found.left_out),
+        "by_codec": {
+            codec: [[point.rate, point.value, places[point.point]] for point in points]
+            for codec, points in found.by_codec.items()
+        },
+    }
+
+
+def _bd_rates(found: Curves) -> dict[str, Any]:
+    """Return BD-rates against the first codec that can be the anchor, with intervals; and against others, without."""
+    able = [codec for codec, points in found.by_codec.items() if not unusable(points, found.sign)]
+    tables = {}
+    for index, anchor in enumerate(able):
+        rates = bd_rates(found, anchor, resamples=0 if index else FEWER_RESAMPLES)
+        tables[anchor] = [_plain(asdict(rate)) for rate in rates]
+    reasons = [f"{codec}: {unusable(points, found.sign)}" for codec, points in found.by_codec.items()]
+    return {"reason": "" if able else "; ".join(reasons), "tables": tables}
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as strict JSON can hold it; provenance may hold anything that a plugin put into it."""
+    if isinstance(value, dict):
+        return {str(key): _plain(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(each) for each in value]
+    if isinstance(value, float):
+        return plain_number(value)
+    return value if value is None or isinstance(value, (str, int, bool)) else str(value)

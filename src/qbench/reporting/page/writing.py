@@ -1,0 +1,116 @@
+"""Puts content, images, style and scripts into one HTML file."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import json
+import re
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from qbench.errors import QbenchError
+from qbench.reporting.page import page_images
+from qbench.reporting.page.content import Explanations, run_content
+from qbench.reporting.page.series import read_series
+from qbench.results.run import Run
+from qbench.toolkit.files import replacing
+
+SCRIPTS = ("elements.js", "tables.js", "curves.js", "viewer.js", "main.js")
+
+
+def write_page(
+    path: Path,
+    runs: Sequence[Run],
+    originals: page_images.Originals,
+    explanations: Sequence[Explanations],
+) -> list[Path]:
+    """Write the report of one or several runs.
+
+    Images are in the file while it stays below 20 MB; else it refers to those in the run folder, or to copies in
+    ``<name>-files`` beside it.
+
+    Args:
+        path: of the HTML file.
+        originals: how to get an original, which a run folder does not keep.
+        explanations: of each run.
+
+    Returns:
+        What was written: the file, and the folder beside it if there is one.
+
+    Raises:
+        QbenchError: it can't be written.
+    """
+    content = [run_content(run, each) for run, each in zip(runs, explanations, strict=True)]
+    assets, missing = page_images.collect(list(runs), originals)
+    _add_missing(content, missing)
+    folder = path.parent / f"{path.stem}-files"
+    small = page_images.fit_inline(assets, len(_json(content)))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for number, asset in enumerate(assets):
+            if asset.kind == "series":
+                _add_series(content[asset.run], asset)
+                continue
+            address = page_images.inline(asset) if small else page_images.beside(asset, path, folder, number)
+            _add(content[asset.run], asset, address)
+        with replacing(path) as temporary:  # a report may be open while a run continues
+            temporary.write_text(page_text(content), encoding="utf-8")
+    except OSError as error:
+        raise QbenchError(f"{path}: can't write the report: {error.strerror or error}") from error
+    return [path] if small or not folder.is_dir() else [path, folder]
+
+
+def page_text(content: list[dict[str, Any]]) -> str:
+    """Return the HTML of a report's content.
+
+    Everything that comes from suites, files and plugins is in a block of JSON that no text can end, and is only ever
+    set as text by the scripts. The page's policy runs no other script than these.
+    """
+    here = files("qbench.reporting.page")
+    style = (here / "style.css").read_text("utf-8")
+    script = "\n".join((here / name).read_text("utf-8") for name in SCRIPTS)
+    script = f'"use strict";\n(() => {{\n{script}\n}})();\n'
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    title = " · ".join(dict.fromkeys(str(run["name"]) for run in content))
+    parts = {
+        "title": html.escape(title),
+        "digest": digest,
+        "style": style,
+        "content": _json(content),
+        "script": script,
+    }
+    # In one pass: what is put in may itself hold such a mark.
+    return re.sub(r"\{\{(\w+)\}\}", lambda mark: parts[mark[1]], (here / "page.html").read_text("utf-8"))
+
+
+def _json(content: Any) -> str:
+    text = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    for letter in "<>&\u2028\u2029":
+        text = text.replace(letter, f"\\u{ord(letter):04x}")
+    return text
+
+
+def _add_missing(content: list[dict[str, Any]], missing: Mapping[tuple[int, int], str]) -> None:
+    for (run, image), reason in missing.items():
+        content[run]["images"][image]["missing"] = reason
+
+
+def _add(run: dict[str, Any], asset: page_images.Asset, address: str) -> None:
+    if asset.row is None:
+        run["images"][asset.image]["original"] = address
+    elif asset.kind == "reconstruction":
+        run["rows"][asset.row]["reconstruction"] = address
+    else:
+        found = {"name": asset.name, "summary": asset.summary, "address": address}
+        run["rows"][asset.row].setdefault("artifacts", []).append(found)
+
+
+def _add_series(run: dict[str, Any], asset: page_images.Asset) -> None:
+    series = read_series(asset.read())
+    if series is not None:
+        found = {"name": asset.name, "summary": asset.summary, **series}
+        run["rows"][asset.row].setdefault("series", []).append(found)

@@ -1,0 +1,149 @@
+"""Plugins and what they bring, for a terminal."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from qbench.contracts.codec import Codec
+from qbench.contracts.metric import MetricDeclaration, column_id
+from qbench.contracts.parameters import parameter_rows
+from qbench.errors import PluginError, did_you_mean
+from qbench.home import dataset_home
+from qbench.models.resolve import is_here
+from qbench.registry.catalogue import PluginInfo
+from qbench.registry.registry import Registry
+
+
+def print_plugins(console: Console, registry: Registry) -> bool:
+    """List plugins; return whether all are well."""
+    table = _table("plugin", "package", "brings", "state")
+    for info in registry.plugins:
+        brings = Text("\n".join(_brought(info)) or "–")
+        state = Text("ok", "green") if info.ok else Text("broken", "bold red")
+        table.add_row(Text(info.name), Text(f"{info.distribution} {info.version}"), brings, state)
+    console.print(table)
+    for info in registry.plugins:
+        if not info.ok:
+            console.print(Text(f"{info}: {info.problem}", "bold red"))
+            if info.trace and info.trace.strip() != "NoneType: None":
+                console.print(Text(info.trace.rstrip(), "dim"))
+    return all(info.ok for info in registry.plugins)
+
+
+def print_offer(console: Console, registry: Registry, name: str) -> None:
+    """Describe a codec, metric or anything else that plugins offer, or a plugin by its own name.
+
+    Raises:
+        PluginError: nothing of that name.
+    """
+    found = False
+    for catalogue in registry.classes:
+        if name in catalogue:
+            found = True
+            offer: Any = catalogue.offer(name)
+            _print_class(console, catalogue.kind, offer.cls, str(offer.plugin))
+    plugins = [info for info in registry.plugins if info.name == name]
+    for info in plugins:
+        console.print(Text(f"plugin {info}", "bold"))
+        for line in _brought(info):
+            console.print(f"  {line}", highlight=False)
+        if not info.ok:
+            console.print(Text(f"  broken: {info.problem}", "bold red"))
+    if not found and not plugins:
+        known = [other for catalogue in registry.classes for other in catalogue]
+        known += [info.name for info in registry.plugins]
+        raise PluginError(
+            f"no plugin, codec, metric or dataset named `{name}`{did_you_mean(name, known)} (known: {', '.join(known)})"
+        )
+
+
+def print_datasets(console: Console, registry: Registry) -> None:
+    """List datasets, and whether their images are there."""
+    table = _table("dataset", "images", "what", "licence", "there")
+    for name, cls in registry.datasets.items():
+        there = cls().present(dataset_home(name))
+        state = Text("yes", "green") if there else Text(f"no: qbench datasets pull {name}", "yellow")
+        table.add_row(name, str(cls.count), cls.summary, cls.licence, state)
+    console.print(table)
+
+
+def _print_class(console: Console, kind: str, cls: Any, plugin: str) -> None:
+    console.print(Text.assemble((cls.name, "bold"), f"  {kind} of plugin {plugin}"))
+    console.print(Text(_paragraphs(cls.__doc__ or cls.summary)))
+    if getattr(cls, "reference", ""):
+        console.print(Text(f"reference: {cls.reference}"))
+    if issubclass(cls, Codec):
+        console.print(Text(f"runs on {cls.runs_on}"))
+        rate = cls.rate_parameter(cls.Parameters())
+        if rate is not None:
+            console.print(Text(f"targets are reached with {rate.name}, {rate.low:g} to {rate.high:g}"))
+    if issubclass(cls, (Codec, MetricDeclaration)):
+        console.print(_libraries(cls))
+    if hasattr(cls, "Parameters"):  # generators, losses and datasets have none
+        rows = parameter_rows(cls.Parameters)
+        if rows:
+            table = _table("parameter", "accepts", "default", "what it is")
+            for row in rows:
+                table.add_row(row["name"], row["accepts"], row["default"], row["description"])
+            console.print(table)
+        else:
+            console.print(Text("no parameters"))
+    if issubclass(cls, MetricDeclaration):
+        console.print(Text(f"scope: {cls.scope.value}"))
+        table = _table("column", "better", "range", "unit", "what it is")
+        for column in cls.columns:
+            low = "-∞" if column.lower is None else f"{column.lower:g}"
+            high = "∞" if column.upper is None else f"{column.upper:g}"
+            table.add_row(
+                column_id(cls.name, cls.name, column.name),
+                column.direction.value,
+                f"{low} to {high}",
+                column.unit or "–",
+                column.summary or cls.summary,
+            )
+        console.print(table)
+
+
+def _libraries(cls: type[Codec] | type[MetricDeclaration]) -> Text:
+    try:
+        libraries = cls.libraries()
+    except PluginError as error:  # not installed; the text says how to
+        return Text(str(error), "yellow")
+    return Text("libraries: " + (", ".join(f"{name} {version}" for name, version in libraries.items()) or "none"))
+
+
+def _brought(info: PluginInfo) -> list[str]:
+    """``codecs: jpeg, png``, a line for each kind."""
+    plurals = {"loss": "losses"}
+    return [f"{plurals.get(kind, kind + 's')}: {', '.join(names)}" for kind, names in info.brings.items()]
+
+
+def _paragraphs(docstring: str) -> str:
+    """Return a docstring with its lines joined to paragraphs, for the terminal to break."""
+    paragraphs = inspect.cleandoc(docstring).replace("``", "`").split("\n\n")
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+
+
+def _table(*headings: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
+    return table
+
+
+def print_models(console: Console, registry: Registry) -> None:
+    """List weights, and whether they are here."""
+    table = _table("model", "profile", "size", "licence", "what", "here")
+    for name, weights in registry.models.items():
+        state = Text("yes", "green") if is_here(weights) else Text(f"no: qbench models pull {name}", "yellow")
+        size = f"{weights.size / 1e6:.1f} MB" if weights.size else "?"
+        table.add_row(name, weights.profile, size, weights.licence, weights.summary, state)
+    console.print(table)
+    if not len(registry.models):
+        console.print("no plugin registers any model")

@@ -1,0 +1,151 @@
+"""What a run shows while it executes: a live display on a terminal, a plain log elsewhere."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from qbench.contracts.recipe import TrainingStep
+from qbench.execute import work
+from qbench.records import CellRecord
+
+LOG_EVERY_SECONDS = 10.0
+
+
+def _bars(console: Console) -> Progress:
+    """Return bars with count, time, time left and what is at hand; they show nothing where there is no terminal."""
+    return Progress(
+        TextColumn("[bold]{task.description}"),
+        BarColumn(bar_width=24),
+        TextColumn("{task.completed}/{task.total}"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[now]}", style="dim"),
+        console=console,
+        disable=not console.is_terminal,
+        transient=True,
+    )
+
+
+class RunDisplay:
+    """Listens to a run's events and shows them. Use it as a context manager and pass :meth:`on_event` on."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._progress = _bars(console)
+        self._cells: TaskID | None = None
+        self._jobs: TaskID | None = None
+        self._metrics = 0
+        self._failures = 0
+        self._logged = time.monotonic()
+
+    def __enter__(self) -> RunDisplay:
+        """Start."""
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop; a last line says where it ended."""
+        self._progress.stop()
+        if not self._console.is_terminal and self._cells is not None:
+            self._log(last=True)
+
+    def on_event(self, event: work.Event) -> None:
+        """Show one event."""
+        if isinstance(event, work.Progress):
+            self._cells = self._progress.add_task("coded ", total=event.cells, completed=event.cells_done, now="")
+            self._jobs = self._progress.add_task("scored", total=event.jobs, completed=event.jobs_done, now="")
+            self._metrics = event.jobs // event.cells
+            if event.cells_done:
+                scores = f"{event.jobs_done} of {event.jobs} scores"
+                self._say(f"{event.cells_done} of {event.cells} cells and {scores} already done")
+        elif isinstance(event, work.CellStarted):
+            self._now(self._cells, f"{event.image} · {event.point}")
+        elif isinstance(event, work.ScoringStarted):
+            self._now(self._jobs, f"{event.image} · {event.metric}")
+        elif isinstance(event, work.Recorded):
+            self._recorded(event)
+        else:
+            self._say(event.text)
+
+    def _recorded(self, event: work.Recorded) -> None:
+        assert self._cells is not None
+        assert self._jobs is not None
+        for record in event.records:
+            if isinstance(record, CellRecord):
+                self._progress.advance(self._cells)
+                if record.outcome != "coded":
+                    self._progress.advance(self._jobs, self._metrics)  # they are skipped
+            elif record.image:  # not of an operating point as a whole, which comes on top
+                self._progress.advance(self._jobs)
+            if record.failure is not None:
+                self._failures += 1
+                line = record.failure.message.splitlines()[0]
+                self._say(f"failed: {record.image} · {record.point} · {record.failure.plugin}: {line}")
+        if not self._console.is_terminal and time.monotonic() - self._logged > LOG_EVERY_SECONDS:
+            self._log()
+
+    def _now(self, task: TaskID | None, text: str) -> None:
+        if task is not None:
+            failed = f"  ({self._failures} failed)" if self._failures else ""
+            self._progress.update(task, now=text + failed)
+
+    def _say(self, text: str) -> None:
+        self._console.print(text, markup=False, highlight=False, style="yellow")
+
+    def _log(self, *, last: bool = False) -> None:
+        self._logged = time.monotonic()
+        cells, jobs = self._progress.tasks
+        failed = f", {self._failures} failed" if self._failures else ""
+        left = 0.0 if last else max(task.time_remaining or 0.0 for task in (cells, jobs))
+        eta = f", about {left:.0f} s left" if left else ""
+        done = f"{cells.completed:.0f}/{cells.total:.0f} cells coded, {jobs.completed:.0f}/{jobs.total:.0f} scores"
+        self._console.print(done + failed + eta, highlight=False)
+
+
+class TrainingDisplay:
+    """Shows a training: a bar with loss and time left on a terminal, a line now and then elsewhere."""
+
+    def __init__(self, console: Console, name: str) -> None:
+        self._console = console
+        self._progress = _bars(console)
+        self._task = self._progress.add_task(name, total=None, now="")
+        self._loss: float | None = None
+        self._logged = time.monotonic()
+
+    def __enter__(self) -> TrainingDisplay:
+        """Start."""
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop."""
+        self._progress.stop()
+
+    def say(self, text: str) -> None:
+        """Show a line."""
+        self._console.print(text, markup=False, highlight=False)
+
+    def on_step(self, step: TrainingStep) -> None:
+        """Show one step; a loss is a moving average over about a hundred of them."""
+        loss = step.values.get("loss")
+        if loss is not None and not step.milestone:
+            self._loss = loss if self._loss is None else 0.99 * self._loss + 0.01 * loss
+        known = "" if self._loss is None else f", loss {self._loss:.3f}"
+        if step.milestone:
+            values = "".join(f", {name} {value:.4g}" for name, value in step.values.items() if name != "epoch")
+            self.say(f"epoch {step.epoch}, step {step.done} of {step.total}{known}{values}")
+            return
+        now = f"epoch {step.epoch}{known}"
+        self._progress.update(self._task, total=step.total, completed=step.done, now=now)
+        if not self._console.is_terminal and time.monotonic() - self._logged > 6 * LOG_EVERY_SECONDS:
+            self._logged = time.monotonic()
+            self.say(f"step {step.done} of {step.total}, {now}")

@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import toys
+from conftest import sample_pixels
+
+from qbench.contracts.context import Context
+from qbench.errors import NotApplicable
+from qbench.execute.coder import PointCoder
+from qbench.execute.work import ContractError, TimingPlan
+from qbench.images.image import Image, PixelFormat
+
+
+def coder(cls, repeats=3, budget=10.0, **parameters):
+    settings = cls.Parameters.model_validate(parameters)
+    return PointCoder(lambda: cls(settings, Context()), TimingPlan(repeats, budget, 2, "exclusive"))
+
+
+def image(width, height):
+    return Image(sample_pixels(width, height)).frozen()
+
+
+def code(made, original):
+    encoded = made.encode(original)
+    return encoded, made.decode(encoded.bitstream, original)
+
+
+def test_codes_and_times():
+    original = image(20, 10)
+    encoded, decoded = code(coder(toys.Shift, bits=2), original)
+    assert decoded.image.equals(Image(original.pixels >> 2 << 2))
+    assert encoded.timing.repeats == decoded.timing.repeats == 3
+
+
+def test_only_the_first_call_of_an_operating_point_is_a_warm_up():
+    made = coder(toys.Shift)
+    assert [timed.timing.warmup for timed in code(made, image(8, 8))] == [1, 1]
+    assert [timed.timing.warmup for timed in code(made, image(8, 8))] == [0, 0]
+
+
+def test_slow_codecs_are_neither_warmed_up_nor_repeated(tmp_path):
+    log = tmp_path / "log"
+    encoded, decoded = code(coder(toys.Shift, budget=0.05, seconds=0.1, log=str(log)), image(8, 8))
+    assert log.read_text().count("\n") == 1
+    assert (encoded.timing.repeats, encoded.timing.warmup) == (1, 0)
+    assert encoded.timing.seconds >= 0.1
+    assert decoded.timing.seconds < 0.05
+
+
+def test_decodes_with_an_instance_that_did_not_encode():
+    class Forgetful(toys.Shift):
+        def encode(self, image):
+            self.kept = image
+            return b"nothing"
+
+        def decode(self, bitstream):
+            return self.kept
+
+    with pytest.raises(AttributeError, match="kept"):
+        code(coder(Forgetful), image(8, 8))
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ("not-bytes", "encode returned bytearray, not bytes"),
+        ("wrong-shape", r"decode returned <Image 2×1, 8-bit sRGB> for <Image 8×8, 8-bit sRGB>"),
+        ("not-an-image", "decode returned ndarray, not a qbench.plugin.Image"),
+        ("not-deterministic", "says it is deterministic"),
+    ],
+)
+def test_broken_promises_are_told_apart(how, message):
+    with pytest.raises(ContractError, match=message):
+        code(coder(toys.Misbehave, how=how), image(8, 8))
+
+
+def test_the_original_can_not_be_written_to():
+    with pytest.raises(ValueError, match="read-only"):
+        coder(toys.Misbehave, how="write").encode(image(8, 8))
+
+
+def test_a_format_that_the_codec_does_not_accept_is_not_applicable():
+    deep = Image(np.zeros((8, 8, 3), np.uint16), PixelFormat(bit_depth=12))
+    with pytest.raises(NotApplicable, match="shift does not accept 12-bit sRGB images"):
+        coder(toys.Shift).encode(deep)
+
+
+def test_a_codec_is_set_up_before_the_first_image_and_closed_at_the_end():
+    calls = []
+
+    class Tidy(toys.Shift):
+        def setup(self):
+            calls.append("setup")
+
+        def close(self):
+            calls.append("close")
+
+        def encode(self, image):
+            calls.append("encode")
+            return super().encode(image)
+
+    made = coder(Tidy, repeats=1, budget=0.0)
+    code(made, image(8, 8))
+    made.close()
+    assert calls == ["setup", "setup", "encode", "close", "close"]
+
+
+def test_parts_must_add_up():
+    class Honest(toys.Shift):
+        def parts(self, bitstream):
+            return {"header": 9, "body": len(bitstream) - 9}
+
+    class Careless(toys.Shift):
+        def parts(self, bitstream):
+            return {"header": 9}
+
+    bitstream = coder(Honest).encode(image(8, 8)).bitstream
+    assert coder(Honest).parts(bitstream) == {"header": 9, "body": len(bitstream) - 9}
+    with pytest.raises(ContractError, match=r"parts .* add up to 9 bytes, not"):
+        coder(Careless).parts(bitstream)
+
+
+def test_several_bitstreams_are_decoded_together():
+    class Both(toys.Together):
+        def decode_batch(self, bitstreams):
+            calls.append(len(bitstreams))
+            return super().decode_batch(bitstreams)
+
+    calls = []
+    made = coder(Both, repeats=1, budget=0.0, bits=1)
+    originals = [image(8, 8), image(5, 9)]
+    encoded = made.encode_batch(originals)
+    decoded = made.decode_batch([each.bitstream for each in encoded], originals)
+    assert calls == [2]
+    assert [each.timing.batch for each in decoded] == [2, 2]
+    for original, each in zip(originals, decoded, strict=True):
+        assert each.image.equals(Image(original.pixels >> 1 << 1))

@@ -1,0 +1,204 @@
+from __future__ import annotations
+
+import types
+
+import pytest
+import toys
+from pydantic import Field
+
+from qbench.contracts.codec import Codec
+from qbench.contracts.context import Context
+from qbench.contracts.dataset import Dataset
+from qbench.contracts.metric import Column, Direction, Metric
+from qbench.contracts.parameters import Parameters, accepted_form, parameter_rows
+from qbench.errors import PluginError
+from qbench.registry.catalogue import PluginInfo
+from qbench.registry.hookspecs import hookimpl
+from qbench.registry.registry import Registry
+
+
+def plugin(**hooks):
+    module = types.ModuleType("made")
+    for name, function in hooks.items():
+        setattr(module, name, hookimpl(function))
+    return module
+
+
+def offering(*classes, hook="qbench_register_codecs"):
+    def register_all(register):
+        for cls in classes:
+            register(cls)
+
+    return plugin(**{hook: register_all})
+
+
+def registry(**plugins):
+    made = Registry()
+    for name, found in plugins.items():
+        made.register(found, PluginInfo(name, f"{name}-package", "1.2"))
+    return made
+
+
+def test_our_own_plugins_are_found_like_a_strangers():
+    made = Registry()
+    made.load_entry_points()
+    ours = {info.name: info for info in made.plugins if info.distribution == "qbench"}
+    assert {"jpeg", "jpeg-thesis-exact", "png", "webp"} <= set(ours["classical"].brings["codec"])
+    assert all(info.ok for info in ours.values())
+    assert {"ssim", "psnr", "bpp"} <= set(made.metrics)
+    assert {"samples", "kodak"} <= set(made.datasets)
+
+
+def test_unknown_names_get_the_nearest_and_the_known():
+    made = registry(toys=toys)
+    with pytest.raises(
+        PluginError,
+        match=r"unknown codec `shfit`; did you mean `shift`\? \(known: chatty, misbehave, noisy, shift, together\)",
+    ):
+        made.codecs["shfit"]
+
+
+def test_a_clash_names_both_plugins_and_uses_neither():
+    made = registry(one=offering(toys.Shift), two=offering(toys.Shift, toys.Noisy))
+    with pytest.raises(PluginError, match=r"`shift` is registered by both one \(one-package 1\.2\) and two"):
+        made.codecs["shift"]
+    assert "shift" not in made.codecs
+    assert list(made.codecs) == ["noisy"]  # what doesn't clash can be used
+    assert [info.ok for info in made.plugins] == [False, False]
+
+
+def test_a_plugin_that_breaks_is_named_with_its_traceback_and_stops_nobody():
+    def register_and_break(register):
+        register(toys.Noisy)
+        raise KeyError("lost")
+
+    made = registry(bad=plugin(qbench_register_codecs=register_and_break), good=offering(toys.Shift))
+    bad, good = made.plugins
+    assert bad.problem == "qbench_register_codecs: KeyError: 'lost'"
+    assert "register_and_break" in bad.trace
+    assert good.ok
+    with pytest.raises(PluginError, match=r"note: plugin bad \(bad-package 1\.2\) is broken: qbench_register_codecs"):
+        made.codecs["other"]
+
+
+def test_a_misspelt_hook_is_refused_with_the_nearest():
+    made = registry(bad=plugin(qbench_register_codec=lambda register: None))
+    assert "unknown hook `qbench_register_codec`; did you mean `qbench_register_codecs`?" in made.plugins[0].problem
+
+
+def test_a_hook_with_unknown_arguments_is_refused():
+    made = registry(bad=plugin(qbench_register_codecs=lambda registrar: None))
+    assert "registrar" in made.plugins[0].problem
+
+
+class NoDefault(Parameters):
+    size: int = Field(description="needed")
+
+
+class Reserved(Parameters):
+    target: int = 3
+
+
+def codec(**attributes):
+    body = {"name": "x", "summary": "y", "encode": lambda self, image: b"", "decode": lambda self, bits: None}
+    return type("Made", (Codec,), {**body, **attributes})
+
+
+@pytest.mark.parametrize(
+    ("cls", "problem"),
+    [
+        (int, "must be a subclass of qbench.plugin.Codec"),
+        ("jpeg", "must be a subclass of qbench.plugin.Codec"),
+        (
+            type("Half", (Codec,), {"name": "x", "summary": "y", "encode": lambda self, image: b""}),
+            "does not implement decode",
+        ),
+        (codec(name=None), "lacks the class attribute name"),
+        (codec(Parameters=NoDefault), "every parameter needs a default"),
+        (codec(Parameters=Reserved), "parameter name target is reserved"),
+    ],
+)
+def test_classes_of_the_wrong_form_are_refused(cls, problem):
+    assert problem in registry(bad=offering(cls)).plugins[0].problem
+
+
+def test_a_metrics_first_column_has_its_name():
+    columns = (Column("other", Direction.HIGHER),)
+    body = {"name": "x", "summary": "y", "columns": columns, "score": lambda self, candidates, prepared: []}
+    made = registry(bad=offering(type("Made", (Metric,), body), hook="qbench_register_metrics"))
+    assert "first column must have the metric's own name" in made.plugins[0].problem
+
+
+def test_entry_points_that_can_not_be_imported_are_listed(monkeypatch):
+    from importlib.metadata import EntryPoint
+
+    points = [EntryPoint("gone", "no_such_module_anywhere", "qbench")]
+    monkeypatch.setattr("qbench.registry.registry.entry_points", lambda group: points)
+    made = Registry()
+    made.load_entry_points()
+    assert made.plugins[0].problem.startswith("importing no_such_module_anywhere: ModuleNotFoundError")
+
+
+def test_observers_are_called_and_their_failures_returned():
+    seen = []
+
+    def watch(record):
+        seen.append(record)
+
+    def fail(record):
+        raise OSError("no space for my log")
+
+    made = registry(watcher=plugin(qbench_cell_coded=watch), failing=plugin(qbench_cell_coded=fail))
+    failures = made.observe("qbench_cell_coded", record="a record")
+    assert seen == ["a record"]
+    ((info, trace),) = failures
+    assert info.name == "failing"
+    assert "no space for my log" in trace
+    assert "qbench_cell_coded" in trace
+
+
+def test_parameters_are_described_from_their_model():
+    rows = {row["name"]: row for row in parameter_rows(toys.ShiftParameters)}
+    assert rows["bits"] == {
+        "name": "bits",
+        "accepts": "integer from 0 to 7",
+        "default": "0",
+        "description": "low bits dropped",
+    }
+    assert rows["seconds"]["accepts"] == "number at least 0"
+
+
+@pytest.mark.parametrize(
+    ("schema", "words"),
+    [
+        ({"type": "boolean"}, "true or false"),
+        ({"enum": ["a", "b"]}, "one of a, b"),
+        ({"const": 4}, "4"),
+        ({"anyOf": [{"type": "integer"}, {"type": "null"}]}, "integer or none"),
+        ({"type": "number", "exclusiveMinimum": 0, "maximum": 1}, "number at most 1 and above 0"),
+        ({"type": "array"}, "list"),
+    ],
+)
+def test_accepted_forms_in_words(schema, words):
+    assert accepted_form(schema) == words
+
+
+def test_datasets_are_checked_too():
+    body = {"name": "d", "summary": "s", "count": 0, "licence": "", "source": "", "images": lambda self, home: []}
+    cls = type("Made", (Dataset,), body)
+    made = registry(data=offering(cls, hook="qbench_register_datasets"))
+    assert made.datasets["d"] is cls
+
+
+def test_context_draws_the_same_numbers_for_the_same_seed_and_image():
+    import numpy as np
+
+    from qbench.images.image import Image
+
+    image = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
+    draws = [
+        Context(seed=seed).rng(Image(pixels)).integers(1 << 60)
+        for seed, pixels in [(1, image), (1, image), (2, image), (1, image.reshape(2, 8, 3))]
+    ]
+    assert draws[0] == draws[1]
+    assert len(set(draws)) == 3

@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qbench.contracts.metric import Column, Direction
+from qbench.reporting.aggregate import best, format_value, group_rows, sort_groups, summarise
+from qbench.results.run import Entry, Status
+
+UP, DOWN = Column("a", Direction.HIGHER), Column("a", Direction.LOWER, digits=1)
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=20))
+def test_mean_and_deviation_are_numpys(values):
+    summary = summarise([Entry(Status.OK, value) for value in values])
+    assert summary.mean == pytest.approx(np.mean(values), abs=1e-6)
+    assert summary.deviation == pytest.approx(np.std(values, ddof=1), abs=1e-3)
+
+
+def test_what_has_no_value_does_not_count():
+    summary = summarise(
+        [Entry(Status.OK, 2.0), Entry(Status.FAILED), Entry(Status.NOT_APPLICABLE), Entry(Status.PENDING)]
+    )
+    assert (summary.count, summary.mean, summary.deviation) == (1, 2.0, None)
+    assert summarise([Entry(Status.SKIPPED)]).mean is None
+
+
+def test_an_infinite_value_makes_the_mean_infinite_and_the_deviation_undefined():
+    summary = summarise([Entry(Status.OK, 2.0), Entry(Status.OK, math.inf)])
+    assert (summary.mean, summary.deviation) == (math.inf, None)
+
+
+def test_the_best_is_in_the_columns_direction():
+    assert best([1, None, 3, 2], UP) == 3
+    assert best([1, None, 3, 2], DOWN) == 1
+    assert best([None], UP) is None
+    assert best([5, 5], UP) is None  # nothing to choose between
+    assert best([1, math.inf], UP) == math.inf
+
+
+@pytest.mark.parametrize(("value", "text"), [(None, ""), (1.25, "1.2"), (math.inf, "∞"), (-math.inf, "-∞"), (0, "0.0")])
+def test_values_as_text(value, text):
+    assert format_value(value, DOWN) == text
+
+
+def test_groups_count_what_has_no_value(hand_made):
+    groups = {group.key: group for group in group_rows(hand_made, "codec")}
+    jpeg, slow = groups["jpeg"], groups["slow"]
+    assert (jpeg.cells, jpeg.without[Status.FAILED], jpeg.without[Status.NOT_APPLICABLE]) == (4, 1, 1)
+    assert (slow.cells, slow.without[Status.FAILED], slow.without[Status.PENDING]) == (2, 1, 1)
+    assert jpeg.summaries["bpp"].mean == pytest.approx((0.5 + 2.25 + 3.0) / 3)
+    assert sort_groups(hand_made, group_rows(hand_made, "point"), "bpp")[0].key == "jpeg:quality=10"
+    assert len(group_rows(hand_made, "image")) == 2

@@ -1,0 +1,145 @@
+"""Comparing two runs."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from conftest import sample_pixels
+from PIL import Image
+from rich.console import Console
+
+import qbench
+from qbench.errors import QbenchError
+from qbench.reporting.comparison import compare, parse_condition
+from qbench.reporting.comparison_table import print_comparison
+
+QUALITIES = [10, 30, 60, 90]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """The same JPEGs, with Huffman tables of their own in the second run, and worse ones in the third."""
+    folder = tmp_path_factory.mktemp("comparison")
+    (folder / "photos").mkdir()
+    for index in range(4):
+        Image.fromarray(sample_pixels(180 + 10 * index, 170, index)).save(folder / "photos" / f"p{index}.png")
+    made = []
+    for name, settings in (
+        ("plain", {}),
+        ("optimised", {"optimize": True}),
+        ("worse", {"subsampling": "4:2:0", "progressive": False}),
+    ):
+        codec = {"quality": QUALITIES, "subsampling": "4:4:4", **settings}
+        suite = {
+            "name": name,
+            "images": [{"folder": str(folder / "photos")}],
+            "codecs": {"jpeg": codec, **({"png": None} if name == "plain" else {})},
+            "metrics": ["bpp", "psnr", "ssim"],
+        }
+        made.append(qbench.run(suite, output=folder / name))
+    return made
+
+
+def test_fewer_bytes_for_the_same_pixels(runs):
+    plain, optimised, _ = runs
+    found = compare(plain, optimised)
+    assert found.missing == ("png",)
+    assert len(found.images) == 4
+    psnr = [each for each in found.differences if each.name == "psnr"]
+    assert all(each.change == 0 and not each.certain for each in psnr)
+    sizes = [each for each in found.differences if each.name == "bpp"]
+    assert all(each.worse < 0 and each.certain and each.low <= each.change <= each.high for each in sizes)
+    rows = {(row.image, row.point): row.entries["bpp"].value for run in (plain,) for row in run.rows}
+    expected = np.mean([rows[image, sizes[0].point] for image in found.images])
+    assert sizes[0].first == pytest.approx(expected)
+    ((metric, rate),) = found.rates
+    assert (metric, rate.codec) == ("psnr", "jpeg")
+    assert rate.low <= rate.percent <= rate.high < 0
+    assert rate.overlap == pytest.approx(1)
+    same = [rate for _, rate in compare(plain, plain, ["psnr", "ssim"]).rates if rate.codec == "jpeg"]
+    assert [rate.percent for rate in same] == pytest.approx([0, 0])
+
+
+def test_regressions_come_first(runs):
+    found = compare(runs[1], runs[2]).differences
+    certain = [each.certain and each.worse > 0 for each in found]
+    assert any(certain)
+    assert certain == sorted(certain, reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "violated"),
+    [
+        ("bd-rate > 1%", False),
+        ("bd-rate < -0.5 %", True),
+        ("bpp > 0", False),
+        ("bpp<=-1%", True),
+        ("psnr < -0.01", False),
+        ("ssim >= 0", True),
+    ],
+)
+def test_conditions(runs, text, violated):
+    found = compare(runs[0], runs[1])
+    reasons = parse_condition(text, ["bpp", "psnr", "ssim"]).violations(found)
+    assert bool(reasons) == violated
+
+
+def test_what_cannot_be_judged_is_a_violation(runs):
+    found = compare(runs[0], runs[1], ["ssim"])
+    assert parse_condition("lpips > 0", ["lpips"]).violations(found) == ["no values of `lpips` in both runs"]
+    from dataclasses import replace
+
+    assert parse_condition("bd-rate > 1", []).violations(replace(found, rates=())) == [
+        "no BD-rate: no codec has a curve in both runs"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("bd-rate", "`bd-rate` is not a valid condition; accepted: `bd-rate > 1%`"),
+        ("psnr = 3", "is not a valid condition"),
+        ("pnsr > 3", "no column `pnsr`; did you mean `psnr`"),
+        ("psnr > much", "is not a valid condition"),
+    ],
+)
+def test_bad_conditions(text, message):
+    with pytest.raises(QbenchError, match=message):
+        parse_condition(text, ["psnr", "bpp"])
+
+
+def test_refusals(runs, suite, registry, tmp_path):
+    toys = qbench.run(suite, output=tmp_path / "toys", registry=registry)
+    with pytest.raises(QbenchError, match="nothing in common: 0 images with the same pixels, 0 operating points"):
+        compare(runs[0], toys)
+    with pytest.raises(QbenchError, match="no curve of `vif` in both runs"):
+        compare(runs[0], runs[1], ["vif"])
+    suite["metrics"] = [{"psnr": {"metric": "ssim"}}]
+    other = qbench.run(suite, output=tmp_path / "other", registry=registry)
+    with pytest.raises(QbenchError, match="column `psnr` differs between toys and other: it is of metric `psnr`"):
+        compare(toys, other)
+    assert compare(toys, other, mixed=True).differences
+
+
+def test_shown(runs):
+    console = Console(file=io.StringIO(), width=110, color_system=None)
+    print_comparison(console, runs[0], runs[1], compare(runs[0], runs[1]))
+    text = console.file.getvalue()
+    assert "plain → optimised: 4 operating points, 4 images" in text
+    assert "only in one run: png" in text
+    assert "bpp ↓" in text
+    assert "8 of 12 means are equal" in text
+
+
+def test_the_command(runs, qbench_command):
+    plain, optimised = (run.path for run in runs[:2])
+    done = qbench_command("compare", plain, optimised, "--fail-if", "bd-rate > 1%")
+    assert done.returncode == 0
+    done = qbench_command("compare", optimised, plain, "--fail-if", "bd-rate > 0.1%", "--fail-if", "psnr < 0")
+    assert done.returncode == 1
+    assert "failed: bd-rate > 0.1%: jpeg: psnr BD-rate +" in done.stderr
+    assert "psnr < 0" not in done.stderr
+    assert qbench_command("compare", plain, optimised, "--method", "cubic").returncode == 2
+    assert qbench_command("plot", plain, "--metric", "ssim", "-o", plain / "a.svg").returncode == 0
