@@ -11,7 +11,7 @@ import math
 import traceback
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, TypeAdapter
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, TypeAdapter, WithJsonSchema
 
 IMPORTED = "imported"
 """Profile and session of a run of another tool's results, and key in the identity of its metrics."""
@@ -31,12 +31,14 @@ Number = Annotated[
     Field(allow_inf_nan=True),
     BeforeValidator(_parse_number),
     PlainSerializer(plain_number, return_type=float | str, when_used="json"),
+    WithJsonSchema({"anyOf": [{"type": "number"}, {"enum": ["Infinity", "-Infinity"]}]}),
 ]
 
 
 class _Row(BaseModel):
     # Fields that a later version added are ignored; docs/run-folder.md says when the format's version changes.
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    # The docstrings of fields are their descriptions in the schema.
+    model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True)
 
 
 class Failure(_Row):
@@ -68,9 +70,13 @@ class CallTiming(_Row):
     """
 
     seconds: float
+    """Median of the counted calls, per image."""
     repeats: int
+    """Number of counted calls."""
     warmup: int
+    """Number of calls before them that do not count."""
     batch: int = 1
+    """Number of images coded in one call."""
 
 
 class Timing(_Row):
@@ -79,6 +85,7 @@ class Timing(_Row):
     encode: CallTiming
     decode: CallTiming
     threads: int
+    """Number of threads that libraries may use; 0 if unknown."""
     concurrent_load: str
     """What else this run did at the same time: nothing (``exclusive``) or otherwise."""
 
@@ -99,7 +106,9 @@ class SessionRecord(_Row):
     kind: Literal["session"] = "session"
     id: str
     at: str
+    """Time in UTC, ISO 8601; so in the other records."""
     provenance: dict[str, Any]
+    """Software, machine and settings, as in provenance.json."""
 
 
 class PlanRecord(_Row):
@@ -135,12 +144,17 @@ class CellRecord(_Row):
 
     kind: Literal["cell"] = "cell"
     key: str
+    """Of all that decides the bitstream: codec, settings, libraries, pixels, seed."""
     image: str
+    """Its name in the plan."""
     point: str
+    """The operating point's id in the plan."""
     outcome: Literal["coded", "failed", "not-applicable"]
     bitstream_size: int | None = None
+    """Bytes."""
     bitstream_sha256: str | None = None
     reconstruction_sha256: str | None = None
+    """Of the image (pixels, size, pixel format), not of the PNG that holds it."""
     parts: dict[str, int] = Field(default_factory=dict)
     """Bytes of the bitstream's parts, which add up to its size; empty where the codec does not tell."""
     timing: Timing | None = None
@@ -148,10 +162,13 @@ class CellRecord(_Row):
     artifacts: tuple[ArtifactNote, ...] = ()
     found: FoundSetting | None = None
     reason: str = ""
+    """Why there is none, in short."""
     failure: Failure | None = None
     session: str
+    """Id of the session that measured it."""
     at: str
     cached: bool = False
+    """Whether the cache across runs had it."""
 
 
 class ScoreRecord(_Row):
@@ -170,11 +187,15 @@ class ScoreRecord(_Row):
     """The metric's label in the suite."""
     outcome: Literal["scored", "failed", "not-applicable"]
     values: dict[str, Number] = Field(default_factory=dict)
+    """Column → value; the plan has the columns' units."""
     reason: str = ""
+    """Why there is none, in short."""
     failure: Failure | None = None
     session: str
+    """Id of the session that measured it."""
     at: str
     cached: bool = False
+    """Whether the cache across runs had it."""
 
 
 Record = Annotated[SessionRecord | PlanRecord | CellRecord | ScoreRecord, Field(discriminator="kind")]

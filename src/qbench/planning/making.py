@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 from qbench.contracts.codec import Codec
@@ -31,7 +30,7 @@ def make_plan(suite: Suite, images: tuple[ResolvedImage, ...], registry: Registr
         identity, models = _identity(codec, known, profile, str(offer.plugin))
         if target is not None:
             measured_by = metrics[spec.target.metric].identity if spec.target else {}
-            identity |= {"parameters": dict(spec.parameters), "target": [asdict(target), measured_by]}
+            identity |= {"parameters": dict(spec.parameters), "target": [target.identity, measured_by]}
         points.append(
             OperatingPoint(
                 spec.id,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cache, cached_property
 from typing import Any
 
@@ -62,6 +62,15 @@ class Target:
     def some_setting(self) -> dict[str, float]:
         """A setting, for what does not depend on which one is chosen: weights, decoding."""
         return {self.parameter: self.accepted(self.values[0])}
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What decides the setting that is found, for content keys.
+
+        Two fields have the names that run folders of format 1 gave them: under others, those runs could not be resumed.
+        """
+        fields = asdict(self)
+        return {"rising": fields.pop("increasing"), "whole": fields.pop("integer"), **fields}
 
 
 @dataclass(frozen=True)
