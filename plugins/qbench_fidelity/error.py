@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+import numpy as np
+
 from qbench.plugin import Candidates, Column, Direction, Metric, Scores
 
 
@@ -36,17 +38,24 @@ class Mse(Metric):
 class Psnr(Metric):
     """Peak signal-to-noise ratio of 8-bit RGB: 10·log10(255² / MSE), the MSE taken over all channels together.
 
-    Identical images give infinity, not a cap. A mean over images is the mean of their PSNRs, which is not the PSNR
-    of the pooled error.
+    Identical images give infinity, not a cap. A mean over images is the mean of their PSNRs; pooled, it is the PSNR of
+    the MSE over all their pixels.
     """
 
     name = "psnr"
     summary = "peak signal-to-noise ratio, RGB"
+    pooling = "PSNR of the MSE over all pixels"
     columns: ClassVar = (Column("psnr", Direction.HIGHER, 0.0, None, "dB", 2),)
 
     def score(self, candidates: Candidates, prepared: Any) -> Sequence[Scores]:
         """Score a batch."""
         return [{"psnr": psnr(error)} for error in squared_errors(candidates)]
+
+    @classmethod
+    def pool(cls, column: str, values: Sequence[float], pixels: Sequence[int]) -> float:
+        """Return the PSNR of the MSE over all pixels."""
+        errors = [255.0**2 * 10 ** (-value / 10) for value in values]  # infinite for identical images: no error
+        return psnr(float(np.average(errors, weights=pixels)))
 
 
 def psnr(mean_squared_error: float) -> float:

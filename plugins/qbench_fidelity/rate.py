@@ -6,6 +6,7 @@ import io
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+import numpy as np
 from PIL import Image, features
 
 from qbench.plugin import Candidates, Column, Direction, Metric, Pixels, Reference, Scope, Scores
@@ -16,6 +17,7 @@ class BitsPerPixel(Metric):
 
     name = "bpp"
     summary = "bits per pixel of the whole bitstream"
+    pooling = "total bits by total pixels"
     scope = Scope.RATE
     columns: ClassVar = (Column("bpp", Direction.LOWER, 0.0, None, "bit/pixel", 3),)
 
@@ -23,6 +25,11 @@ class BitsPerPixel(Metric):
         """Score a batch."""
         height, width = candidates.reference.pixels.shape[:2]
         return [{"bpp": 8 * size / (height * width)} for size in candidates.bitstream_sizes]
+
+    @classmethod
+    def pool(cls, column: str, values: Sequence[float], pixels: Sequence[int]) -> float:
+        """Return total bits by total pixels."""
+        return float(np.average(values, weights=pixels))
 
 
 class CompressionRatio(Metric):

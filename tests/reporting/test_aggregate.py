@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import qbench
 from qbench.contracts.metric import Column, Direction
-from qbench.reporting.aggregate import best, format_value, group_rows, sort_groups, summarise
+from qbench.registry.registry import default_registry
+from qbench.reporting.aggregate import best, format_value, group_rows, pools, sort_groups, summarise
 from qbench.results.run import Entry, Status
 
 UP, DOWN = Column("a", Direction.HIGHER), Column("a", Direction.LOWER, digits=1)
@@ -55,3 +57,26 @@ def test_groups_count_what_has_no_value(hand_made):
     assert jpeg.summaries["bpp"].mean == pytest.approx((0.5 + 2.25 + 3.0) / 3)
     assert sort_groups(hand_made, group_rows(hand_made, "point"), "bpp")[0].key == "jpeg:quality=10"
     assert len(group_rows(hand_made, "image")) == 2
+
+
+def test_pooling_is_the_psnr_of_all_pixels_and_total_bits_by_total_pixels(photos):
+    done = qbench.run(
+        {
+            "images": [{"folder": str(photos)}],
+            "codecs": {"jpeg": {"quality": [20, 90]}},
+            "metrics": ["psnr", "mse", "bpp", "ssim"],
+        },
+        output="run",
+        cache=False,
+    )
+    ways = pools(done, default_registry().metrics)
+    assert set(ways) == {"psnr", "bpp"}
+    plain = {group.key: group.summaries for group in group_rows(done, "point")}
+    for group in group_rows(done, "point", ways):
+        rows = [row for row in done.rows if row.point == group.key]
+        sizes = np.array([done.plan.image(row.image).pixels for row in rows])
+        error = np.sum([row.entries["mse"].value for row in rows] * sizes) / sizes.sum()
+        bits = 8 * sum(row.cell.bitstream_size for row in rows)
+        assert group.summaries["psnr"].mean == pytest.approx(10 * math.log10(255**2 / error))
+        assert group.summaries["bpp"].mean == pytest.approx(bits / sizes.sum())
+        assert group.summaries["ssim"] == plain[group.key]["ssim"]

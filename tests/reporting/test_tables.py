@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import pytest
 from golden import check_golden
 from rich.console import Console
 
-from qbench.reporting.tables import print_run, timings_table
+from qbench.records import CodingCost
+from qbench.reporting.tables import complexity_table, print_run, timings_table
 
 
 def shown(width, show):
@@ -39,3 +41,15 @@ def test_names_are_shown_as_they_are_not_as_markup(hand_made):
     text = shown(100, lambda console: print_run(console, hand_made))
     assert "<script>|x" in text
     assert "cat & dog_1" in text
+
+
+def test_complexity_is_per_pixel_over_all_images_and_memory_of_the_largest(hand_made):
+    assert "no codec in this run states its complexity" in shown(
+        100, lambda c: c.print(complexity_table(hand_made, 100))
+    )
+    for row, macs in zip((hand_made.rows[0], hand_made.rows[3]), (50_000, 250_000), strict=True):
+        cost = CodingCost(parameters=4_700_000, encode_macs=macs, decode_memory=macs * 100)
+        hand_made.rows[hand_made.rows.index(row)] = replace(row, cell=row.cell.model_copy(update={"complexity": cost}))
+    text = shown(100, lambda console: console.print(complexity_table(hand_made, 100)))
+    (line,) = (line for line in text.splitlines() if "jpeg" in line)
+    assert line.split() == ["jpeg:quality=10", "4.70", "1.0", "–", "–", "25.00"]  # 300 kMAC, 300 pixels; 25 MB

@@ -42,7 +42,9 @@ def correlate_command(
         typer.Option(help="CSV of people's scores: columns image, point, and score, mos or dmos.", show_default=False),
     ] = None,
     method: Annotated[str, typer.Option(help="spearman, kendall or pearson: for the heat map and order.")] = "spearman",
-    resamples: Annotated[int, typer.Option(min=20, max=100_000, help="Seed of the bootstrap intervals.")] = 200,
+    resamples: Annotated[
+        int, typer.Option(min=20, max=100_000, help="Number of resamples for the bootstrap intervals.")
+    ] = 200,
     everything: Annotated[bool, typer.Option("--all", help="Every column, not only each metric's main one.")] = False,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Also write to a file: .svg, .html, .csv or .json.")

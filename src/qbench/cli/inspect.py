@@ -46,6 +46,12 @@ def show_command(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write to a file.")] = None,
     cells: Annotated[bool, typer.Option("--cells", help="List every cell.")] = False,
     timings: Annotated[bool, typer.Option("--timings", help="Show coding times.")] = False,
+    complexity: Annotated[
+        bool, typer.Option("--complexity", help="Show parameters, kMAC/pixel and memory, as codecs state them.")
+    ] = False,
+    pooled: Annotated[
+        bool, typer.Option("--pooled", help="Aggregate as metrics define it: PSNR of the overall MSE, total bits.")
+    ] = False,
     failures: Annotated[bool, typer.Option("--failures", help="Show every failure with its traceback.")] = False,
 ) -> None:
     """Show a run, finished or not."""
@@ -53,7 +59,9 @@ def show_command(
 
     from qbench.api.runs import load_run
     from qbench.errors import QbenchError, did_you_mean
+    from qbench.registry.registry import default_registry
     from qbench.reporting import formats, tables
+    from qbench.reporting.aggregate import pools
 
     if form not in formats.FORMATS:
         raise QbenchError(
@@ -80,8 +88,11 @@ def show_command(
                 console.print(f"{note.what}\n{note.traceback or note.message}", markup=False, highlight=False)
         elif timings:
             console.print(tables.timings_table(found, console.width))
-        elif group_by is not None:
-            tables.print_groups(console, found, by=group_by, sort=sort)
+        elif complexity:
+            console.print(tables.complexity_table(found, console.width))
+        elif group_by is not None or pooled:
+            ways = pools(found, default_registry().metrics) if pooled else None
+            tables.print_groups(console, found, by=group_by or "point", sort=sort, ways=ways)
         else:
             tables.print_run(console, found, sort=sort, cells=cells)
         if not found.complete:
@@ -196,15 +207,27 @@ def datasets_pull_command(
 
 
 def schema_command(
+    what: Annotated[str, typer.Argument(help="suite or run-folder.")] = "suite",
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write to a file.")] = None,
 ) -> None:
-    """Print the JSON schema of suites, for editors; it knows every installed codec and metric."""
+    """Print the JSON schema of suites, for editors, with every installed codec and metric; or of run folders."""
     import json
 
-    from qbench.registry.registry import default_registry
-    from qbench.suite.schema import suite_schema
+    from qbench.errors import QbenchError, did_you_mean
 
-    text = json.dumps(suite_schema(default_registry()), indent=2, ensure_ascii=False) + "\n"
+    known = ("suite", "run-folder")
+    if what == "suite":
+        from qbench.registry.registry import default_registry
+        from qbench.suite.schema import suite_schema
+
+        schema = suite_schema(default_registry())
+    elif what == "run-folder":
+        from qbench.store.schema import run_folder_schema
+
+        schema = run_folder_schema()
+    else:
+        raise QbenchError(f"no schema of `{what}`{did_you_mean(what, known)} (accepted: {', '.join(known)})")
+    text = json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
     if output is None:
         typer.echo(text, nl=False)
     else:

@@ -38,7 +38,7 @@ def list_command() -> None:
 
 @models_app.command("pull")
 def pull_command(name: Name) -> None:
-    """Fetch a model's weights, or take up a download that broke off; verified before it counts."""
+    """Download and verify a model's weights, or resume an interrupted download."""
     from qbench.models.download import pull
     from qbench.registry.registry import default_registry
 

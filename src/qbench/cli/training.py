@@ -16,7 +16,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def train_command(
-    name: Annotated[str, typer.Argument(help="Name of the recipe: vit.", show_default=False)],
+    name: Annotated[str, typer.Argument(help="Name of the recipe, such as vit.", show_default=False)],
     data: Annotated[Path, typer.Option(help="Folder with the training data.", show_default=False)],
     work: Annotated[Path, typer.Option(help="Folder for state and results; resumes from the state found there.")],
     overrides: Annotated[
@@ -25,7 +25,7 @@ def train_command(
     seed: Annotated[int, typer.Option(help="Seed.", min=0)] = 0,
     device: Device = "auto",
 ) -> None:
-    """Train a model that qbench ships, or go on with a training that was interrupted."""
+    """Train a model, or resume an interrupted training."""
     from rich.console import Console
 
     from qbench.cli.running import interruptible

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 
-from qbench.contracts.metric import Column, Direction
+from qbench.contracts.metric import Column, Direction, MetricDeclaration, column_id
 from qbench.errors import QbenchError, did_you_mean
 from qbench.results.run import Entry, Row, Run, Status
 
@@ -60,8 +61,35 @@ def summarise(entries: Sequence[Entry]) -> Summary:
     )
 
 
-def group_rows(run: Run, by: str) -> list[Group]:
-    """Group a run's cells and summarise every column.
+Pools = Mapping[str, tuple[str, Callable[[Sequence[float], Sequence[int]], float | None]]]
+"""Column → in words and as a function, how its metric aggregates over images where that is not the mean."""
+
+
+def pools(run: Run, metrics: Mapping[str, type[MetricDeclaration]]) -> Pools:
+    """Return how a run's metrics aggregate over images, as far as they are installed and have a way of their own."""
+    return {
+        column_id(planned.label, planned.metric, column.name): (cls.pooling, partial(cls.pool, column.name))
+        for planned in run.plan.metrics
+        if planned.metric in metrics and (cls := metrics[planned.metric]).pooling
+        for column in planned.columns
+    }
+
+
+def pooled(run: Run, group: Group, rows: Sequence[Row], ways: Pools) -> Group:
+    """Return a group with means replaced by what the metrics aggregate instead; deviations don't apply to that."""
+    sizes = {image.name: image.pixels for image in run.plan.images}
+    summaries = dict(group.summaries)
+    for name, (_, pool) in ways.items():
+        if name not in run.cell_columns:
+            continue
+        found = [(value, sizes[row.image]) for row in rows if (value := row.entries[name].value) is not None]
+        if found:
+            summaries[name] = Summary(len(found), pool(*zip(*found, strict=True)), None)
+    return replace(group, summaries=summaries)
+
+
+def group_rows(run: Run, by: str, ways: Pools | None = None) -> list[Group]:
+    """Group a run's cells and summarise every column; by the metrics' own ``ways`` if they are given.
 
     Raises:
         QbenchError: no such grouping.
@@ -71,7 +99,7 @@ def group_rows(run: Run, by: str) -> list[Group]:
     groups: dict[str, list[Row]] = {}
     for row in run.rows:
         groups.setdefault(GROUPINGS[by](row), []).append(row)
-    return [_group(run, by, key, rows) for key, rows in groups.items()]
+    return [pooled(run, _group(run, by, key, rows), rows, ways or {}) for key, rows in groups.items()]
 
 
 def _group(run: Run, by: str, key: str, rows: list[Row]) -> Group:

@@ -138,8 +138,8 @@ def _table(*headings: str) -> Table:
 
 
 def print_models(console: Console, registry: Registry) -> None:
-    """List weights, and whether they are here."""
-    table = _table("model", "profile", "size", "licence", "what", "here")
+    """List weights, and whether they are downloaded."""
+    table = _table("model", "profile", "size", "licence", "what", "available")
     for name, weights in registry.models.items():
         state = Text("yes", "green") if is_here(weights) else Text(f"no: qbench models pull {name}", "yellow")
         size = f"{weights.size / 1e6:.1f} MB" if weights.size else "?"

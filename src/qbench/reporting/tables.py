@@ -12,7 +12,10 @@ from rich.table import Table
 from rich.text import Text
 
 from qbench.contracts.metric import Column, Direction
+from qbench.planning.types import OperatingPoint, PlannedImage
+from qbench.records import CodingCost
 from qbench.reporting.aggregate import (
+    Pools,
     best,
     format_value,
     group_rows,
@@ -70,9 +73,9 @@ def cells_table(run: Run, sort: str | None, width: int) -> RenderableType:
     return _blocks("Cells", keys, fields, width, sections if sort is None else [])
 
 
-def groups_table(run: Run, by: str, sort: str | None, width: int) -> RenderableType:
+def groups_table(run: Run, by: str, sort: str | None, width: int, ways: Pools | None = None) -> RenderableType:
     """One row per group: mean ± standard deviation of every column, and how many cells have no value."""
-    groups = sort_groups(run, group_rows(run, by), sort)
+    groups = sort_groups(run, group_rows(run, by, ways), sort)
     keys = [_Field({"point": "operating point"}.get(by, by), [Text(group.key) for group in groups], "left")]
     fields = []
     for name, column in run.columns.items():
@@ -84,7 +87,7 @@ def groups_table(run: Run, by: str, sort: str | None, width: int) -> RenderableT
             if summary.deviation is not None:
                 text.append(f"± {format_value(summary.deviation, column)}", "dim")
             cells.append(text)
-        fields.append(_Field(_heading(name, column), cells))
+        fields.append(_Field(_heading(name, column) + ("\npooled" if ways and name in ways else ""), cells))
     fields.append(_Field("cells", [Text(str(group.cells)) for group in groups]))
     for status, heading in ((Status.FAILED, "failed"), (Status.NOT_APPLICABLE, "n/a"), (Status.PENDING, "pending")):
         numbers = [group.without[status] for group in groups]
@@ -110,6 +113,44 @@ def timings_table(run: Run, width: int) -> RenderableType:
         _Field("concurrent load", [Text("; ".join(timing.concurrent_load)) for timing in timings], "left"),
     ]
     return _blocks("Coding times, median over images", keys, fields, width, [])
+
+
+def complexity_table(run: Run, width: int) -> RenderableType:
+    """What codecs say of their cost: parameters, multiply–adds per pixel, and peak memory of the largest image."""
+    costs = [
+        (
+            point,
+            [(row.cell.complexity, image) for row, image in _cells_of(run, point) if row.cell and row.cell.complexity],
+        )
+        for point in run.plan.points
+    ]
+    stated = [(point, found) for point, found in costs if found]
+
+    def per_pixel(found: list[tuple[CodingCost, PlannedImage]], attribute: str) -> Text:
+        known = [(value, image.pixels) for cost, image in found if (value := getattr(cost, attribute)) is not None]
+        if not known:
+            return Text("–", "dim")
+        return Text(f"{sum(value for value, _ in known) / sum(pixels for _, pixels in known) / 1e3:,.1f}")
+
+    def most(found: list[tuple[CodingCost, PlannedImage]], attribute: str, unit: float) -> Text:
+        known = [value for cost, _ in found if (value := getattr(cost, attribute)) is not None]
+        return Text(f"{max(known) / unit:,.2f}") if known else Text("–", "dim")
+
+    keys = [_Field("operating point", [Text(point.id) for point, _ in stated], "left")]
+    fields = [
+        _Field("parameters\nmillions", [most(found, "parameters", 1e6) for _, found in stated]),
+        _Field("encode\nkMAC/pixel", [per_pixel(found, "encode_macs") for _, found in stated]),
+        _Field("decode\nkMAC/pixel", [per_pixel(found, "decode_macs") for _, found in stated]),
+        _Field("encode\npeak MB", [most(found, "encode_memory", 1e6) for _, found in stated]),
+        _Field("decode\npeak MB", [most(found, "decode_memory", 1e6) for _, found in stated]),
+    ]
+    if not stated:
+        return Text("no codec in this run states its complexity", "dim")
+    return _blocks("Complexity, as the codecs state it", keys, fields, width, [])
+
+
+def _cells_of(run: Run, point: OperatingPoint) -> list[tuple[Row, PlannedImage]]:
+    return [(row, run.plan.image(row.image)) for row in run.rows if row.point == point.id]
 
 
 def overview(run: Run) -> Text:
@@ -264,13 +305,15 @@ def print_run(console: Console, run: Run, *, by: str = "point", sort: str | None
         console.print(part)
 
 
-def print_groups(console: Console, run: Run, *, by: str, sort: str | None = None) -> None:
-    """Show a summary by group, and what one must know to read it."""
-    for part in _groups(run, by, sort, console.width):
+def print_groups(console: Console, run: Run, *, by: str, sort: str | None = None, ways: Pools | None = None) -> None:
+    """Show a summary by group, and what one must know to read it; pooled in the metrics' own ``ways``, if given."""
+    for part in _groups(run, by, sort, console.width, ways):
         console.print(part)
 
 
-def _groups(run: Run, by: str, sort: str | None, width: int) -> list[RenderableType]:
+def _groups(run: Run, by: str, sort: str | None, width: int, ways: Pools | None = None) -> list[RenderableType]:
     legend = Text("* best in its direction (↑ higher, ↓ lower is better)", "dim")
     models = models_text(run)
-    return [groups_table(run, by, sort, width), legend, *([models] if models else [])]
+    table = groups_table(run, by, sort, width, ways)
+    own = [Text("pooled: " + "; ".join(f"{name}: {what}" for name, (what, _) in ways.items()), "dim")] if ways else []
+    return [table, legend, *own, *([models] if models else [])]
