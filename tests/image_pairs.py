@@ -26,14 +26,18 @@ def noisy(pixels, sigma):
 
 
 COFFEE = skimage.data.coffee()
+CUP = COFFEE[100:292, 120:376].copy()
+CAT = skimage.data.chelsea()[20:212, 80:336].copy()
+ROCKET = skimage.data.rocket()[100:292, 200:456].copy()
+# One is large enough for metrics that shrink large images first.
 PAIRS = {
     "astronaut, JPEG 30": (skimage.data.astronaut(), jpeg(skimage.data.astronaut(), 30)),
-    "coffee, JPEG 5": (COFFEE, jpeg(COFFEE, 5)),
-    "coffee, JPEG 95": (COFFEE, jpeg(COFFEE, 95)),
-    "chelsea, noise 20": (skimage.data.chelsea(), noisy(skimage.data.chelsea(), 20)),
-    "rocket, darker": (skimage.data.rocket(), (skimage.data.rocket() * 0.7).astype(np.uint8)),
-    "odd crop, JPEG 50": (COFFEE[3:330, 7:408].copy(), jpeg(COFFEE[3:330, 7:408].copy(), 50)),
-    "inverted": (COFFEE, 255 - COFFEE),
+    "coffee, JPEG 5": (CUP, jpeg(CUP, 5)),
+    "coffee, JPEG 95": (CUP, jpeg(CUP, 95)),
+    "chelsea, noise 20": (CAT, noisy(CAT, 20)),
+    "rocket, darker": (ROCKET, (ROCKET * 0.7).astype(np.uint8)),
+    "odd crop, JPEG 50": (COFFEE[3:206, 7:214].copy(), jpeg(COFFEE[3:206, 7:214].copy(), 50)),
+    "inverted": (CUP, 255 - CUP),
 }
 
 

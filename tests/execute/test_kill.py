@@ -55,7 +55,7 @@ def start(path, output, environment, jobs):
 
 @pytest.mark.parametrize(
     ("jobs", "kills"),
-    [(1, 2), (2, 2), pytest.param(1, 12, marks=pytest.mark.slow), pytest.param(2, 12, marks=pytest.mark.slow)],
+    [(1, 1), (2, 1), pytest.param(1, 12, marks=pytest.mark.slow), pytest.param(2, 12, marks=pytest.mark.slow)],
 )
 def test_killed_runs_go_on_and_end_the_same(files, tmp_path, environment, jobs, kills):
     path, log = files

@@ -60,7 +60,7 @@ def jpegs(original):
 
 
 def test_keeps_the_contract_of_codecs():
-    check_codec(Autoencoder, parameters={"quality": 3}, mutations=20)
+    check_codec(Autoencoder, parameters={"quality": 3}, mutations=5)
 
 
 def test_a_bitstream_of_now_decodes_in_years_to_come():

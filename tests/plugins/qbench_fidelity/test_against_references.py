@@ -57,11 +57,11 @@ def test_ms_ssim(pair):
     found = value("ms-ssim", x, y)
     assert found == pytest.approx(float(pytorch_msssim.ms_ssim(*tensors(x, y), data_range=255)), abs=2e-6)
     # pytorch-msssim pads odd sides, torchmetrics drops their last row: the same where sides are even on every scale.
-    x, y = x[:256, :320], y[:256, :320]
+    x, y = x[:192, :192], y[:192, :192]
     theirs = torchmetrics.multiscale_structural_similarity_index_measure(*tensors(y, x), data_range=255.0)
     if pair != "inverted":  # negative structure: torchmetrics takes powers of the channels' mean, and gives NaN
-        # torchmetrics averages the channels at each scale, the others at the end.
-        assert value("ms-ssim", x, y) == pytest.approx(float(theirs), abs=3e-3)
+        # It also counts windows that reach past the border, and averages the channels at each scale.
+        assert value("ms-ssim", x, y) == pytest.approx(float(theirs), abs=6e-3)
     found = ours("ms-ssim", x, y)[0]
     if found["ms-ssim"] < 1:
         assert found["db"] == pytest.approx(-10 * math.log10(1 - found["ms-ssim"]))

@@ -23,7 +23,7 @@ from qbench_perceptual.inception import InceptionScore, inception_score
 from qbench_perceptual.patches import PatchParameters, patches
 from qbench_perceptual.pixel_frechet import PixelFrechet
 
-PHOTOGRAPHS = [astronaut()[:256, :256], astronaut()[256:, :256], coffee()[:256, :256], coffee()[100:356, 300:556]]
+PHOTOGRAPHS = [astronaut()[:192, :192], astronaut()[256:448, :192], coffee()[:192, :192], coffee()[100:292, 300:492]]
 
 
 def finished(metric, quality):
@@ -48,14 +48,14 @@ def test_patches():
 
 @pytest.mark.parametrize("cls", [Fid, Kid])
 def test_the_bundled_network_and_what_it_is_called(cls):
-    parameters = cls.Parameters(patch=64)
+    parameters = cls.Parameters(patch=64, resamples=20)
     assert cls.default_label(parameters, "bundled") == f"{cls.short}-vit-tiny-imagenet-patch64"
     metric = cls(parameters.model_copy(update={"shrink": True}) if cls is Fid else parameters, Context())
     found = [finished(metric, quality) for quality in (100, 20, 3)]
     values = [each[cls.name] for each in found]
     assert values == sorted(values)
     assert all(each["low"] <= each[cls.name] <= each["high"] for each in found)
-    assert found[0]["samples"] == 4 * (16 + 9)
+    assert found[0]["samples"] == 4 * (9 + 4)
 
 
 def test_its_own_name_is_for_inception_alone():
@@ -75,7 +75,7 @@ def test_its_own_name_is_for_inception_alone():
 
 
 def test_too_few_samples():
-    with pytest.raises(NotApplicable, match=r"100 samples of 192 features: their covariance is singular"):
+    with pytest.raises(NotApplicable, match=r"52 samples of 192 features: their covariance is singular"):
         finished(Fid(FrechetParameters(patch=64), Context()), 20)
     one = np.zeros((1, 8), np.float32)
     with pytest.raises(NotApplicable, match="1 sample; a distribution needs at least 2"):
@@ -89,7 +89,8 @@ def test_too_few_samples():
 
 @pytest.mark.parametrize(("cls", "parameters"), [(Fid, {"shrink": True}), (Kid, {})])
 def test_keeps_the_contract_of_distribution_metrics(cls, parameters):
-    check_distribution_metric(cls, parameters={"patch": 64, **parameters})
+    images = [Image(pixels[:128, :128]) for pixels in PHOTOGRAPHS]
+    check_distribution_metric(cls, parameters={"patch": 64, "resamples": 20, **parameters}, images=images)
 
 
 def test_in_a_run(tmp_path):
@@ -100,7 +101,7 @@ def test_in_a_run(tmp_path):
         "name": "distances",
         "images": [{"folder": str(tmp_path / "photos")}],
         "codecs": {"jpeg": {"quality": [5, 95]}},
-        "metrics": [{"fid": {"patch": 64, "shrink": True}}, {"whole": {"metric": "fid"}}],
+        "metrics": [{"fid": {"patch": 64, "shrink": True, "resamples": 20}}, {"whole": {"metric": "fid"}}],
     }
     entries = qbench.run(suite, output=tmp_path / "run").point_entries
     worse, better = (
@@ -137,7 +138,7 @@ def test_inception_is_torch_fidelitys(inception_file, monkeypatch):
     assert found == pytest.approx(np.concatenate([each[0] for each in expected]), rel=1e-4, abs=1e-5)
     metric = InceptionScore(PatchParameters(patch=128), Context(profile="hub"))
     found = finished(metric, 10)
-    assert found["samples"] == 4 * 5
+    assert found["samples"] == 4 * 2
     assert found["low"] <= found["inception-score"] <= found["high"]
     with pytest.raises(ModelError, match="no Inception is bundled; use profile hub"):
         InceptionScore.weights(PatchParameters(), "bundled")
