@@ -42,11 +42,11 @@ class ImageError(QbenchError):
 
 
 class DatasetError(QbenchError):
-    """A named dataset that is not there yet, could not be fetched, or is not what it should be."""
+    """A named dataset that is not downloaded, could not be fetched, or is not what it should be."""
 
 
 class ModelError(QbenchError):
-    """Weights that are not there, can't be fetched, or are not what they should be."""
+    """Weights that are not downloaded, can't be fetched, or are not what they should be."""
 
 
 class PluginError(QbenchError):
@@ -54,7 +54,7 @@ class PluginError(QbenchError):
 
 
 class DeviceError(QbenchError):
-    """A device that was asked for and is not there."""
+    """A device that was asked for and is not available."""
 
 
 class StoreError(QbenchError):

@@ -207,7 +207,7 @@ class MetricDeclaration:
         """Return the weights that these parameters use in a profile.
 
         Asked when a run is planned: their digests are recorded and part of the cache key, tables name them, and that
-        they are here is checked before anything is coded.
+        they are downloaded is checked before anything is coded.
 
         Raises:
             ModelError: there are none of that name.

@@ -15,7 +15,7 @@ def resolve_device(wanted: str) -> str:
     """Return a torch device for ``auto``, ``cpu``, ``cuda`` or ``cuda:n``.
 
     Raises:
-        DeviceError: not one of these, or not there.
+        DeviceError: not one of these, or not available.
     """
     if wanted == "cpu":
         return "cpu"

@@ -24,7 +24,7 @@ SPARE_BYTES = 50_000_000
 
 
 def pull(weights: Weights, progress: Callable[[int, int], None] = lambda done, total: None) -> Path:
-    """Fetch weights, unless they are here and whole; return the file.
+    """Download weights unless they are complete already; return the file.
 
     What a broken download left is taken up again. ``HF_HUB_OFFLINE`` (or ``QBENCH_OFFLINE``) forbids any download.
     Weights registered without a digest are pinned: the digest that the hub declares is kept beside them.
