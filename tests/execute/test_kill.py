@@ -55,7 +55,7 @@ def start(path, output, environment, jobs):
 
 @pytest.mark.parametrize(
     ("jobs", "kills"),
-    [(1, 1), (2, 1), pytest.param(1, 12, marks=pytest.mark.slow), pytest.param(2, 12, marks=pytest.mark.slow)],
+    [(2, 1), pytest.param(1, 12, marks=pytest.mark.slow), pytest.param(2, 12, marks=pytest.mark.slow)],
 )
 def test_killed_runs_go_on_and_end_the_same(files, tmp_path, environment, jobs, kills):
     path, log = files
@@ -103,7 +103,10 @@ def test_killed_runs_go_on_and_end_the_same(files, tmp_path, environment, jobs, 
     assert sorted(set(log.read_text().splitlines())) == sorted(set(once))
 
 
-@pytest.mark.parametrize(("jobs", "number"), [(1, signal.SIGINT), (2, signal.SIGINT), (2, signal.SIGTERM)])
+@pytest.mark.parametrize(
+    ("jobs", "number"),
+    [(1, signal.SIGINT), pytest.param(2, signal.SIGINT, marks=pytest.mark.slow), (2, signal.SIGTERM)],
+)
 def test_ctrl_c_ends_in_good_order_and_says_how_to_go_on(files, tmp_path, environment, jobs, number):
     path, _ = files
     process = subprocess.Popen(

@@ -313,6 +313,7 @@ def test_generators_that_are_none(tmp_path, small):
         GanInversion(InversionParameters(), Context(profile="hub")).encode(Image(smooth(16, 16)))
 
 
+@pytest.mark.slow
 def test_in_a_run_with_workers_or_without(small, photos):
     suite = {
         "name": "gan",
