@@ -26,12 +26,13 @@ def noisy(pixels, sigma):
 
 
 COFFEE = skimage.data.coffee()
+FACE = skimage.data.astronaut()
 CUP = COFFEE[100:292, 120:376].copy()
 CAT = skimage.data.chelsea()[20:212, 80:336].copy()
 ROCKET = skimage.data.rocket()[100:292, 200:456].copy()
 # One is large enough for metrics that shrink large images first.
 PAIRS = {
-    "astronaut, JPEG 30": (skimage.data.astronaut(), jpeg(skimage.data.astronaut(), 30)),
+    "astronaut, JPEG 30": (FACE, jpeg(FACE, 30)),
     "coffee, JPEG 5": (CUP, jpeg(CUP, 5)),
     "coffee, JPEG 95": (CUP, jpeg(CUP, 95)),
     "chelsea, noise 20": (CAT, noisy(CAT, 20)),

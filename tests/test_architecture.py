@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -54,6 +55,7 @@ def named(path: Path) -> str:
 NAMES = {named(path): path for path in modules(CORE)}
 
 
+@cache
 def imports(path: Path, *, at_import: bool = False) -> set[str]:
     """Return the names that a file imports, as ``module.name``; those for type checking too, unless ``at_import``."""
     found = set()
@@ -74,6 +76,7 @@ def imports(path: Path, *, at_import: bool = False) -> set[str]:
     return found
 
 
+@cache
 def imported_modules(path: Path) -> set[str]:
     """Return the modules of the core that a file imports."""
     return {

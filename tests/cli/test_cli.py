@@ -237,6 +237,7 @@ def test_reading_only_the_beginning_is_fine(qbench_command, suite_file, environm
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_the_smoke_suite_of_the_repository(qbench_command):
     done = qbench_command("run", REPOSITORY / "suites" / "smoke.yaml", "-o", "smoke")
     assert done.returncode == 0, done.stderr

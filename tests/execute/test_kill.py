@@ -55,7 +55,7 @@ def start(path, output, environment, jobs):
 
 @pytest.mark.parametrize(
     ("jobs", "kills"),
-    [(2, 1), pytest.param(1, 12, marks=pytest.mark.slow), pytest.param(2, 12, marks=pytest.mark.slow)],
+    [(1, 1), pytest.param(1, 12, marks=pytest.mark.slow), pytest.param(2, 12, marks=pytest.mark.slow)],
 )
 def test_killed_runs_go_on_and_end_the_same(files, tmp_path, environment, jobs, kills):
     path, log = files
@@ -105,7 +105,11 @@ def test_killed_runs_go_on_and_end_the_same(files, tmp_path, environment, jobs, 
 
 @pytest.mark.parametrize(
     ("jobs", "number"),
-    [(1, signal.SIGINT), pytest.param(2, signal.SIGINT, marks=pytest.mark.slow), (2, signal.SIGTERM)],
+    [
+        (1, signal.SIGINT),
+        pytest.param(2, signal.SIGINT, marks=pytest.mark.slow),
+        pytest.param(2, signal.SIGTERM, marks=pytest.mark.slow),
+    ],
 )
 def test_ctrl_c_ends_in_good_order_and_says_how_to_go_on(files, tmp_path, environment, jobs, number):
     path, _ = files

@@ -74,6 +74,7 @@ def test_a_metric_that_kills_its_worker_is_blamed(suite, installed):
     assert done.failures[0].message == "the worker process was killed by SIGKILL"
 
 
+@pytest.mark.slow
 def test_a_decoder_that_kills_its_worker_again_and_again_is_given_up(suite, installed, monkeypatch):
     suite["keep"] = {"reconstructions": False}
     run(suite)

@@ -7,9 +7,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from qbench.contracts.metric import Direction
 from qbench.reporting.aggregate import format_value
 from qbench.reporting.comparison import Comparison, Difference
+from qbench.reporting.notation import ARROWS
 from qbench.results.run import Run
 
 MOST_DIFFERENCES = 40
@@ -62,7 +62,7 @@ def _differences(shown: list[Difference]) -> Table:
     for heading in ("first", "second", "change", "interval", "images"):
         table.add_column(heading, justify="right")
     for each in shown:
-        arrow = "↑" if each.column.direction is Direction.HIGHER else "↓"
+        arrow = ARROWS[each.column.direction]
         style = "bold red" if each.certain and each.worse > 0 else "green" if each.certain else ""
         sure = "" if each.low is None or each.high is None else f"[{each.low:+.4g}, {each.high:+.4g}]"
         table.add_row(

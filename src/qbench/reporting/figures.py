@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from qbench.contracts.metric import Direction
 from qbench.errors import QbenchError
 from qbench.reporting.curves import Curves
+from qbench.reporting.notation import ARROWS
 
 FORMS = (".pdf", ".svg", ".png")
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8F7A00")
@@ -75,7 +75,7 @@ def rate_figure(path: Path, found: Sequence[tuple[str, Curves]], *, linear: bool
             axes.set_xscale("log")
             axes.xaxis.set_major_formatter(_plain_numbers)
             axes.xaxis.set_minor_formatter(_few_numbers)
-        arrow = "↑" if column.direction is Direction.HIGHER else "↓"
+        arrow = ARROWS[column.direction]
         unit = f" ({column.unit})" if column.unit else ""
         axes.set(xlabel="bits per pixel", ylabel=f"{found[0][1].metric}{unit} {arrow}")
         _label_ends(axes)

@@ -13,12 +13,14 @@ from qbench.contracts.metric import Direction
 from qbench.errors import QbenchError
 from qbench.records import plain_number
 from qbench.reporting.aggregate import best, format_value, group_rows, model_lines, sort_groups, sort_rows
+from qbench.reporting.notation import ABSENT, ARROWS
 from qbench.results.run import Run, Status
 
 TEXT_FORMATS = ("markdown", "latex", "csv", "json")
 FORMATS = ("table", *TEXT_FORMATS, "parquet")
 
-ABSENT = {Status.FAILED: "failed", Status.NOT_APPLICABLE: "n/a", Status.SKIPPED: "–", Status.PENDING: "…"}
+
+LATEX_ARROWS = {Direction.HIGHER: r"$\uparrow$", Direction.LOWER: r"$\downarrow$"}
 
 
 def write_text(run: Run, form: str, by: str | None, sort: str | None) -> str:
@@ -120,9 +122,8 @@ def _typeset(run: Run, by: str | None, sort: str | None, *, latex: bool) -> tupl
             text = text.replace("∞", r"$\infty$")
         return strong % text if finest is not None and value == finest else text
 
-    arrows = {Direction.HIGHER: r" $\uparrow$" if latex else " ↑", Direction.LOWER: r" $\downarrow$" if latex else " ↓"}
     names = [
-        escape(name) + arrows[column.direction]
+        f"{escape(name)} {LATEX_ARROWS[column.direction] if latex else ARROWS[column.direction]}"
         for name, column in (run.cell_columns if by is None else run.columns).items()
     ]
     body = []

@@ -18,6 +18,7 @@ from qbench.home import dataset_home
 from qbench.models.resolve import is_here
 from qbench.registry.catalogue import PluginInfo
 from qbench.registry.registry import Registry
+from qbench.reporting.notation import range_text
 
 
 def print_plugins(console: Console, registry: Registry) -> bool:
@@ -98,12 +99,10 @@ def _print_class(console: Console, kind: str, cls: Any, plugin: str) -> None:
         console.print(Text(f"scope: {cls.scope.value}"))
         table = _table("column", "better", "range", "unit", "what it is")
         for column in cls.columns:
-            low = "-∞" if column.lower is None else f"{column.lower:g}"
-            high = "∞" if column.upper is None else f"{column.upper:g}"
             table.add_row(
                 column_id(cls.name, cls.name, column.name),
                 column.direction.value,
-                f"{low} to {high}",
+                range_text(column),
                 column.unit or "–",
                 column.summary or cls.summary,
             )

@@ -9,6 +9,7 @@ from typing import Any
 from qbench.contracts.metric import Column, MetricDeclaration
 from qbench.contracts.parameters import parameter_rows
 from qbench.registry.registry import Registry
+from qbench.reporting.notation import range_text
 
 
 def metrics_page(registry: Registry) -> str:
@@ -47,10 +48,8 @@ def _section(cls: type[MetricDeclaration]) -> list[str]:
 
 
 def _column(metric: str, column: Column) -> str:
-    low = "-∞" if column.lower is None else f"{column.lower:g}"
-    high = "∞" if column.upper is None else f"{column.upper:g}"
     name = metric if column.name == metric else f"{metric}.{column.name}"
-    return _row(f"`{name}`", column.direction.value, f"{low} to {high}", column.unit, column.summary)
+    return _row(f"`{name}`", column.direction.value, range_text(column), column.unit, column.summary)
 
 
 def _row(*values: Any) -> str:

@@ -11,7 +11,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from qbench.contracts.metric import Column, Direction
+from qbench.contracts.metric import Column
 from qbench.planning.types import OperatingPoint, PlannedImage
 from qbench.records import CodingCost
 from qbench.reporting.aggregate import (
@@ -24,6 +24,7 @@ from qbench.reporting.aggregate import (
     sort_groups,
     sort_rows,
 )
+from qbench.reporting.notation import ABSENT, ARROWS, LEGEND
 from qbench.results.run import Entry, Row, Run, Status
 
 HEADING_WIDTH = 12
@@ -33,11 +34,11 @@ MOST_NAMES = 6
 MOST_CELLS = 200
 """A longer list of cells is shown only to those who ask for it."""
 
-MARKS = {
-    Status.FAILED: ("failed", "bold red"),
-    Status.NOT_APPLICABLE: ("n/a", "yellow"),
-    Status.SKIPPED: ("–", "dim"),
-    Status.PENDING: ("…", "dim"),
+STYLES = {
+    Status.FAILED: "bold red",
+    Status.NOT_APPLICABLE: "yellow",
+    Status.SKIPPED: "dim",
+    Status.PENDING: "dim",
 }
 
 
@@ -93,7 +94,7 @@ def groups_table(run: Run, by: str, sort: str | None, width: int, ways: Pools | 
         numbers = [group.without[status] for group in groups]
         if any(numbers):
             fields.append(
-                _Field(heading, [Text(str(number), MARKS[status][1] if number else "dim") for number in numbers])
+                _Field(heading, [Text(str(number), STYLES[status] if number else "dim") for number in numbers])
             )
     # Operating points stand together by codec.
     labels = [group.key.partition(":")[0] if by == "point" else "" for group in groups]
@@ -242,7 +243,7 @@ def _blocks(title: str, keys: list[_Field], fields: list[_Field], width: int, se
 
 
 def _heading(name: str, column: Column) -> str:
-    arrow = "↑" if column.direction is Direction.HIGHER else "↓"
+    arrow = ARROWS[column.direction]
     unit = f" {column.unit}" if column.unit else ""
     return f"{_broken(name)}\n{arrow}{unit}"
 
@@ -265,14 +266,14 @@ def _once(names: list[str]) -> list[Text]:
 def _point_text(row: Row) -> Text:
     text = Text(row.point)
     if row.status in (Status.FAILED, Status.NOT_APPLICABLE):
-        mark, style = MARKS[row.status]
+        mark, style = ABSENT[row.status], STYLES[row.status]
         text.append(f" {mark}", style)
     return text
 
 
 def _entry_text(entry: Entry, column: Column, finest: float | None) -> Text:
     if entry.value is None:
-        mark, style = MARKS[entry.status]
+        mark, style = ABSENT[entry.status], STYLES[entry.status]
         return Text(mark + " ", style)
     return _value_text(entry.value, column, finest)
 
@@ -312,7 +313,7 @@ def print_groups(console: Console, run: Run, *, by: str, sort: str | None = None
 
 
 def _groups(run: Run, by: str, sort: str | None, width: int, ways: Pools | None = None) -> list[RenderableType]:
-    legend = Text("* best in its direction (↑ higher, ↓ lower is better)", "dim")
+    legend = Text(LEGEND, "dim")
     models = models_text(run)
     table = groups_table(run, by, sort, width, ways)
     own = [Text("pooled: " + "; ".join(f"{name}: {what}" for name, (what, _) in ways.items()), "dim")] if ways else []

@@ -44,6 +44,7 @@ def train(data, work, *, epochs=2, stop_after=None, seed=0):
     return made, steps
 
 
+@pytest.mark.slow
 def test_trains_and_what_it_wrote_is_a_model_for_the_codec(data, tmp_path):
     made, steps = train(data, tmp_path / "work")
     measured = [step.values for step in steps if step.milestone]

@@ -61,7 +61,7 @@ def test_ms_ssim(pair):
     theirs = torchmetrics.multiscale_structural_similarity_index_measure(*tensors(y, x), data_range=255.0)
     if pair != "inverted":  # negative structure: torchmetrics takes powers of the channels' mean, and gives NaN
         # It also counts windows that reach past the border, and averages the channels at each scale.
-        assert value("ms-ssim", x, y) == pytest.approx(float(theirs), abs=6e-3)
+        assert value("ms-ssim", x, y) == pytest.approx(float(theirs), abs=1e-2)
     found = ours("ms-ssim", x, y)[0]
     if found["ms-ssim"] < 1:
         assert found["db"] == pytest.approx(-10 * math.log10(1 - found["ms-ssim"]))

@@ -56,6 +56,7 @@ def test_tiles_are_nearer_than_the_whole():
     assert near[1] > near[0] + 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["whole", "tile"])
 def test_keeps_the_contract_of_codecs(mode):
     images = {

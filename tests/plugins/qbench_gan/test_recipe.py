@@ -72,6 +72,7 @@ def test_images_are_taken_whole_or_cut_and_val_is_held_out(data, tmp_path):
         load(data, tmp_path / "fourth", 64)
 
 
+@pytest.mark.slow
 def test_trains_and_what_it_wrote_is_a_generator_for_the_codec(data, tmp_path):
     path, steps = train(data, tmp_path / "work", begin=0.5)
     assert steps[-1].done == steps[-1].total == 12

@@ -51,7 +51,7 @@ def test_the_bundled_network_and_what_it_is_called(cls):
     parameters = cls.Parameters(patch=64, resamples=20)
     assert cls.default_label(parameters, "bundled") == f"{cls.short}-vit-tiny-imagenet-patch64"
     metric = cls(parameters.model_copy(update={"shrink": True}) if cls is Fid else parameters, Context())
-    found = [finished(metric, quality) for quality in (100, 20, 3)]
+    found = [finished(metric, quality) for quality in (100, 3)]
     values = [each[cls.name] for each in found]
     assert values == sorted(values)
     assert all(each["low"] <= each[cls.name] <= each["high"] for each in found)
@@ -128,6 +128,7 @@ def inception_file(tmp_path_factory):
     return network, folder / "kept.safetensors"
 
 
+@pytest.mark.slow
 def test_inception_is_torch_fidelitys(inception_file, monkeypatch):
     plain, file = inception_file
     monkeypatch.setattr(inception, "find_weights", lambda weights: file)

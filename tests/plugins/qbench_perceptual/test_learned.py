@@ -55,7 +55,7 @@ def ours(monkeypatch, networks, metric_class, parameters, x, y):
     return metric.score(Candidates(reference, [Image(y), Image(x)], [1, 1]), None)
 
 
-@pytest.mark.parametrize("net", MAKERS)
+@pytest.mark.parametrize("net", ["alex", "squeeze", pytest.param("vgg", marks=pytest.mark.slow)])
 def test_lpips_is_its_authors(net, networks, monkeypatch):
     network = networks[net][0]
     for maker in ("alexnet", "vgg16", "squeezenet1_1"):
@@ -73,6 +73,7 @@ def test_lpips_is_its_authors(net, networks, monkeypatch):
     assert Lpips.default_label(LpipsParameters(net=net), "hub") == f"lpips-{net}"
 
 
+@pytest.mark.slow
 def test_dists_is_piqs(networks, monkeypatch):
     network, weights = networks["vgg"][0], networks["dists"][0]
     with monkeypatch.context() as patch:
