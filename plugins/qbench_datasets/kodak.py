@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from qbench.plugin import Dataset, DatasetError, FetchProgress, ImageError, ImageFile, ImageSource, read_image
+from qbench.toolkit.files import replacing
 
 COUNT = 24
 SIZES = {(768, 512), (512, 768)}
@@ -53,14 +54,12 @@ def _file(number: int) -> str:
 
 
 def _fetch(address: str, path: Path) -> None:
-    partial = path.with_suffix(".part")
     try:
-        with urllib.request.urlopen(address, timeout=TIMEOUT_SECONDS) as response:
-            partial.write_bytes(response.read())
-        image = read_image(partial)
-        if (image.width, image.height) not in SIZES:
-            raise ImageError(f"is {image.width}×{image.height}, not 768×512 or 512×768")
-        partial.replace(path)
+        with replacing(path) as partial:
+            with urllib.request.urlopen(address, timeout=TIMEOUT_SECONDS) as response:
+                partial.write_bytes(response.read())
+            image = read_image(partial)
+            if (image.width, image.height) not in SIZES:
+                raise ImageError(f"is {image.width}×{image.height}, not 768×512 or 512×768")
     except (urllib.error.URLError, http.client.HTTPException, OSError, ImageError) as error:
-        partial.unlink(missing_ok=True)
         raise DatasetError(f"can't fetch {address}: {error}") from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from types import TracebackType
+from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -31,19 +32,15 @@ def _bars(console: Console) -> Progress:
     )
 
 
-class RunDisplay:
-    """Listens to a run's events and shows them. Use it as a context manager and pass :meth:`on_event` on."""
+class _Display:
+    """Bars on a terminal, lines now and then elsewhere. Use it as a context manager."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._progress = _bars(console)
-        self._cells: TaskID | None = None
-        self._jobs: TaskID | None = None
-        self._metrics = 0
-        self._failures = 0
         self._logged = time.monotonic()
 
-    def __enter__(self) -> RunDisplay:
+    def __enter__(self) -> Self:
         """Start."""
         self._progress.start()
         return self
@@ -51,8 +48,25 @@ class RunDisplay:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stop; a last line says where it ended."""
+        """Stop."""
         self._progress.stop()
+
+
+class RunDisplay(_Display):
+    """Listens to a run's events and shows them: pass :meth:`on_event` on."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(console)
+        self._cells: TaskID | None = None
+        self._jobs: TaskID | None = None
+        self._metrics = 0
+        self._failures = 0
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop; a last line says where it ended."""
+        super().__exit__(kind, error, trace)
         if not self._console.is_terminal and self._cells is not None:
             self._log(last=True)
 
@@ -109,26 +123,13 @@ class RunDisplay:
         self._console.print(done + failed + eta, highlight=False)
 
 
-class TrainingDisplay:
+class TrainingDisplay(_Display):
     """Shows a training: a bar with loss and time left on a terminal, a line now and then elsewhere."""
 
     def __init__(self, console: Console, name: str) -> None:
-        self._console = console
-        self._progress = _bars(console)
+        super().__init__(console)
         self._task = self._progress.add_task(name, total=None, now="")
         self._loss: float | None = None
-        self._logged = time.monotonic()
-
-    def __enter__(self) -> TrainingDisplay:
-        """Start."""
-        self._progress.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Stop."""
-        self._progress.stop()
 
     def say(self, text: str) -> None:
         """Show a line."""
