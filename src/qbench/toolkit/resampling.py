@@ -7,10 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["bootstrap", "percentile_interval"]
-
-LEVEL = 0.95
-"""Of all intervals."""
+__all__ = ["bootstrap"]
 
 
 def bootstrap(
@@ -34,12 +31,3 @@ def bootstrap(
     )
     found: npt.NDArray[np.float64] = drawn.bootstrap_distribution
     return found
-
-
-def percentile_interval(drawn: npt.NDArray[np.float64]) -> tuple[float, float] | None:
-    """Return the percentile interval of a bootstrap distribution; None if more than half of it has no value."""
-    finite = drawn[np.isfinite(drawn)]
-    if len(finite) * 2 < len(drawn) or not len(finite):
-        return None
-    low, high = np.quantile(finite, ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
-    return float(low), float(high)

@@ -51,7 +51,7 @@ class BlockMean(Codec):
         # Check everything in the header before believing it: bitstreams may be damaged.
         if magic != MAGIC or not (1 <= block <= 64) or not height * width:
             raise BitstreamError("not a block-mean bitstream")
-        require_pixels(height, width)
+        require_pixels(width, height)
         shape = (-(-height // block), -(-width // block), 3)
         size = shape[0] * shape[1] * 3
         try:
