@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import http.client
 import os
-import urllib.error
-import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 
 from qbench.plugin import Dataset, DatasetError, FetchProgress, ImageError, ImageFile, ImageSource, read_image
-from qbench.toolkit.files import replacing
+from qbench.toolkit.downloads import DownloadError, download
 
 COUNT = 24
 SIZES = {(768, 512), (512, 768)}
-TIMEOUT_SECONDS = 60
 
 
 class Kodak(Dataset):
@@ -54,12 +50,15 @@ def _file(number: int) -> str:
 
 
 def _fetch(address: str, path: Path) -> None:
+    partial = path.with_name(f".part-{path.name}")
     try:
-        with replacing(path) as partial:
-            with urllib.request.urlopen(address, timeout=TIMEOUT_SECONDS) as response:
-                partial.write_bytes(response.read())
-            image = read_image(partial)
-            if (image.width, image.height) not in SIZES:
-                raise ImageError(f"is {image.width}×{image.height}, not 768×512 or 512×768")
-    except (urllib.error.URLError, http.client.HTTPException, OSError, ImageError) as error:
-        raise DatasetError(f"can't fetch {address}: {error}") from error
+        download(address, partial)
+        image = read_image(partial)
+        if (image.width, image.height) not in SIZES:
+            raise ImageError(f"{address} is {image.width}×{image.height}, not 768×512 or 512×768")
+        partial.replace(path)
+    except ImageError as error:
+        partial.unlink()
+        raise DatasetError(f"dataset `kodak`: what {address} gave is no photograph of Kodak's: {error}") from error
+    except (DownloadError, OSError) as error:
+        raise DatasetError(f"dataset `kodak`: {error}") from error

@@ -45,6 +45,10 @@ class DatasetError(QbenchError):
     """A named dataset that is not downloaded, could not be fetched, or is not what it should be."""
 
 
+class DownloadError(QbenchError):
+    """A file that can't be downloaded: forbidden, no network, no room, or gone."""
+
+
 class ModelError(QbenchError):
     """Weights that are not downloaded, can't be fetched, or are not what they should be."""
 

@@ -109,7 +109,7 @@ def test_fetched_once_verified_and_found(weights, server, home):
 
 def test_a_download_that_broke_off_is_taken_up_again(weights, server):
     server.break_after = 2_000_000
-    with pytest.raises(ModelError, match="The partial download is kept; rerun the same command to resume"):
+    with pytest.raises(ModelError, match="What came so far is kept; rerun the same command to resume"):
         pull(weights)
     kept = local_path(weights).with_suffix(".part").stat().st_size
     assert kept > 0
@@ -158,14 +158,14 @@ def test_a_file_that_changed_since_is_noticed(weights):
 def test_no_network_and_a_wrong_address_are_said(weights, server):
     with pytest.raises(ModelError, match="can't fetch http://127.0.0.1:9/x: .*refused"):  # noqa: RUF043
         pull(replace(weights, source="http://127.0.0.1:9/x"))
-    with pytest.raises(ModelError, match=r"HTTP Error 404|Not Found"):
+    with pytest.raises(ModelError, match=r"HTTP 404"):
         pull(replace(weights, source=f"{server.address}/other"))
 
 
 @pytest.mark.parametrize("variable", ["HF_HUB_OFFLINE", "QBENCH_OFFLINE"])
 def test_offline_means_offline(weights, server, monkeypatch, variable):
     monkeypatch.setenv(variable, "1")
-    with pytest.raises(ModelError, match="forbids a download"):
+    with pytest.raises(ModelError, match="forbids downloads"):
         pull(weights)
     assert server.asked == []
     monkeypatch.setenv(variable, "0")
@@ -329,7 +329,7 @@ def test_models_out_of_a_family_are_found_by_the_plugin_that_knows_it(weights):
 def test_no_room_is_said_before_anything_is_fetched(weights, server, monkeypatch):
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr("shutil.disk_usage", lambda path: usage(10**9, 10**9, 10**6))
-    with pytest.raises(ModelError, match=r"need 55 MB in .*, where 1 MB are free; make room, or set QBENCH_HOME"):
+    with pytest.raises(ModelError, match=r"the download needs 55 MB in .*, where 1 MB are free; make room, or set QBENCH_HOME"):
         pull(weights)
     assert server.asked == []
 

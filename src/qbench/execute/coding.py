@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
+from typing import Any
 
 from qbench.contracts.metric import Metric, Reference
 from qbench.errors import ImageError, NotApplicable, StoreError
 from qbench.execute.coder import Decoded, Encoded, PointCoder
 from qbench.execute.rate_search import find_setting
 from qbench.execute.scoring import batches, failed_score, make_metric, score_batches
+from qbench.execute.stage import Stage
 from qbench.execute.work import (
     CellStarted,
     CellWork,
@@ -19,35 +20,23 @@ from qbench.execute.work import (
     ContractError,
     ImageWork,
     Recorded,
-    Setup,
     WorkEvent,
     told,
 )
 from qbench.images.image import Image
 from qbench.planning.types import OperatingPoint, Target
 from qbench.records import ArtifactNote, CellRecord, CodingCost, Failure, FoundSetting
-from qbench.registry.registry import Registry
 from qbench.store.folder import RunFolder, now
 
 MOST_PIXELS = 2**26
 """Pixels of a group that is coded together: its images are in memory at the same time."""
 
 
-class ImageCoder:
-    """Codes images, in whatever process it was set up in."""
+class ImageCoder(Stage):
+    """Codes images."""
 
-    def __init__(
-        self, setup: Setup, registry: Registry, notices: deque[str], stopping: Callable[[], bool], worker: int = 0
-    ) -> None:
-        self._plan = setup.plan
-        self._folder = setup.folder
-        self._session = setup.session
-        self._context = setup.context
-        self._timing = setup.timing
-        self._registry = registry
-        self._notices = notices
-        self._stopping = stopping
-        self._worker = worker
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
         self._coders: dict[tuple[str, float | None], PointCoder] = {}
         self._images: dict[str, Image] = {}
         self._ahead: dict[tuple[str, str], tuple[Encoded, Decoded]] = {}

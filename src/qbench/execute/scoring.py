@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -13,6 +12,7 @@ import numpy.typing as npt
 from qbench.contracts.context import Context
 from qbench.contracts.metric import Candidates, DistributionMetric, Metric, MetricDeclaration, Reference
 from qbench.errors import NotApplicable, StoreError
+from qbench.execute.stage import Stage
 from qbench.execute.work import CodedImage, ContractError, Recorded, ScoringStarted, Setup, WorkEvent, told
 from qbench.images.image import Image
 from qbench.planning.types import OperatingPoint, Plan, PlannedImage, PlannedMetric
@@ -34,20 +34,11 @@ Outcome = dict[str, float] | Features | NotApplicable | Exception
 """What became of one reconstruction: scores, features (of a distribution metric), or why there are none."""
 
 
-class ImageScorer:
-    """Scores images that :class:`~qbench.execute.coding.ImageCoder` coded, in whatever process it was set up in."""
+class ImageScorer(Stage):
+    """Scores images that :class:`~qbench.execute.coding.ImageCoder` coded."""
 
-    def __init__(
-        self, setup: Setup, registry: Registry, notices: deque[str], stopping: Callable[[], bool], worker: int = 0
-    ) -> None:
-        self._plan = setup.plan
-        self._folder = setup.folder
-        self._session = setup.session
-        self._context = setup.context
-        self._registry = registry
-        self._notices = notices
-        self._stopping = stopping
-        self._worker = worker
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
         self._metrics: dict[str, MetricDeclaration] = {}
 
     def score(self, coded: CodedImage) -> Iterator[WorkEvent]:

@@ -10,6 +10,7 @@ from functools import partial
 
 from qbench.contracts.metric import Column, Direction, MetricDeclaration, column_id
 from qbench.errors import QbenchError, did_you_mean
+from qbench.records import CodingCost
 from qbench.results.run import Entry, Row, Run, Status
 
 
@@ -162,6 +163,54 @@ def point_timings(run: Run) -> list[PointTiming]:
                 sum(cell.cached for cell in cells),
             )
         )
+    return found
+
+
+@dataclass(frozen=True)
+class PointComplexity:
+    """What a codec says its operating point costs, over the images; None where it doesn't say.
+
+    Attributes:
+        parameters: of its networks.
+        encode_macs, decode_macs: multiply–adds per pixel, of all images together.
+        encode_memory, decode_memory: peak bytes, of the image that needs most.
+    """
+
+    point: str
+    parameters: int | None
+    encode_macs: float | None
+    decode_macs: float | None
+    encode_memory: int | None
+    decode_memory: int | None
+
+
+def point_complexities(run: Run) -> list[PointComplexity]:
+    """Return the cost of every operating point whose codec states one."""
+    found = []
+    for point in run.plan.points:
+        rows = [row for row in run.rows if row.point == point.id and row.cell is not None]
+        stated = [
+            (row.cell.complexity, run.plan.image(row.image).pixels) for row in rows if row.cell and row.cell.complexity
+        ]
+
+        def most(attribute: str, stated: Sequence[tuple[CodingCost, int]] = stated) -> int | None:
+            return max((value for cost, _ in stated if (value := getattr(cost, attribute)) is not None), default=None)
+
+        def per_pixel(attribute: str, stated: Sequence[tuple[CodingCost, int]] = stated) -> float | None:
+            known = [(value, pixels) for cost, pixels in stated if (value := getattr(cost, attribute)) is not None]
+            return sum(value for value, _ in known) / sum(pixels for _, pixels in known) if known else None
+
+        if stated:
+            found.append(
+                PointComplexity(
+                    point.id,
+                    most("parameters"),
+                    per_pixel("encode_macs"),
+                    per_pixel("decode_macs"),
+                    most("encode_memory"),
+                    most("decode_memory"),
+                )
+            )
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ import numpy.typing as npt
 
 from qbench.errors import QbenchError, did_you_mean
 from qbench.reporting.curves import CurvePoint, Curves, mean_points
+from qbench.toolkit.resampling import percentile_interval
 
 Method = Literal["akima", "pchip"]
 METHODS: tuple[Method, ...] = ("akima", "pchip")
@@ -115,22 +117,12 @@ def _percent(reference: tuple[Array, Array], points: tuple[Array, Array], sign: 
 def _interval(
     curves: Curves, reference: Sequence[CurvePoint], points: Sequence[CurvePoint], method: Method, resamples: int
 ) -> tuple[float | None, float | None]:
-    """Return the quantiles over resampled images; those whose curves can't be interpolated are drawn anew."""
-    count = len(curves.images)
-    if count < 2 or not points[0].values or not resamples:
-        return None, None
-    rng = np.random.default_rng(0)
-    found: list[float] = []
-    for _ in range(2 * resamples):
-        chosen = rng.integers(0, count, count)
+    """Return the interval over resampled images; those whose curves can't be interpolated don't count."""
+
+    def percent(chosen: npt.NDArray[np.intp]) -> float:
         drawn = [mean_points(each, chosen) for each in (reference, points)]
         if all((np.diff(curves.sign * values) > 0).all() and (np.diff(rates) > 0).all() for rates, values in drawn):
-            value = _percent(drawn[0], drawn[1], curves.sign, method)
-            if np.isfinite(value):
-                found.append(value)
-        if len(found) == resamples:
-            break
-    if len(found) < resamples:
-        return None, None  # more than half of the resamples have no curve: nobody knows how sure this is
-    low, high = np.quantile(found, (0.025, 0.975))
-    return float(low), float(high)
+            return _percent(drawn[0], drawn[1], curves.sign, method)
+        return math.nan
+
+    return percentile_interval(percent, len(curves.images) if points[0].values else 0, resamples) or (None, None)

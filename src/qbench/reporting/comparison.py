@@ -15,6 +15,7 @@ from qbench.reporting.bd import BdRate, Method, bd_rates, unusable
 from qbench.reporting.curves import Curves, curve_metrics, curves
 from qbench.results.comparability import check_same_columns
 from qbench.results.run import Entry, Run
+from qbench.toolkit.resampling import percentile_interval
 
 RESAMPLES = 1000
 BD_RATE = "bd-rate"
@@ -128,11 +129,8 @@ def _difference(
     count = pairs.shape[1]
     if not count:
         return None
-    low = high = None
-    if count > 1:
-        changes = pairs[1] - pairs[0]
-        drawn = changes[np.random.default_rng(0).integers(0, count, (RESAMPLES, count))].mean(axis=1)
-        low, high = (float(value) for value in np.quantile(drawn, (0.025, 0.975)))
+    changes = pairs[1] - pairs[0]
+    low, high = percentile_interval(lambda chosen: float(changes[chosen].mean()), count, RESAMPLES) or (None, None)
     means = pairs.mean(axis=1)
     return Difference(point, name, column, count, float(means[0]), float(means[1]), low, high)
 

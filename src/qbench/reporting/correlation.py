@@ -6,6 +6,7 @@ import csv
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from qbench.contracts.metric import Direction, Scope
 from qbench.errors import QbenchError
 from qbench.results.comparability import check_same_columns, column_owners
 from qbench.results.run import Run
+from qbench.toolkit.resampling import percentile_interval
 
 METHODS = ("spearman", "kendall", "pearson")
 HUMAN = "human"
@@ -30,11 +32,11 @@ Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Estimate:
-    """A correlation with its 95 % bootstrap interval."""
+    """A correlation with its 95 % bootstrap interval; None where too few resamples have a value."""
 
     value: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,7 @@ def collect(runs: Sequence[Run], human: Path | None = None, *, everything: bool 
     return Cells(columns, np.array(known, np.intp), values, tuple(turned), len(people) - len(matched))
 
 
-def correlate(cells: Cells, resamples: int, seed: int = 0) -> list[Correlation]:
+def correlate(cells: Cells, resamples: int) -> list[Correlation]:
     """Correlate every two columns.
 
     Intervals are quantiles over resamples of images, as an image's cells have much in common (of cells, where there are
@@ -119,10 +121,10 @@ def correlate(cells: Cells, resamples: int, seed: int = 0) -> list[Correlation]:
     pairs = list(combinations(range(len(cells.columns)), 2))
     if HUMAN in cells.columns:
         pairs = [pair for pair in pairs if cells.columns[pair[1]] == HUMAN]
-    return [_correlation(cells, one, other, resamples, np.random.default_rng(seed)) for one, other in pairs]
+    return [_correlation(cells, one, other, resamples) for one, other in pairs]
 
 
-def _correlation(cells: Cells, one: int, other: int, resamples: int, rng: np.random.Generator) -> Correlation:
+def _correlation(cells: Cells, one: int, other: int, resamples: int) -> Correlation:
     both = cells.values[:, [one, other]]
     kept = ~np.isnan(both).any(axis=1)
     both, images = both[kept], cells.images[kept]
@@ -131,28 +133,27 @@ def _correlation(cells: Cells, one: int, other: int, resamples: int, rng: np.ran
     if len(groups) < FEWEST_IMAGES:
         groups = [np.array([index]) for index in range(len(both))]
     estimates: dict[str, Estimate | None] = dict.fromkeys(METHODS)
-    values = {method: _value(method, both) for method in METHODS}
-    drawn: dict[str, list[float]] = {method: [] for method in METHODS}
-    for _ in range(resamples if any(value is not None for value in values.values()) else 0):
-        chosen = both[np.concatenate([groups[index] for index in rng.integers(0, len(groups), len(groups))])]
-        for method in METHODS:
-            found = _value(method, chosen)
-            if found is not None:
-                drawn[method].append(found)
-    for method, value in values.items():
-        if value is not None and drawn[method]:
-            low, high = np.quantile(drawn[method], (0.025, 0.975))
-            estimates[method] = Estimate(value, float(low), float(high))
+    for method in METHODS:
+        value = _value(method, both)
+        if not math.isnan(value):
+            resampled = partial(_resampled, method, both, groups)
+            interval = percentile_interval(resampled, len(groups), resamples)
+            estimates[method] = Estimate(value, *(interval or (None, None)))
     return Correlation(cells.columns[one], cells.columns[other], len(both), len(distinct), estimates)
 
 
-def _value(method: str, both: Array) -> float | None:
+def _resampled(method: str, both: Array, groups: Sequence[npt.NDArray[np.intp]], chosen: npt.NDArray[np.intp]) -> float:
+    return _value(method, both[np.concatenate([groups[index] for index in chosen])])
+
+
+def _value(method: str, both: Array) -> float:
+    """Return a correlation; NaN where it is not defined."""
     from scipy import stats
 
     if len(both) < FEWEST_CELLS or (np.ptp(_ranks(both), axis=0) == 0).any():
-        return None
+        return math.nan
     if method == "pearson" and not np.isfinite(both).all():
-        return None
+        return math.nan
     one, other = both.T if method == "pearson" else _ranks(both).T
     found: Callable[[Array, Array], float] = {
         "spearman": lambda x, y: float(np.corrcoef(x, y)[0, 1]),

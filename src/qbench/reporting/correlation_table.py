@@ -98,7 +98,8 @@ def _estimate(estimate: Estimate | None) -> Text:
     if estimate is None:
         return Text("–", "dim")
     text = Text(f"{estimate.value:.2f} ")
-    text.append(f"[{estimate.low:.2f},{estimate.high:.2f}]", "dim")
+    if estimate.low is not None and estimate.high is not None:
+        text.append(f"[{estimate.low:.2f},{estimate.high:.2f}]", "dim")
     return text
 
 

@@ -12,14 +12,13 @@ from rich.table import Table
 from rich.text import Text
 
 from qbench.contracts.metric import Column
-from qbench.planning.types import OperatingPoint, PlannedImage
-from qbench.records import CodingCost
 from qbench.reporting.aggregate import (
     Pools,
     best,
     format_value,
     group_rows,
     model_lines,
+    point_complexities,
     point_timings,
     sort_groups,
     sort_rows,
@@ -118,40 +117,23 @@ def timings_table(run: Run, width: int) -> RenderableType:
 
 def complexity_table(run: Run, width: int) -> RenderableType:
     """What codecs say of their cost: parameters, multiply–adds per pixel, and peak memory of the largest image."""
-    costs = [
-        (
-            point,
-            [(row.cell.complexity, image) for row, image in _cells_of(run, point) if row.cell and row.cell.complexity],
-        )
-        for point in run.plan.points
-    ]
-    stated = [(point, found) for point, found in costs if found]
-
-    def per_pixel(found: list[tuple[CodingCost, PlannedImage]], attribute: str) -> Text:
-        known = [(value, image.pixels) for cost, image in found if (value := getattr(cost, attribute)) is not None]
-        if not known:
-            return Text("–", "dim")
-        return Text(f"{sum(value for value, _ in known) / sum(pixels for _, pixels in known) / 1e3:,.1f}")
-
-    def most(found: list[tuple[CodingCost, PlannedImage]], attribute: str, unit: float) -> Text:
-        known = [value for cost, _ in found if (value := getattr(cost, attribute)) is not None]
-        return Text(f"{max(known) / unit:,.2f}") if known else Text("–", "dim")
-
-    keys = [_Field("operating point", [Text(point.id) for point, _ in stated], "left")]
-    fields = [
-        _Field("parameters\nmillions", [most(found, "parameters", 1e6) for _, found in stated]),
-        _Field("encode\nkMAC/pixel", [per_pixel(found, "encode_macs") for _, found in stated]),
-        _Field("decode\nkMAC/pixel", [per_pixel(found, "decode_macs") for _, found in stated]),
-        _Field("encode\npeak MB", [most(found, "encode_memory", 1e6) for _, found in stated]),
-        _Field("decode\npeak MB", [most(found, "decode_memory", 1e6) for _, found in stated]),
-    ]
-    if not stated:
+    found = point_complexities(run)
+    if not found:
         return Text("no codec in this run states its complexity", "dim")
+
+    def cells(attribute: str, unit: float, digits: int) -> list[Text]:
+        values = [getattr(each, attribute) for each in found]
+        return [Text("–", "dim") if value is None else Text(f"{value / unit:,.{digits}f}") for value in values]
+
+    keys = [_Field("operating point", [Text(each.point) for each in found], "left")]
+    fields = [
+        _Field("parameters\nmillions", cells("parameters", 1e6, 2)),
+        _Field("encode\nkMAC/pixel", cells("encode_macs", 1e3, 1)),
+        _Field("decode\nkMAC/pixel", cells("decode_macs", 1e3, 1)),
+        _Field("encode\npeak MB", cells("encode_memory", 1e6, 2)),
+        _Field("decode\npeak MB", cells("decode_memory", 1e6, 2)),
+    ]
     return _blocks("Complexity, as the codecs state it", keys, fields, width, [])
-
-
-def _cells_of(run: Run, point: OperatingPoint) -> list[tuple[Row, PlannedImage]]:
-    return [(row, run.plan.image(row.image)) for row in run.rows if row.point == point.id]
 
 
 def overview(run: Run) -> Text:

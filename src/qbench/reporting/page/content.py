@@ -10,6 +10,7 @@ from qbench.records import CellRecord, plain_number
 from qbench.reporting.aggregate import GROUPINGS, group_rows, model_lines, point_timings
 from qbench.reporting.bd import bd_rates, unusable
 from qbench.reporting.curves import Curves, curve_metrics, curves
+from qbench.reporting.notation import ABSENT, ARROWS
 from qbench.results.comparability import column_owners
 from qbench.results.run import Entry, Row, Run, Status
 
@@ -38,6 +39,7 @@ def run_content(run: Run, explanations: Explanations) -> dict[str, Any]:
         ],
         "points": [{"id": point.id, "codec": point.label} for point in plan.points],
         "columns": _columns(run),
+        "absent": {status.value: mark for status, mark in ABSENT.items()},
         "groups": {by: _groups(run, by) for by in GROUPINGS},
         "rows": [_row(run, row, explanations.get((row.image, row.point), {})) for row in run.rows],
         "curves": {metric: _curves(each, run) for metric, each in found.items() if each.by_codec},
@@ -59,6 +61,7 @@ def _columns(run: Run) -> list[dict[str, Any]]:
             "id": name,
             "metric": metrics[name].label,
             "higher": column.direction is Direction.HIGHER,
+            "arrow": ARROWS[column.direction],
             "unit": column.unit,
             "digits": column.digits,
             "per_point": metrics[name].per_point,

@@ -83,7 +83,7 @@ function curveChart(runs, metric, settings, choose) {
     draw(
       "text",
       { x: 16, y: middle, class: "name", "text-anchor": "middle", transform: `rotate(-90 16 ${middle})` },
-      `${metric}${column.unit ? ` (${column.unit})` : ""} ${column.higher ? "↑" : "↓"}`,
+      `${metric}${column.unit ? ` (${column.unit})` : ""} ${column.arrow}`,
     ),
   );
   for (const line of lines) {

@@ -1,7 +1,6 @@
 // Elements, numbers, and the state that the parts of the page share. Text is only ever set as text, never as HTML.
 
 const SVG = "http://www.w3.org/2000/svg";
-const STATUS = { failed: "failed", "not-applicable": "n/a", skipped: "–", pending: "…" };
 
 /** Make an element: attributes (functions are listeners), then children (text or elements). */
 function make(tag, attributes = {}, ...children) {
@@ -50,7 +49,7 @@ function best(values, column) {
 
 function heading(column) {
   const unit = column.unit ? ` ${column.unit}` : "";
-  return [column.id, make("span", { class: "unit" }, `${column.higher ? "↑" : "↓"}${unit}`)];
+  return [column.id, make("span", { class: "unit" }, `${column.arrow}${unit}`)];
 }
 
 function count(number, noun) {

@@ -44,7 +44,7 @@ function summaryTable(run, by) {
     );
   });
   const name = by === "point" ? "operating point" : by;
-  const head = [name, ...run.columns.map(heading), ["cells"], ...without.map((status) => [STATUS[status]])];
+  const head = [name, ...run.columns.map(heading), ["cells"], ...without.map((status) => [run.absent[status]])];
   return table(`Mean ± standard deviation by ${name}`, head, rows);
 }
 
@@ -60,7 +60,7 @@ function cellsTable(run, state) {
       const value = row.values[places[at]];
       if (value == null) {
         const [status, reason] = row.reasons[places[at]] ?? [row.status, row.reason];
-        return make("td", { class: "number status", title: reason }, STATUS[status] ?? status);
+        return make("td", { class: "number status", title: reason }, run.absent[status] ?? status);
       }
       const mark = finest[at] === numeric(value);
       return make("td", { class: mark ? "number best" : "number" }, formatted(value, column.digits) + (mark ? "*" : ""));
@@ -76,7 +76,7 @@ function cellsTable(run, state) {
     const found = row.found
       ? make("span", { class: "deviation" }, ` ${row.found.parameter} ${formatted(row.found.value, 2)}`)
       : null;
-    const status = row.status === "ok" ? null : make("span", { class: "status", title: row.reason }, ` ${STATUS[row.status]}`);
+    const status = row.status === "ok" ? null : make("span", { class: "status", title: row.reason }, ` ${run.absent[row.status]}`);
     return make(
       "tr",
       { class: state.a === index || state.b === index ? "shown" : null },
