@@ -7,6 +7,7 @@ import signal
 import struct
 import time
 import zlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
@@ -14,17 +15,22 @@ import numpy as np
 from pydantic import Field
 
 from qbench.plugin import (
+    SRGB8,
     Artifact,
     BitstreamError,
     Candidates,
     Codec,
     Column,
+    Dataset,
     Direction,
     DistributionMetric,
+    Explanation,
     Image,
+    ImageSource,
     Metric,
     NotApplicable,
     Parameters,
+    PixelFormat,
     hookimpl,
 )
 from qbench.registry.catalogue import PluginInfo
@@ -191,6 +197,79 @@ class Difference(Metric):
         return [{"difference": float(np.abs(prepared - pixels).mean())} for pixels in candidates.pixels]
 
 
+DEEP = PixelFormat(bit_depth=12)
+"""A format that the toys ``raw``, ``mapped`` and ``deep`` know beside 8-bit sRGB."""
+
+
+class Raw(Codec):
+    """Sends every sample as it is, of 8 or 12 bits."""
+
+    name = "raw"
+    summary = "no compression"
+    lossless = True
+
+    def accepts(self, pixel_format):
+        return pixel_format in (SRGB8, DEEP)
+
+    def encode(self, image):
+        header = struct.pack(">IIB", image.height, image.width, image.format.bit_depth)
+        return header + image.pixels.astype("<u2").tobytes()
+
+    def decode(self, bitstream):
+        height, width, depth = struct.unpack_from(">IIB", bitstream)
+        samples = np.frombuffer(bitstream[9:], "<u2").reshape(height, width, 3)
+        found = PixelFormat(bit_depth=depth)
+        return Image(samples.astype(found.dtype), found)
+
+
+class Mapped(Difference):
+    """The difference of images of 8 or 12 bits, with a map of where it is."""
+
+    name = "mapped"
+    summary = "mean absolute difference, with a map"
+    columns: ClassVar = (Column("mapped", Direction.LOWER, 0, 4095),)
+
+    @classmethod
+    def accepts(cls, pixel_format):
+        return pixel_format in (SRGB8, DEEP)
+
+    def score(self, candidates, prepared):
+        return [{"mapped": row["difference"]} for row in super().score(candidates, prepared)]
+
+    def explain(self, candidates, prepared):
+        distances = np.abs(prepared - candidates.pixels[0]).max(axis=2).astype(np.uint8)
+        gray_map = b"P5 %d %d 255\n" % distances.shape[::-1] + distances.tobytes()
+        return Explanation({"largest": int(distances.max())}, (), (Artifact("map.pgm", gray_map, "where it is"),))
+
+
+@dataclass(frozen=True)
+class DeepRamp(ImageSource):
+    """A ramp of 12-bit samples."""
+
+    name: str = "ramp"
+
+    def read(self):
+        ramp = np.linspace(0, 4095, 32 * 48 * 3).round().astype(np.uint16)
+        return Image(ramp.reshape(32, 48, 3), DEEP)
+
+    @property
+    def location(self):
+        return "deep:ramp"
+
+
+class Deep(Dataset):
+    """One 12-bit image."""
+
+    name = "deep"
+    summary = "a 12-bit ramp"
+    count = 1
+    licence = "CC0-1.0"
+    source = "made by the tests"
+
+    def images(self, home):
+        return [DeepRamp()]
+
+
 class MeanShiftParameters(Parameters):
     how: str = Field("", description="what to do wrong")
     log: str = Field("", description="file that gets a line per image and per finish")
@@ -277,14 +356,19 @@ class Oddity(Metric):
 
 @hookimpl
 def qbench_register_codecs(register):
-    for codec in (Shift, Together, Misbehave, Noisy, Chatty):
+    for codec in (Shift, Together, Misbehave, Noisy, Chatty, Raw):
         register(codec)
 
 
 @hookimpl
 def qbench_register_metrics(register):
-    for metric in (Difference, Oddity, MeanShift):
+    for metric in (Difference, Oddity, MeanShift, Mapped):
         register(metric)
+
+
+@hookimpl
+def qbench_register_datasets(register):
+    register(Deep)
 
 
 def registry() -> Registry:

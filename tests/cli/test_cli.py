@@ -281,3 +281,24 @@ def test_explain_shows_labels_and_writes_json(qbench_command, photos):
         assert refused.returncode == 2
         assert refused.stderr.startswith("error: ")
         assert "Traceback" not in refused.stderr
+
+
+def test_explain_writes_a_metrics_maps(qbench_command, photos):
+    suite = Path("maps.yaml")
+    suite.write_text(
+        f"images: [{{folder: {photos}, limit: 1}}]\ncodecs: {{shift: {{bits: 3}}}}\nmetrics: [bpp, mapped]\n"
+    )
+    assert qbench_command("run", suite, "-o", "run", "--no-cache").returncode == 0
+    cell = ("explain", "run", "--image", "p0", "--point", "shift")
+    shown = qbench_command(*cell, "-o", "maps/new")
+    assert shown.returncode == 0, shown.stderr
+    assert shown.stdout.splitlines()[1:] == ["largest  7", "map.pgm  where it is"]
+    assert shown.stderr == f"{Path('maps/new/map.pgm')}\n"
+    with Image.open("maps/new/map.pgm") as map_image:
+        assert map_image.getextrema() == (0, 7)
+    written = json.loads(qbench_command(*cell, "-f", "json").stdout)
+    assert written["artifacts"] == [{"name": "map.pgm", "summary": "where it is"}]
+    Path("file").touch()
+    refused = qbench_command(*cell, "-o", "file")
+    assert (refused.returncode, refused.stderr) == (2, "error: file: can't write: File exists\n")
+    assert qbench_command("report", "run", "-o", "r.html").returncode == 0

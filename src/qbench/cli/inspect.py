@@ -106,6 +106,9 @@ def explain_command(
     metric: Annotated[str | None, typer.Option(help="Label of the metric; needed if several support explain.")] = None,
     form: Annotated[str, typer.Option("--format", "-f", help="table or json.")] = "table",
     everything: Annotated[bool, typer.Option("--all", help="List every row.")] = False,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder to write the metric's artifacts to, such as maps.")
+    ] = None,
     device: Device = "auto",
 ) -> None:
     """Show what is behind a metric's value of one cell, such as the labels that a classifier kept and lost."""
@@ -113,7 +116,7 @@ def explain_command(
 
     from qbench.api.explaining import explain
     from qbench.errors import QbenchError
-    from qbench.reporting.explanations import explanation_json, print_explanation
+    from qbench.reporting.explanations import explanation_json, print_explanation, write_artifacts
 
     if form not in ("table", "json"):
         raise QbenchError(f"unknown format `{form}` (accepted: table, json)")
@@ -124,6 +127,11 @@ def explain_command(
     else:
         title = f"{planned.label} · {image} · {point}"
         print_explanation(Console(), title, explanation, 0 if everything else MOST_EXPLAINED)
+    if output is not None:
+        if not explanation.artifacts:
+            raise QbenchError(f"{planned.label} has no artifacts here; nothing was written to {output}")
+        for path in write_artifacts(explanation.artifacts, output):
+            typer.echo(path, err=True)
 
 
 @plugins_app.callback()

@@ -10,6 +10,7 @@ from qbench.records import CellRecord, plain_number
 from qbench.reporting.aggregate import GROUPINGS, group_rows, model_lines, point_timings
 from qbench.reporting.bd import bd_rates, unusable
 from qbench.reporting.curves import Curves, curve_metrics, curves
+from qbench.reporting.explanations import explanation_content
 from qbench.reporting.notation import ABSENT, ARROWS
 from qbench.results.comparability import column_owners
 from qbench.results.run import Entry, Row, Run, Status
@@ -101,7 +102,7 @@ def _row(run: Run, row: Row, explanations: dict[str, Explanation]) -> dict[str, 
     if row.cell is not None:
         content |= _cell(row.cell)
     if explanations:
-        content["explanations"] = {label: asdict(each) for label, each in explanations.items()}
+        content["explanations"] = {label: explanation_content(each) for label, each in explanations.items()}
     return content
 
 
