@@ -266,7 +266,7 @@ class GanInversion(Codec):
         return latents
 
     def _latent_coder(self, header: bitstream.Header, tiling: Tiling | None) -> LatentCoder:
-        scales = np.array(self.generator.scale_indices or [0] * self.generator.latent_size, np.int32)
+        scales = np.array(self.generator.log2_scales or [0] * self.generator.latent_size, np.int32)
         unit = -GaussianCdfs.SCALES_PER_OCTAVE * GaussianCdfs.LOG2_MIN_SCALE  # the index of the scale 1
         expected = scales - header.precision + unit
         return LatentCoder(expected, *self._grid(tiling))

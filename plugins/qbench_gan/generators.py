@@ -38,7 +38,7 @@ class TrainedGenerator(Generator):
 
     def __init__(self, path: Path | None = None) -> None:
         self._path = path or find_weights(BUNDLED)
-        shape, self.scale_indices = _description(self._path)
+        shape, self.log2_scales = _description(self._path)
         self._shape = shape
         self.latent_size, self.height, self.width = shape.latent, shape.size, shape.size
 

@@ -144,7 +144,7 @@ class GanTrainer(Trainer):
                 found += (10 * (255**2 / errors.clamp(min=1e-3)).log10()).tolist()
         return {"psnr": float(np.mean(found))}
 
-    def scale_indices(self) -> list[int]:
+    def log2_scales(self) -> list[int]:
         """Return 4·log2 of the standard deviation of each element of a latent over held-out squares, rounded."""
         import torch
 
@@ -165,7 +165,7 @@ class GanTrainer(Trainer):
         return self.loop.publish(
             self.work / "gan.safetensors",
             self.average.module.state_dict(),
-            {"shape": asdict(self._shape), "spreads": self.scale_indices()},
+            {"shape": asdict(self._shape), "spreads": self.log2_scales()},
             self.card(squares=[len(self._train), len(self._held_out)]),
         )
 

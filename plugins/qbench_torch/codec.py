@@ -128,7 +128,7 @@ class TorchCodecParameters(Parameters):
     )
     arguments: dict[str, Scalar] = Field({}, description="its keyword arguments")
     checkpoint: str | None = Field(
-        None, min_length=1, description="file with the module's state_dict: .safetensors, or .pt/.pth of tensors alone"
+        None, min_length=1, description="file with the module's state_dict: .safetensors, or .pt/.pth with tensors only"
     )
     multiple: int = Field(64, ge=1, le=4096, description="sides are padded to multiples of it")
 
@@ -190,7 +190,7 @@ class TorchCodec(ModuleCodec):
 
 
 def fill(module: Any, path: Path) -> None:
-    """Load a state_dict from a file of tensors alone.
+    """Load a state_dict from a file that contains only tensors.
 
     Raises:
         ModelError: it holds something else, or does not fit.
@@ -209,4 +209,4 @@ def fill(module: Any, path: Path) -> None:
     except (OSError, SafetensorError, RuntimeError, ValueError, KeyError, AttributeError, EOFError) as error:
         raise ModelError(f"{path}: its tensors don't fit the module: {error}") from error
     except Exception as error:  # unpickling errors are of many kinds
-        raise ModelError(f"{path}: not a file of tensors alone: {error}") from error
+        raise ModelError(f"{path}: contains something other than tensors, or is damaged: {error}") from error

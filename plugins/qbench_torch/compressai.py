@@ -129,7 +129,7 @@ def _tensors(path: Path) -> dict[str, Any]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # unpickling errors are of many kinds
-        raise ModelError(f"{path}: not a file of tensors alone: {error}") from error
+        raise ModelError(f"{path}: contains something other than tensors, or is damaged: {error}") from error
     state = state.get("state_dict", state) if isinstance(state, dict) else state
     if not isinstance(state, dict) or not all(isinstance(tensor, torch.Tensor) for tensor in state.values()):
         raise ModelError(f"{path}: holds no state_dict")

@@ -109,7 +109,7 @@ def test_fetched_once_verified_and_found(weights, server, home):
 
 def test_a_download_that_broke_off_is_taken_up_again(weights, server):
     server.break_after = 2_000_000
-    with pytest.raises(ModelError, match="What came so far is kept; rerun the same command to resume"):
+    with pytest.raises(ModelError, match="The partial download is kept; rerun the same command to resume"):
         pull(weights)
     kept = local_path(weights).with_suffix(".part").stat().st_size
     assert kept > 0

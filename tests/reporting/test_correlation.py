@@ -18,12 +18,11 @@ from qbench.errors import QbenchError
 from qbench.reporting.correlation import Cells, collect, correlate
 from qbench.reporting.correlation_table import correlation_view, write_correlations
 
-RNG = np.random.default_rng(4)
-
 
 def cells(images=10, per_image=6):
-    truth = RNG.normal(size=images * per_image)
-    values = np.stack([truth, truth**3 + RNG.normal(0, 0.3, truth.size), -truth, np.ones_like(truth)], axis=1)
+    rng = np.random.default_rng(4)
+    truth = rng.normal(size=images * per_image)
+    values = np.stack([truth, truth**3 + rng.normal(0, 0.3, truth.size), -truth, np.ones_like(truth)], axis=1)
     return Cells(("one", "other", "opposite", "constant"), np.repeat(np.arange(images), per_image), values, ())
 
 

@@ -25,7 +25,7 @@ class Generator(ABC):
         latent_size: elements of a latent vector; each expected near N(0, 1).
         height, width: of the images, in pixels.
         low, high: the values of black and white in the images. What lies outside is clipped when pixels are made.
-        scale_indices: 4·log2 of each element's standard deviation over natural images, rounded; for entropy coders,
+        log2_scales: 4·log2 of each element's standard deviation over natural images, rounded; for entropy coders,
             which must agree on them exactly, hence integers. Empty where unknown: then 0, a standard deviation of 1.
     """
 
@@ -37,7 +37,7 @@ class Generator(ABC):
     width: int
     low: float = -1.0
     high: float = 1.0
-    scale_indices: Sequence[int] = ()
+    log2_scales: Sequence[int] = ()
 
     @classmethod
     def weights(cls) -> Sequence[Weights]:

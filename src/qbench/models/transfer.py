@@ -45,7 +45,7 @@ def download(
         else:
             reason = str(getattr(error, "reason", None) or error)
         raise DownloadError(
-            f"can't fetch {address}: {reason}. What came so far is kept; rerun the same command to resume"
+            f"can't fetch {address}: {reason}. The partial download is kept; rerun the same command to resume"
         ) from error
 
 

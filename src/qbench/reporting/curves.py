@@ -58,7 +58,7 @@ class Curves:
         return 1.0 if self.column.direction is Direction.HIGHER else -1.0
 
     def of_images(self, images: Sequence[str]) -> Curves:
-        """Return the curves of some of the images alone, in the order given."""
+        """Return the curves of only some of the images, in the order given."""
         chosen = np.array([self.images.index(name) for name in images], np.intp)
         by_codec = {}
         for codec, points in self.by_codec.items():

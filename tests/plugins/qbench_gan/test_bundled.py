@@ -34,7 +34,7 @@ def test_the_file_is_the_registered_one():
     assert len(content) == BUNDLED.size <= 12_000_000
     generator = TrainedGenerator()
     assert (generator.latent_size, generator.height, generator.width) == (512, 64, 64)
-    assert len(generator.scale_indices) == 512
+    assert len(generator.log2_scales) == 512
 
 
 def test_a_photograph_is_drawn_again_and_searching_gets_nearer_than_the_encoder():

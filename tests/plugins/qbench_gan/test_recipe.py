@@ -83,7 +83,7 @@ def test_trains_and_what_it_wrote_is_a_generator_for_the_codec(data, tmp_path):
     assert card["squares"] == [48, 12]
     assert len(card["log"]) == 2
     generator = TrainedGenerator(path)
-    assert len(generator.scale_indices) == generator.latent_size == 512
+    assert len(generator.log2_scales) == generator.latent_size == 512
     made = GanInversion(InversionParameters(generator=str(path), iterations=3, refine=1), Context())
     assert made.decode(made.encode(Image(sample_pixels(200)))).shape == (64, 64, 3)
 

@@ -18,17 +18,21 @@ from qbench_perceptual.gaussians import (
 )
 from qbench_perceptual.sampling import interval
 
-RNG = np.random.default_rng(5)
-MIX = RNG.normal(size=(24, 24))
+MIX = np.random.default_rng(5).normal(size=(24, 24))
 
 
-def samples(count, *, shift=0.0, scale=1.0):
-    return RNG.normal(shift, scale, (count, 24)) @ MIX
+@pytest.fixture
+def rng():
+    return np.random.default_rng(6)
+
+
+def samples(rng, count, *, shift=0.0, scale=1.0):
+    return rng.normal(shift, scale, (count, 24)) @ MIX
 
 
 @pytest.mark.parametrize(("count", "other_count", "shift"), [(400, 400, 0.0), (100, 60, 0.3), (30, 200, 1.0)])
-def test_the_frechet_distance(count, other_count, shift):
-    one, other = samples(count), samples(other_count, shift=shift, scale=1.3)
+def test_the_frechet_distance(rng, count, other_count, shift):
+    one, other = samples(rng, count), samples(rng, other_count, shift=shift, scale=1.3)
     found = frechet_distance(one, other)
     covariances = [np.cov(each, rowvar=False) for each in (one, other)]
     root = scipy.linalg.sqrtm(covariances[0] @ covariances[1]).real
@@ -42,11 +46,11 @@ def test_the_frechet_distance(count, other_count, shift):
     assert abs(frechet_distance(one, one)) < 1e-9 * np.trace(covariances[0])
 
 
-def test_singular_covariances():
+def test_singular_covariances(rng):
     """Samples in a plane: the distance is that within the plane, without anything added to a diagonal."""
-    plane = RNG.normal(size=(2, 24))
+    plane = rng.normal(size=(2, 24))
     plane = np.linalg.qr(plane.T)[0].T
-    flat, other = RNG.normal(size=(50, 2)), 1 + 2 * RNG.normal(size=(50, 2))
+    flat, other = rng.normal(size=(50, 2)), 1 + 2 * rng.normal(size=(50, 2))
     assert frechet_distance(flat @ plane, other @ plane) == pytest.approx(frechet_distance(flat, other), rel=1e-6)
     constant = np.ones((50, 24))
     expected = ((flat @ plane).mean(0) - 1) @ ((flat @ plane).mean(0) - 1) + np.trace(sample_covariance(flat @ plane))
@@ -54,16 +58,16 @@ def test_singular_covariances():
 
 
 @pytest.mark.parametrize("count", [2, 10, 300])
-def test_shrinking(count):
-    drawn = samples(count)
+def test_shrinking(rng, count):
+    drawn = samples(rng, count)
     assert shrunk_covariance(drawn) == pytest.approx(ledoit_wolf(drawn)[0], rel=1e-9, abs=1e-9)
     constant = np.ones((5, 24))
     assert not shrunk_covariance(constant).any()
-    assert np.isfinite(frechet_distance(drawn, samples(count, shift=1), shrink=True))
+    assert np.isfinite(frechet_distance(drawn, samples(rng, count, shift=1), shrink=True))
 
 
-def test_the_kernel_distance():
-    one, other = samples(80), samples(80, shift=0.2)
+def test_the_kernel_distance(rng):
+    one, other = samples(rng, 80), samples(rng, 80, shift=0.2)
     kernels = [
         kernel_poly(x, y, kid_kernel_poly_degree=3, kid_kernel_poly_gamma=None, kid_kernel_poly_coef0=1)
         for x, y in ((one, one), (one, other), (other, other))
@@ -74,9 +78,9 @@ def test_the_kernel_distance():
 GROUPS = list(np.arange(200)[:, None])
 
 
-def test_the_interval_covers_as_often_as_it_says():
+def test_the_interval_covers_as_often_as_it_says(rng):
     """Of a mean, whose standard error is known."""
-    values = RNG.normal(0, 1, 200)
+    values = rng.normal(0, 1, 200)
     low, high = interval(values.mean(), lambda chosen: float(values[chosen].mean()), GROUPS, 2000)
     expected = 1.96 * values.std() / np.sqrt(200)
     assert high - values.mean() == pytest.approx(expected, rel=0.15)
