@@ -1,4 +1,4 @@
-"""Bootstrap resampling, by SciPy. Stable."""
+"""Bootstrap resampling. Stable."""
 
 from __future__ import annotations
 
@@ -19,18 +19,8 @@ def bootstrap(statistic: Statistic, count: int, resamples: int) -> npt.NDArray[n
         statistic: from the indices that were drawn to a value; NaN where there is none.
         count: how many there are to draw from, and are drawn; at least 2.
     """
-    from scipy import stats
-
-    drawn = stats.bootstrap(
-        (np.arange(count),),
-        lambda indices: statistic(indices.astype(np.intp)),
-        n_resamples=resamples,
-        vectorized=False,
-        method="percentile",
-        rng=np.random.default_rng(0),
-    )
-    found: npt.NDArray[np.float64] = drawn.bootstrap_distribution
-    return found
+    rng = np.random.default_rng(0)
+    return np.array([statistic(rng.integers(0, count, count)) for _ in range(resamples)], np.float64)
 
 
 def percentile_interval(statistic: Statistic, count: int, resamples: int) -> tuple[float, float] | None:
