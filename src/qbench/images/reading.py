@@ -1,4 +1,4 @@
-"""Reading images of any usual kind into what every codec gets: 8-bit sRGB, H×W×3.
+"""Reading images of the formats in :mod:`qbench.images.formats` into what every codec gets: 8-bit sRGB, H×W×3.
 
 Whatever had to be converted on the way is said in :attr:`Image.notes`, so that a table never compares two codecs on
 pixels the reader doesn't know of.
@@ -6,141 +6,114 @@ pixels the reader doesn't know of.
 
 from __future__ import annotations
 
-import io
-import warnings
+import stat
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
-from PIL import Image as PillowImage
-from PIL import ImageCms, ImageOps, UnidentifiedImageError
+import numpy.typing as npt
 
 from qbench.errors import ImageError
-from qbench.images.image import Image, Pixels
+from qbench.images.colour import rescaled, to_srgb
+from qbench.images.decoded import Decoded
+from qbench.images.formats import FORMATS
+from qbench.images.image import Image
 
-# Pillow warns at half of the size that it refuses; a large photograph is not news here. Set once for the process, as
-# warnings.catch_warnings is not safe in threads: it brings back filters that another thread has just changed.
-warnings.filterwarnings("ignore", category=PillowImage.DecompressionBombWarning)
-
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".pnm", ".gif", ".avif")
-"""File names that a folder or a glob takes for images; a file that is named itself may have any suffix."""
+Alpha = Literal["white", "black", "drop"]
+"""What becomes of transparency: it is composited on white or on black, or dropped."""
 
 
-def read_image(path: str | Path) -> Image:
+def read_image(path: str | Path, *, alpha: Alpha = "white") -> Image:
     """Read an image file as 8-bit sRGB.
 
-    Applied in this order, each with a note: first frame of an animation; EXIF orientation; ICC profile → sRGB
-    (relative colorimetric; profiles that are sRGB already are left alone); 16 → 8 bits, rounded; palette, grey
-    and CMYK → RGB; alpha composited on white.
+    Applied in this order at the file's own depth, each with a note where it changes something: first frame of an
+    animation; palette → RGB; alpha of a premultiplied image undone; colours → sRGB (an ICC profile by the intent
+    that it states; what leaves colours within one level where they are counts as sRGB); then 8 bits, rounded; CMYK
+    and grey → RGB; alpha; orientation.
+
+    Args:
+        alpha: what becomes of transparency.
 
     Raises:
-        ImageError: missing, not an image, truncated, too large to decode safely, or of a kind with no agreed
-            conversion (floating point).
+        ImageError: missing, not an image, damaged, too large to decode safely, or of a kind with no agreed
+            conversion (floating point, high dynamic range). The text names the file.
     """
     path = Path(path)
     try:
+        if not stat.S_ISREG(path.stat().st_mode) and not path.is_dir():
+            raise ImageError(f"{path}: can't read the image: not a regular file")
         data = path.read_bytes()
-    except OSError as error:
-        raise ImageError(f"{path}: can't read the image: {error.strerror or error}") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ImageError(f"{path}: can't read the image: {reason}") from error
+    form = next((form for form in FORMATS if form.begins(data)), None)
+    if form is None:
+        raise ImageError(f"{path}: not an image in a supported format ({len(data)} bytes)")
     try:
-        with PillowImage.open(io.BytesIO(data)) as opened:
-            return _convert(opened, data)
-    except PillowImage.DecompressionBombError as error:
-        raise ImageError(f"{path}: refused: it would decompress to a huge image ({error})") from error
-    except UnidentifiedImageError as error:
-        raise ImageError(f"{path}: not an image in a supported format ({len(data)} bytes)") from error
+        return _finish(form.decode(data), alpha)
     except ImageError as error:
         raise ImageError(f"{path}: {error}") from error
-    except (OSError, SyntaxError, ValueError, EOFError, MemoryError) as error:
-        # Pillow reports damage with any of these, depending on the format.
-        raise ImageError(f"{path}: damaged or truncated image: {error}") from error
-
-
-def _convert(opened: PillowImage.Image, data: bytes) -> Image:
-    notes: list[str] = []
-    image = opened
-    if getattr(opened, "n_frames", 1) > 1:
-        notes.append(f"first of {opened.n_frames} frames")  # type: ignore[attr-defined]
-        opened.seek(0)
-    profile = opened.info.get("icc_profile")
-    deep = _sixteen_bit(opened, data)
-    if deep is not None:
-        orientation = opened.getexif().get(0x0112, 1)
-        image = PillowImage.fromarray(deep)
-        image.getexif()[0x0112] = orientation
-        notes.append("16-bit converted to 8-bit")
-    elif opened.mode in ("F", "I"):
+    except Exception as error:  # each library has its own errors for damage, and some have any
+        text = str(error).strip().splitlines()
         raise ImageError(
-            f"pixels of mode {opened.mode} ({'floating point' if opened.mode == 'F' else '32-bit'}) have no agreed "
-            "conversion to 8 bits; convert the file to 8 or 16 bits first"
-        )
-    image.load()
-    if image.getexif().get(0x0112, 1) != 1:
-        image = ImageOps.exif_transpose(image)
-        notes.append("rotated by its EXIF orientation")
-    alpha = None
-    if image.mode in ("P", "PA") or "transparency" in image.info:
-        transparent = image.mode == "PA" or "transparency" in image.info
-        notes.append(
-            "palette converted to RGB" if image.mode in ("P", "PA") else "transparent colour converted to alpha"
-        )
-        image = image.convert("RGBA" if transparent else "RGB")
-    if image.mode in ("RGBA", "LA"):
-        alpha = image.getchannel("A")
-        image = image.convert("RGB" if image.mode == "RGBA" else "L")
-    if profile:
-        image = _to_srgb(image, profile, notes)
-    if image.mode != "RGB":
-        notes.append({"L": "grey", "1": "black and white"}.get(image.mode, image.mode) + " converted to RGB")
-        image = image.convert("RGB")
-    if alpha is not None and alpha.getextrema() != (255, 255):
-        white = PillowImage.new("RGB", image.size, "white")
-        white.paste(image, mask=alpha)
-        image = white
-        notes.append("alpha composited on white")
-    pixels = np.array(image, dtype=np.uint8)
+            f"{path}: damaged or truncated {form.name}: {text[0] if text else type(error).__name__}"
+        ) from error
+
+
+def _finish(decoded: Decoded, alpha: Alpha) -> Image:
+    notes = decoded.notes
+    if decoded.premultiplied and decoded.alpha is not None:
+        _divide_by_alpha(decoded)
+    maximum = decoded.maximum
+    notes += to_srgb(decoded)
+    if maximum != 255:
+        bits = maximum.bit_length()
+        whole = maximum == (1 << bits) - 1
+        notes.append(f"{bits}-bit converted to 8-bit" if whole else f"samples up to {maximum} converted to 8-bit")
+    rgb = decoded.samples
+    opacity = decoded.alpha
+    if opacity is not None and opacity.size and int(opacity.min()) < decoded.maximum:
+        notes.append("alpha dropped" if alpha == "drop" else f"alpha composited on {alpha}")
+        if alpha != "drop":
+            rgb = _composited(rgb, opacity, decoded.maximum, decoded.maximum if alpha == "white" else 0)
+    pixels = rescaled(rgb, decoded.maximum, 255)
+    if pixels.shape[2] == 1:
+        notes.append("grey converted to RGB")
+        pixels = np.repeat(pixels, 3, axis=2)
+    pixels = _upright(pixels, decoded.orientation, notes)
+    pixels = np.ascontiguousarray(pixels)
+    if pixels.base is not None or not pixels.flags.owndata:
+        pixels = pixels.copy()
     pixels.setflags(write=False)
     return Image(pixels, notes=tuple(notes))
 
 
-def _sixteen_bit(opened: PillowImage.Image, data: bytes) -> Pixels | None:
-    """Return 8-bit pixels, rounded, of a 16-bit file; None if the file is not 16 bits deep.
-
-    Pillow opens 16-bit RGB by dropping the low byte, which darkens by up to one step: read those with the
-    libraries that keep it.
-    """
-    deep = None
-    if opened.format == "PNG" and data[24] == 16:  # IHDR's bit depth
-        import imagecodecs
-
-        deep = imagecodecs.png_decode(data)
-    elif opened.mode.startswith("I;16") or (opened.format == "PPM" and opened.mode == "I"):
-        deep = np.asarray(opened).astype(np.uint16)  # whatever the byte order in the file was
-    elif opened.format == "TIFF" and 16 in (opened.tag_v2.get(258) or ()):  # type: ignore[attr-defined]
-        import tifffile
-
-        deep = tifffile.imread(io.BytesIO(data), key=0)
-    if deep is None or deep.dtype != np.uint16:
-        return None
-    eight: Pixels = ((deep.astype(np.uint32) + 128) // 257).astype(np.uint8)
-    return eight
+def _divide_by_alpha(decoded: Decoded) -> None:
+    assert decoded.alpha is not None
+    if int(decoded.alpha.min()) == decoded.maximum:
+        return
+    opacity = np.maximum(decoded.alpha, 1)[..., None].astype(np.uint64)
+    undone = (decoded.samples.astype(np.uint64) * 2 * decoded.maximum + opacity) // (2 * opacity)
+    decoded.samples = np.minimum(undone, decoded.maximum).astype(decoded.samples.dtype)
+    decoded.notes.append("premultiplied alpha undone")
 
 
-def _to_srgb(image: PillowImage.Image, profile: bytes, notes: list[str]) -> PillowImage.Image:
-    try:
-        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        description = ImageCms.getProfileDescription(source).strip()
-        if "srgb" in description.lower():
-            return image
-        converted = ImageCms.profileToProfile(
-            image,
-            source,
-            ImageCms.createProfile("sRGB"),
-            renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
-            outputMode="RGB",
-        )
-    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
-        notes.append("unusable ICC profile ignored")
-        return image
-    notes.append(f"ICC profile “{description}” converted to sRGB")
-    assert converted is not None  # only with inPlace=True
-    return converted
+def _composited(samples: npt.NDArray[Any], opacity: npt.NDArray[Any], maximum: int, ground: int) -> npt.NDArray[Any]:
+    weight = opacity[..., None].astype(np.uint64)
+    mixed = samples.astype(np.uint64) * weight + np.uint64(ground) * (np.uint64(maximum) - weight)
+    composited: npt.NDArray[Any] = ((2 * mixed + np.uint64(maximum)) // np.uint64(2 * maximum)).astype(samples.dtype)
+    return composited
+
+
+def _upright(pixels: npt.NDArray[Any], orientation: int, notes: list[str]) -> npt.NDArray[Any]:
+    """Turn an image as EXIF's orientation says (JEITA CP-3451, 4.6.4 A)."""
+    if orientation not in range(2, 9):
+        return pixels
+    notes.append("rotated by its EXIF orientation")
+    if orientation in (5, 6, 7, 8):
+        pixels = pixels.transpose(1, 0, 2)
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    return pixels

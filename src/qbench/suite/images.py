@@ -11,7 +11,7 @@ from pathlib import Path
 
 from qbench.errors import DatasetError, ImageError
 from qbench.home import dataset_home
-from qbench.images.reading import SUFFIXES
+from qbench.images.formats import SUFFIXES
 from qbench.images.sources import ImageFile, ImageSource
 from qbench.registry.registry import Registry
 from qbench.suite.model import ImagesEntry, Suite

@@ -1,0 +1,88 @@
+"""Formats that Pillow decodes without loss: JPEG, WebP, GIF, BMP, and what TIFF leaves to libtiff."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import tempfile
+import threading
+import warnings
+from collections.abc import Iterator
+
+import numpy as np
+from PIL import Image as PillowImage
+
+from qbench.errors import ImageError
+from qbench.images.decoded import Decoded, IccProfile, from_channels, most_pixels, require_size
+
+# Pillow warns of large and of slightly damaged files, without naming them. Set once for the process, as
+# warnings.catch_warnings is not safe in threads: it brings back filters that another thread has just changed.
+warnings.filterwarnings("ignore", category=PillowImage.DecompressionBombWarning)
+warnings.filterwarnings("ignore", module=r"PIL\.")
+
+_stderr = threading.Lock()
+
+
+def decode_by_pillow(data: bytes, *formats: str) -> Decoded:
+    """Decode the first frame of a file of one of Pillow's formats.
+
+    Raises:
+        ImageError: too large, or of a kind that has no agreed conversion. Pillow's own errors are passed on.
+    """
+    # Pillow's limit is twice this number; ours is checked as soon as the size is known.
+    PillowImage.MAX_IMAGE_PIXELS = max(PillowImage.MAX_IMAGE_PIXELS or 0, most_pixels())
+    with _libraries_silenced("TIFF" in formats), PillowImage.open(io.BytesIO(data), formats=formats) as opened:
+        require_size(*opened.size)
+        frames = getattr(opened, "n_frames", 1)
+        opened.seek(0)
+        orientation = opened.getexif().get(0x0112, 1)
+        opened.load()
+        decoded = _from_mode(opened)
+        profile = opened.info.get("icc_profile")
+    if frames > 1:
+        decoded.notes.insert(0, f"first of {frames} frames")
+    if isinstance(profile, bytes) and profile:
+        decoded.colour = IccProfile(profile)
+    decoded.orientation = orientation if isinstance(orientation, int) else 1
+    return decoded
+
+
+def _from_mode(opened: PillowImage.Image) -> Decoded:
+    image: PillowImage.Image = opened
+    notes: list[str] = []
+    if image.mode in ("P", "PA") or "transparency" in image.info:
+        transparent = image.mode == "PA" or "transparency" in image.info
+        notes.append(
+            "palette converted to RGB" if image.mode in ("P", "PA") else "transparent colour converted to alpha"
+        )
+        image = image.convert("RGBA" if transparent else "RGB")
+    elif image.mode == "1":
+        notes.append("1-bit converted to 8-bit")
+        image = image.convert("L")
+    elif image.mode in ("YCbCr", "RGBX"):
+        image = image.convert("RGB")
+    if image.mode == "CMYK":
+        decoded = Decoded(np.asarray(image), 255, "CMYK")
+    elif image.mode in ("L", "LA", "RGB", "RGBA"):
+        decoded = from_channels(np.asarray(image), 255)
+    else:
+        raise ImageError(f"samples of Pillow's mode {image.mode} have no agreed conversion to 8-bit RGB")
+    decoded.notes = notes
+    return decoded
+
+
+@contextlib.contextmanager
+def _libraries_silenced(needed: bool) -> Iterator[None]:
+    """Keep what libtiff prints about a file, which it does not name, from stderr."""
+    if not needed:
+        yield
+        return
+    with _stderr, tempfile.TemporaryFile() as sink:
+        kept = os.dup(2)
+        try:
+            os.dup2(sink.fileno(), 2)
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)

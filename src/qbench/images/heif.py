@@ -1,0 +1,91 @@
+"""AVIF by libavif, and HEIC by libheif where the package pillow-heif is installed."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable
+
+import numpy as np
+
+from qbench.errors import ImageError
+from qbench.images.boxes import ItemProperties, boxes, item_properties
+from qbench.images.decoded import Decoded, from_channels, require_described, require_size
+
+
+def brands(data: bytes) -> set[bytes]:
+    """Return the brands that a file says it is of; empty if it is no ISO base media file."""
+    for kind, body in boxes(data[:4096]):
+        if kind == b"ftyp":
+            return {body[:4], *(body[place : place + 4] for place in range(8, len(body), 4))}
+        break
+    return set()
+
+
+def decode_avif(data: bytes) -> Decoded:
+    """Decode an AVIF file's primary image, or the first of a sequence (AV1 Image File Format 1.1).
+
+    Raises:
+        ImageError: damaged, too large, or of high dynamic range.
+    """
+    import imagecodecs
+
+    properties = _properties(data)
+    samples = imagecodecs.avif_decode(data, index=0)
+    bits = _av1_bits(data) if samples.dtype == np.uint16 else 8
+    decoded = from_channels(samples, (1 << bits) - 1)
+    decoded.colour = properties.colour
+    _turn(decoded, properties.turns)
+    return decoded
+
+
+def decode_heic(data: bytes) -> Decoded:
+    """Decode a HEIC file's primary image (ISO/IEC 23008-12).
+
+    Raises:
+        ImageError: pillow-heif is not installed; damaged, too large, or of high dynamic range.
+    """
+    try:
+        import pillow_heif
+    except ImportError as error:
+        raise ImageError("HEIC needs the package pillow-heif: pip install 'qbench[heif]'") from error
+    properties = _properties(data)
+    opened = pillow_heif.open_heif(io.BytesIO(data), convert_hdr_to_8bit=False, hdr_to_16bit=False)
+    bits = int(opened.info.get("bit_depth", 8))
+    # libheif turns and crops by itself.
+    decoded = from_channels(np.asarray(opened), (1 << bits) - 1)
+    decoded.colour = properties.colour
+    decoded.premultiplied = bool(opened.premultiplied_alpha) if hasattr(opened, "premultiplied_alpha") else False
+    if properties.turns:
+        decoded.notes.append("rotated as its container says")
+    return decoded
+
+
+def _properties(data: bytes) -> ItemProperties:
+    properties = item_properties(data)
+    if properties.size != (0, 0):
+        require_size(*properties.size)
+    require_described(properties.colour)
+    return properties
+
+
+def _av1_bits(data: bytes) -> int:
+    """Return the bits of a sample, from the AV1 configuration that every file has (av1C, section 2.3)."""
+    place = data.find(b"av1C")
+    if place < 0 or place + 7 > len(data):
+        raise ImageError("damaged: no AV1 configuration")
+    flags = data[place + 6]
+    return 12 if flags & 0x60 == 0x60 else 10 if flags & 0x40 else 8
+
+
+def _turn(decoded: Decoded, turns: Iterable[tuple[str, int]]) -> None:
+    turned = False
+    for what, how in turns:
+        if what == "rotate" and not how:
+            continue
+        turned = True
+        for name in ("samples", "alpha"):
+            array = getattr(decoded, name)
+            if array is not None:
+                setattr(decoded, name, np.rot90(array, how) if what == "rotate" else np.flip(array, how))
+    if turned:
+        decoded.notes.append("rotated as its container says")
