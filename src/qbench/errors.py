@@ -89,3 +89,11 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return ``'; did you mean `quality`?'`` for a near miss, else an empty string."""
     near = get_close_matches(str(name), list(known), n=1, cutoff=0.6)
     return f"; did you mean `{near[0]}`?" if near else ""
+
+
+def shown(text: object) -> str:
+    """Return a name as it is shown to people: on one line, control characters and broken UTF-8 escaped."""
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode("ascii")
+        for char in str(text)
+    )

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -7,13 +8,14 @@ from conftest import sample_pixels
 from PIL import Image
 
 from qbench.errors import DatasetError, ImageError
-from qbench.suite.images import resolve_images
+from qbench.images.sources import ImageFile
+from qbench.suite.images import _unique_names, resolve_images
 from qbench.suite.load import load_suite
 
 
 def resolve(registry, *entries):
     suite = {"images": list(entries), "codecs": {"png": None}, "metrics": ["bpp"]}
-    return resolve_images(load_suite(suite, registry), registry)
+    return resolve_images(load_suite(suite, registry), registry).images
 
 
 def test_a_folder_gives_its_images_by_name(photos, registry):
@@ -37,7 +39,7 @@ def test_a_glob_and_a_list_and_a_limit(photos, registry):
 def test_relative_paths_are_relative_to_the_suite(photos, registry):
     suite = photos.parent / "s.yaml"
     suite.write_text("images: [{folder: photos}]\ncodecs: {png: }\nmetrics: [bpp]\n")
-    assert len(resolve_images(load_suite(suite, registry), registry)) == 3
+    assert len(resolve_images(load_suite(suite, registry), registry).images) == 3
 
 
 def test_a_dataset_gives_its_images(registry):
@@ -55,9 +57,77 @@ def test_same_names_are_told_apart_by_their_paths(photos, registry):
     assert names == ["photos/p0.png", "p1.png", "p2", "other/p0.png", "p1.jpg"]
 
 
-def test_the_same_file_twice_is_refused(photos, registry):
-    with pytest.raises(ImageError, match="duplicated"):
-        resolve(registry, {"folder": str(photos)}, {"files": [str(photos / "p0.png")]})
+def remarks(registry, *entries):
+    suite = {"images": list(entries), "codecs": {"png": None}, "metrics": ["bpp"]}
+    found = resolve_images(load_suite(suite, registry), registry)
+    return [image.name for image in found.images], list(found.remarks)
+
+
+def test_each_file_is_used_once_whichever_way_it_is_found(photos, registry):
+    (photos / "loop").symlink_to(photos)
+    (photos / "z.png").symlink_to(photos / "p1.png")
+    again = {"files": [str(photos / ".." / "photos" / "p0.png")]}
+    names, said = remarks(registry, {"glob": f"{photos}/**/*.png"}, again)
+    assert [name.split("/")[-1].removesuffix(".png") for name in names] == ["p0", "p1", "p2"]
+    assert len(said) == 3
+    assert all("used once" in each for each in said)
+
+
+def test_other_files_of_a_folder_are_passed_over_with_a_count(photos, registry):
+    for name in ("a.tga", "b.TGA", "notes", "._p0.png", ".DS_Store"):
+        (photos / name).write_bytes(b"x")
+    assert remarks(registry, {"folder": str(photos)}) == (
+        ["p0", "p1", "p2"],
+        [f"{photos}: passed over 2 .tga, 1 without a suffix, 2 hidden"],
+    )
+
+
+def test_unreadable_images_are_skipped_where_that_is_asked_for(photos, registry):
+    (photos / "p1.png").write_bytes(b"broken")
+    names, said = remarks(registry, {"folder": str(photos), "unreadable": "skip"})
+    assert names == ["p0", "p2"]
+    assert said == [f"skipped: {photos / 'p1.png'}: not an image in a supported format (6 bytes)"]
+    for path in photos.iterdir():
+        path.write_bytes(b"")
+    with pytest.raises(ImageError, match="no image can be read:\nskipped"):
+        resolve(registry, {"folder": str(photos), "unreadable": "skip"})
+
+
+def test_folders_that_look_like_patterns_and_homes(photos, registry, monkeypatch):
+    odd = photos.parent / "set [2024]"
+    photos.rename(odd)
+    suite = odd / "s.yaml"
+    suite.write_text("images: [{glob: '*.png'}]\ncodecs: {png: }\nmetrics: [bpp]\n")
+    assert len(resolve_images(load_suite(suite, registry), registry).images) == 3
+    monkeypatch.setenv("HOME", str(odd))
+    assert [image.name for image in resolve(registry, {"files": ["~/p1.png"]})] == ["p1"]
+
+
+def test_names_as_people_have_them(tmp_path, registry):
+    names = ["ünï 😀", "a\nb", "e\u0301", "x" * 200, "con", "nul.x", "A", "a", "-q", "$(x)", "\x1b[31mred"]
+    for name in names:
+        Image.fromarray(sample_pixels(8, 8)).save(tmp_path / f"{name}.png")
+    Image.fromarray(sample_pixels(8, 8)).save(tmp_path / "con.jpg")
+    found = [image.name for image in resolve(registry, {"folder": str(tmp_path)})]
+    assert sorted(found) == sorted([*(set(names) - {"con", "a"}), "con.png", "con.jpg", "a (2)"])
+
+
+def test_a_name_that_is_no_text_is_refused(tmp_path, registry):
+    path = tmp_path / os.fsdecode(b"caf\xe9.png")
+    Image.fromarray(sample_pixels(8, 8)).save(path)
+    with pytest.raises(ImageError, match=r"caf\\udce9\.png: the path is not valid UTF-8; rename it"):
+        resolve(registry, {"folder": str(tmp_path)})
+
+
+def test_a_pipe_is_no_image(tmp_path, registry):
+    os.mkfifo(tmp_path / "a.png")
+    with pytest.raises(ImageError, match="not a regular file"):
+        resolve(registry, {"files": [str(tmp_path / "a.png")]})
+
+
+def test_naming_is_linear():
+    sources = [ImageFile(Path(f"/photos/{number // 2}/{number % 2}.png")) for number in range(20_000)]
+    assert len(set(_unique_names(sources))) == 20_000
 
 
 def test_missing_and_empty_folders_are_named(tmp_path, registry):
@@ -80,7 +150,7 @@ def test_every_unreadable_image_is_listed(photos, registry):
     lines = str(caught.value).splitlines()
     assert len(lines) == 3
     assert "p0.png: not an image" in lines[0]
-    assert "p1.png: damaged or truncated image" in lines[1]
+    assert "p1.png: damaged or truncated" in lines[1]
     assert "gone.png: can't read the image" in lines[2]
 
 

@@ -136,4 +136,4 @@ def _able_to_explain(plan: Plan, registry: Registry) -> list[str]:
 
 def source_of(image: PlannedImage, registry: Registry) -> ImageSource:
     """Return where an image of a run is read again."""
-    return sources_at([(image.location, image.dataset)], registry)[0]
+    return sources_at([(image.location, image.dataset, image.alpha)], registry)[0]

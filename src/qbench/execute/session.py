@@ -148,7 +148,7 @@ class Session:
     # -- what is left to do ---------------------------------------------------------------------------------------
 
     def _works(self, state: RunState, journal: JournalWriter) -> Iterator[ImageWork]:
-        places = [(image.location, image.dataset) for image in self._plan.images]
+        places = [(image.location, image.dataset, image.alpha) for image in self._plan.images]
         for image, source in zip(self._plan.images, sources_at(places, self._registry), strict=True):
             found = [self._cell_work(image, point, state, journal) for point in self._plan.points]
             cells = [

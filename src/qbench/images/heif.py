@@ -83,9 +83,9 @@ def _turn(decoded: Decoded, turns: Iterable[tuple[str, int]]) -> None:
         if what == "rotate" and not how:
             continue
         turned = True
-        for name in ("samples", "alpha"):
-            array = getattr(decoded, name)
-            if array is not None:
-                setattr(decoded, name, np.rot90(array, how) if what == "rotate" else np.flip(array, how))
+        turn = np.rot90 if what == "rotate" else np.flip
+        decoded.samples = turn(decoded.samples, how)
+        if decoded.alpha is not None:
+            decoded.alpha = turn(decoded.alpha, how)
     if turned:
         decoded.notes.append("rotated as its container says")

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from qbench.errors import ImageError
+from qbench.errors import ImageError, shown
 from qbench.images.colour import rescaled, to_srgb
 from qbench.images.decoded import Decoded
 from qbench.images.formats import FORMATS
@@ -41,22 +41,22 @@ def read_image(path: str | Path, *, alpha: Alpha = "white") -> Image:
     path = Path(path)
     try:
         if not stat.S_ISREG(path.stat().st_mode) and not path.is_dir():
-            raise ImageError(f"{path}: can't read the image: not a regular file")
+            raise ImageError(f"{shown(path)}: can't read the image: not a regular file")
         data = path.read_bytes()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise ImageError(f"{path}: can't read the image: {reason}") from error
+        raise ImageError(f"{shown(path)}: can't read the image: {reason}") from error
     form = next((form for form in FORMATS if form.begins(data)), None)
     if form is None:
-        raise ImageError(f"{path}: not an image in a supported format ({len(data)} bytes)")
+        raise ImageError(f"{shown(path)}: not an image in a supported format ({len(data)} bytes)")
     try:
         return _finish(form.decode(data), alpha)
     except ImageError as error:
-        raise ImageError(f"{path}: {error}") from error
+        raise ImageError(f"{shown(path)}: {error}") from error
     except Exception as error:  # each library has its own errors for damage, and some have any
         text = str(error).strip().splitlines()
         raise ImageError(
-            f"{path}: damaged or truncated {form.name}: {text[0] if text else type(error).__name__}"
+            f"{shown(path)}: damaged or truncated {form.name}: {text[0] if text else type(error).__name__}"
         ) from error
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qbench.images.image import Image
-from qbench.images.reading import read_image
+from qbench.images.reading import Alpha, read_image
 
 
 class ImageSource(ABC):
@@ -35,10 +35,11 @@ class ImageFile(ImageSource):
 
     path: Path
     name: str = ""
+    alpha: Alpha = "white"
 
     def read(self) -> Image:
         """Read the file; see :func:`qbench.read_image`."""
-        return read_image(self.path)
+        return read_image(self.path, alpha=self.alpha)
 
     @property
     def location(self) -> str:

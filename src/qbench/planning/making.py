@@ -12,11 +12,11 @@ from qbench.errors import PluginError, QbenchError
 from qbench.models.resolve import pinned
 from qbench.planning.types import OperatingPoint, Plan, PlannedImage, PlannedMetric, Target
 from qbench.registry.registry import Registry
-from qbench.suite.images import ResolvedImage
+from qbench.suite.images import ResolvedImages
 from qbench.suite.model import MetricSpec, PointSpec, Suite
 
 
-def make_plan(suite: Suite, images: tuple[ResolvedImage, ...], registry: Registry) -> Plan:
+def make_plan(suite: Suite, images: ResolvedImages, registry: Registry) -> Plan:
     """Make the plan of a validated suite and its images."""
     profile = suite.settings.profile
     metrics = {spec.label: plan_metric(spec, registry, profile) for spec in suite.metrics}
@@ -63,13 +63,15 @@ def make_plan(suite: Suite, images: tuple[ResolvedImage, ...], registry: Registr
                 image.height,
                 image.notes,
                 image.dataset,
+                image.alpha,
             )
-            for image in images
+            for image in images.images
         ),
         tuple(points),
         tuple(metrics.values()),
         suite.text,
         suite.overrides,
+        images.remarks,
     )
 
 

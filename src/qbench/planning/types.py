@@ -12,11 +12,17 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from qbench.contracts.metric import Column, Scope, column_id
+from qbench.images.reading import Alpha
 
 
 @dataclass(frozen=True)
 class PlannedImage:
-    """An original: its name in the run, where it is (and in which dataset), and what its pixels are."""
+    """An original: its name in the run, where it is (and in which dataset), and what its pixels are.
+
+    Attributes:
+        notes: conversions made on reading.
+        alpha: what its transparency became: white, black or drop.
+    """
 
     name: str
     location: str
@@ -25,6 +31,7 @@ class PlannedImage:
     height: int
     notes: tuple[str, ...] = ()
     dataset: str = ""
+    alpha: Alpha = "white"
 
     @property
     def pixels(self) -> int:
@@ -158,6 +165,7 @@ class Plan:
         images, points, metrics: in the suite's order. Every image is coded at every point, and every cell
             scored by every metric.
         suite_text, overrides: the suite as run.
+        remarks: what was passed over when its images were looked for.
     """
 
     suite: str
@@ -171,6 +179,7 @@ class Plan:
     metrics: tuple[PlannedMetric, ...]
     suite_text: str
     overrides: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     @property
     def cells(self) -> int:

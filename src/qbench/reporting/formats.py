@@ -14,6 +14,7 @@ from qbench.errors import QbenchError
 from qbench.records import plain_number
 from qbench.reporting.aggregate import best, format_value, group_rows, model_lines, sort_groups, sort_rows
 from qbench.reporting.notation import ABSENT, ARROWS
+from qbench.reporting.originals import originals_content
 from qbench.results.run import Run, Status
 
 TEXT_FORMATS = ("markdown", "latex", "csv", "json")
@@ -102,7 +103,14 @@ def _json(run: Run, records: Sequence[dict[str, Any]]) -> str:
     ]
     return (
         json.dumps(
-            {"run": run.name, "suite": run.plan.suite, "columns": columns, "models": models, "rows": rows},
+            {
+                "run": run.name,
+                "suite": run.plan.suite,
+                "originals": originals_content(run),
+                "columns": columns,
+                "models": models,
+                "rows": rows,
+            },
             indent=1,
             ensure_ascii=False,
         )

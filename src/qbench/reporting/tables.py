@@ -24,6 +24,7 @@ from qbench.reporting.aggregate import (
     sort_rows,
 )
 from qbench.reporting.notation import ABSENT, ARROWS, LEGEND
+from qbench.reporting.originals import originals
 from qbench.results.run import Entry, Row, Run, Status
 
 HEADING_WIDTH = 12
@@ -147,13 +148,13 @@ def overview(run: Run) -> Text:
     text.append(f" · {_count(plan.metrics, 'metric')} · profile {plan.profile} · seed {plan.seed}")
     if plan.description:
         text.append(f"\n{plan.description.strip()}", "dim")
-    noted: dict[str, list[str]] = {}
-    for image in plan.images:
-        for note in image.notes:
-            noted.setdefault(note, []).append(image.name)
-    for note, names in noted.items():
+    read = originals(run)
+    text.append(f"\n{read}", "yellow" if read.converted else "dim")
+    for note, names in read.conversions.items():
         shown = ", ".join(names[:MOST_NAMES]) + (f" and {len(names) - MOST_NAMES} more" if names[MOST_NAMES:] else "")
-        text.append(f"\n{note}: {shown}", "yellow")
+        text.append(f"\n  {note} ({len(names)}): {shown}", "yellow")
+    for remark in plan.remarks:
+        text.append(f"\n{remark}", "yellow")
     return text
 
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import glob
 import os
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from qbench.errors import DatasetError, ImageError
+from qbench.errors import DatasetError, ImageError, shown
 from qbench.home import dataset_home
 from qbench.images.formats import SUFFIXES
+from qbench.images.image import Image
+from qbench.images.reading import Alpha
 from qbench.images.sources import ImageFile, ImageSource
 from qbench.registry.registry import Registry
 from qbench.suite.model import ImagesEntry, Suite
@@ -23,10 +26,11 @@ class ResolvedImage:
 
     Attributes:
         source: where workers read it again.
-        name: unique in the run.
+        name: unique in the run, whatever the case of its letters.
         sha256: of its 8-bit sRGB pixels.
         notes: conversions made on reading.
         dataset: that it belongs to, or empty.
+        alpha: what its transparency became.
     """
 
     source: ImageSource
@@ -36,53 +40,91 @@ class ResolvedImage:
     height: int
     notes: tuple[str, ...]
     dataset: str = ""
+    alpha: Alpha = "white"
 
 
-def resolve_images(suite: Suite, registry: Registry) -> tuple[ResolvedImage, ...]:
+@dataclass(frozen=True)
+class ResolvedImages:
+    """The originals of a suite.
+
+    Attributes:
+        images: in the suite's order.
+        remarks: what was passed over or skipped, in words.
+    """
+
+    images: tuple[ResolvedImage, ...]
+    remarks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A source with what its entry says of it."""
+
+    source: ImageSource
+    entry: ImagesEntry
+
+
+def resolve_images(suite: Suite, registry: Registry) -> ResolvedImages:
     """Find and read every image of a suite.
 
     Raises:
         ImageError: listing every folder, pattern or file that is missing, empty, or can't be read.
         DatasetError: a dataset that has to be fetched first.
     """
-    sources: list[ImageSource] = []
-    datasets: list[str] = []
+    found: list[_Found] = []
+    remarks: list[str] = []
     problems: list[str] = []
     for entry in suite.images:
         try:
-            sources.extend(_sources(entry, suite.folder, registry)[: entry.limit])
-            datasets.extend([entry.dataset or ""] * (len(sources) - len(datasets)))
+            found += [_Found(each, entry) for each in _sources(entry, suite.folder, registry, remarks)[: entry.limit]]
         except ImageError as error:
             problems.append(str(error))
-    names = _unique_names(sources, problems)
+    found = _each_once(found, remarks)
+    problems += _without_text(found)
 
-    def inspect(source: ImageSource, name: str, dataset: str) -> ResolvedImage | ImageError:
+    def read(each: _Found) -> Image | ImageError:
         try:
-            image = source.read()
+            return each.source.read()
         except ImageError as error:
             return error
-        return ResolvedImage(source, name, image.digest, image.width, image.height, image.notes, dataset)
 
-    # Decoding frees Python's lock, so threads do use the cores.
+    # Decoding frees Python's lock, so threads do use the cores. Pixels are dropped at once: only what they are is kept.
+    def inspect(each: _Found) -> tuple[str, int, int, tuple[str, ...]] | ImageError:
+        image = read(each)
+        return image if isinstance(image, ImageError) else (image.digest, image.width, image.height, image.notes)
+
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        inspected = list(pool.map(inspect, sources, names, datasets))
-    problems.extend(str(result) for result in inspected if isinstance(result, ImageError))
+        inspected = list(pool.map(inspect, found))
+    for each, result in zip(found, inspected, strict=True):
+        if isinstance(result, ImageError):
+            skipped = each.entry.unreadable == "skip"
+            (remarks if skipped else problems).append(f"skipped: {result}" if skipped else str(result))
+    usable = [(each, result) for each, result in zip(found, inspected, strict=True) if isinstance(result, tuple)]
+    if not (usable or problems):
+        problems.append("no image can be read:\n" + "\n".join(remarks))
     if problems:
         raise ImageError("\n".join(problems))
-    return tuple(result for result in inspected if isinstance(result, ResolvedImage))
+    names = _unique_names([each.source for each, _ in usable])
+    return ResolvedImages(
+        tuple(
+            ResolvedImage(each.source, name, *result, each.entry.dataset or "", each.entry.alpha)
+            for (each, result), name in zip(usable, names, strict=True)
+        ),
+        tuple(remarks),
+    )
 
 
-def sources_at(places: Sequence[tuple[str, str]], registry: Registry) -> list[ImageSource]:
-    """Return the sources of images by their location and the dataset that they belong to, or an empty text.
+def sources_at(places: Sequence[tuple[str, str, Alpha]], registry: Registry) -> list[ImageSource]:
+    """Return the sources of images by their location, the dataset that they belong to (or an empty text), and alpha.
 
     Raises:
         DatasetError: a dataset has to be fetched first, or no longer has an image.
     """
     datasets: dict[str, dict[str, ImageSource]] = {}
     found: list[ImageSource] = []
-    for location, dataset in places:
+    for location, dataset, alpha in places:
         if not dataset:
-            found.append(ImageFile(Path(location)))
+            found.append(ImageFile(Path(location), alpha=alpha))
             continue
         if dataset not in datasets:
             listed = registry.datasets[dataset]().images(dataset_home(dataset))
@@ -93,42 +135,83 @@ def sources_at(places: Sequence[tuple[str, str]], registry: Registry) -> list[Im
     return found
 
 
-def _sources(entry: ImagesEntry, base: Path, registry: Registry) -> Sequence[ImageSource]:
+def _sources(entry: ImagesEntry, base: Path, registry: Registry, remarks: list[str]) -> Sequence[ImageSource]:
     if entry.dataset is not None:
         return registry.datasets[entry.dataset]().images(dataset_home(entry.dataset))
     if entry.files is not None:
-        return [ImageFile(base / name) for name in entry.files]
-    accepted = "files ending in " + " ".join(SUFFIXES)
+        return [ImageFile(base / Path(name).expanduser(), alpha=entry.alpha) for name in entry.files]
     if entry.folder is not None:
         folder = base / Path(entry.folder).expanduser()
         if not folder.is_dir():
-            raise ImageError(f"{folder}: no such folder")
-        paths = [path for path in folder.iterdir() if path.is_file()]
-        place = str(folder)
+            raise ImageError(f"{shown(folder)}: no such folder")
+        place, paths = folder, list(folder.iterdir())
     else:
         assert entry.glob is not None  # the model sees to it
-        place = str(base / Path(entry.glob).expanduser())
-        paths = [path for path in map(Path, glob.glob(place, recursive=True)) if path.is_file()]  # noqa: PTH207 - may be absolute
-    found = sorted(path for path in paths if path.suffix.lower() in SUFFIXES)
-    if not found:
-        raise ImageError(f"{place}: no images found ({len(paths)} files seen; accepted: {accepted})")
-    return [ImageFile(path) for path in found]
+        pattern = Path(entry.glob).expanduser()
+        place = base / pattern
+        # What the suite's own folder is called is no pattern.
+        searched = pattern if pattern.is_absolute() else Path(glob.escape(str(base))) / pattern
+        paths = [Path(name) for name in glob.iglob(str(searched), recursive=True)]  # noqa: PTH207 - may be absolute
+    files = [path for path in paths if path.is_file()]
+    hidden = [path for path in files if path.name.startswith(".")]
+    seen = [path for path in files if not path.name.startswith(".")]
+    chosen = sorted(path for path in seen if path.suffix.lower() in SUFFIXES)
+    if not chosen:
+        accepted = "files ending in " + " ".join(SUFFIXES)
+        raise ImageError(f"{shown(place)}: no images found ({len(files)} files seen; accepted: {accepted})")
+    left = Counter(path.suffix.lower() or "without a suffix" for path in seen if path.suffix.lower() not in SUFFIXES)
+    counts = [f"{count} {suffix}" for suffix, count in sorted(left.items())]
+    counts += [f"{len(hidden)} hidden"] if hidden else []
+    if counts:
+        remarks.append(f"{shown(place)}: passed over {', '.join(counts)}")
+    return [ImageFile(path, alpha=entry.alpha) for path in chosen]
 
 
-def _unique_names(sources: Sequence[ImageSource], problems: list[str]) -> list[str]:
-    """Name images by file stem, or by as much of the path as tells them apart."""
+def _each_once(found: Sequence[_Found], remarks: list[str]) -> list[_Found]:
+    """Drop what leads to a file that is there already: a link, a way through `..`, or the same name again."""
+    kept: dict[str, _Found] = {}
+    again: Counter[str] = Counter()
+    for each in found:
+        place = each.source.location
+        key = os.path.realpath(place) if isinstance(each.source, ImageFile) else place
+        if key in kept:
+            again[key] += 1
+        else:
+            kept[key] = each
+    for key, count in again.items():
+        remarks.append(f"{shown(kept[key].source.location)}: found {count + 1} times, used once")
+    return list(kept.values())
+
+
+def _without_text(found: Sequence[_Found]) -> list[str]:
+    """Return a problem for each name that is no text: it could be written to no record."""
+    problems = []
+    for each in found:
+        try:
+            each.source.location.encode()
+        except UnicodeEncodeError:
+            problems.append(f"{shown(each.source.location)}: the path is not valid UTF-8; rename it")
+    return problems
+
+
+def _unique_names(sources: Sequence[ImageSource]) -> list[str]:
+    """Name images by file stem, or by as much of the path as tells them apart; numbered where only case does."""
     locations = [source.location for source in sources]
-    for location in sorted({location for location in locations if locations.count(location) > 1}):
-        problems.append(f"{location}: duplicated")
-    if len(set(locations)) < len(locations):
-        return locations
     names = [source.name or Path(source.location).stem for source in sources]
-    for depth in range(1, 64):
-        clashing = {name for name in names if names.count(name) > 1}
-        if not clashing:
-            return names
-        names = [
+    depth = 1
+    while clashing := {name for name, count in Counter(names).items() if count > 1}:
+        deeper = [
             "/".join(Path(location).parts[-depth:]) if name in clashing or (depth > 1 and "/" in name) else name
             for name, location in zip(names, locations, strict=True)
         ]
-    return locations
+        if deeper == names and depth > 1:
+            names = locations
+            break
+        names, depth = deeper, depth + 1
+    used: Counter[str] = Counter()
+    numbered = []
+    for name in names:
+        used[name.casefold()] += 1
+        count = used[name.casefold()]
+        numbered.append(name if count == 1 else f"{name} ({count})")
+    return numbered

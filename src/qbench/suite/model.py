@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
 from qbench.contracts.parameters import Parameters
+from qbench.images.reading import Alpha
 
 
 class ImagesEntry(Parameters):
@@ -20,6 +21,8 @@ class ImagesEntry(Parameters):
     glob: str | None = Field(None, description="a pattern such as photos/**/*.png")
     files: list[str] | None = Field(None, description="a list of files", min_length=1)
     limit: int | None = Field(None, ge=1, description="use only the first N, sorted by name")
+    alpha: Alpha = Field("white", description="what transparency becomes: on white, on black, or dropped")
+    unreadable: Literal["refuse", "skip"] = Field("refuse", description="what is done about images that can't be read")
 
     @model_validator(mode="after")
     def _one_source(self) -> ImagesEntry:

@@ -2,13 +2,15 @@ from __future__ import annotations
 
 import functools
 import http.server
+import sys
 import threading
 
 import pytest
 from conftest import sample_pixels
 from PIL import Image
 
-from qbench.errors import DatasetError
+from qbench.errors import DatasetError, ImageError
+from qbench.images.reading import read_image
 from qbench.registry.registry import default_registry
 
 
@@ -18,15 +20,18 @@ def kodak():
 
 
 @pytest.fixture
-def server(tmp_path, monkeypatch):
+def server(kodak, tmp_path, monkeypatch):
     """A stand-in for Kodak's home, with images of the right number and sizes."""
     folder = tmp_path / "public"
     folder.mkdir()
+    digests = []
     for number in range(1, 25):
         size = (512, 768) if number in (4, 9, 10) else (768, 512)
         Image.fromarray(sample_pixels(48, 32, number)).resize(size).save(
             folder / f"kodim{number:02d}.png", compress_level=1
         )
+        digests.append(read_image(folder / f"kodim{number:02d}.png").digest)
+    monkeypatch.setattr(sys.modules[type(kodak).__module__], "DIGESTS", tuple(digests))
 
     class Quiet(http.server.SimpleHTTPRequestHandler):
         def log_message(self, *arguments):
@@ -77,9 +82,16 @@ def test_what_is_not_kodaks_is_refused(kodak, server, tmp_path, content):
         Image.new("RGB", (640, 480)).save(path)
     else:
         path.write_bytes(b"<html>moved</html>" if content == "text" else path.read_bytes()[:5000])
-    with pytest.raises(DatasetError, match=r"what http://.*kodim02\.png gave is no photograph of Kodak's"):
+    with pytest.raises(DatasetError, match=r"what http://.*kodim02\.png gave is not Kodak's kodim02"):
         kodak.fetch(tmp_path / "kodak", lambda *progress: None)
     assert sorted(found.name for found in (tmp_path / "kodak").iterdir()) == ["kodim01.png"]
+
+
+def test_other_pictures_under_kodaks_names_are_not_kodak(kodak, tmp_path):
+    for number in range(1, 25):
+        Image.new("L", (768, 512), 128).save(tmp_path / f"kodim{number:02d}.png")
+    with pytest.raises(ImageError, match=r"kodim01\.png: these are not the pixels of Kodak's kodim01\.png"):
+        kodak.images(tmp_path)[0].read()
 
 
 def test_no_network_is_said(kodak, tmp_path, monkeypatch):

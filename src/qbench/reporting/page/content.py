@@ -12,6 +12,7 @@ from qbench.reporting.bd import bd_rates, unusable
 from qbench.reporting.curves import Curves, curve_metrics, curves
 from qbench.reporting.explanations import explanation_content
 from qbench.reporting.notation import ABSENT, ARROWS
+from qbench.reporting.originals import originals
 from qbench.results.comparability import column_owners
 from qbench.results.run import Entry, Row, Run, Status
 
@@ -33,6 +34,8 @@ def run_content(run: Run, explanations: Explanations) -> dict[str, Any]:
         "seed": plan.seed,
         "complete": run.complete,
         "kept": bool(plan.keep["reconstructions"]),
+        "originals": str(originals(run)),
+        "remarks": list(plan.remarks),
         "models": model_lines(run),
         "images": [
             {"name": image.name, "width": image.width, "height": image.height, "notes": list(image.notes)}

@@ -38,8 +38,10 @@ function header(state) {
     make("p", { class: "dim" }, facts.join(" · ")),
     run.complete ? null : make("p", { class: "warning" }, "This run is incomplete; pending values are marked “…”."),
     run.failures.length ? make("p", { class: "warning" }, make("a", { href: "#failures" }, `${run.failures.length} failed`)) : null,
+    make("p", { class: conversions.size ? "warning" : "dim" }, run.originals),
+    run.remarks.map((remark) => make("p", { class: "warning" }, remark)),
     [...conversions].map(([note, names]) =>
-      make("p", { class: "warning" }, `${note}: ${names.slice(0, 6).join(", ")}${names.length > 6 ? ` and ${names.length - 6} more` : ""}`)),
+      make("p", { class: "warning" }, `${note} (${names.length}): ${names.slice(0, 6).join(", ")}${names.length > 6 ? ` and ${names.length - 6} more` : ""}`)),
   );
 }
 
