@@ -7,13 +7,30 @@ becomes a :class:`qbench.records.Failure` in a record, with its traceback.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from unicodedata import category
 
 
 class QbenchError(Exception):
-    """Something the user can mend. ``str(error)`` says what, where, and what is accepted."""
+    """Something the user can mend. ``str(error)`` says what, where, and what is accepted.
+
+    Attributes:
+        exit_code: of the command line.
+    """
+
+    exit_code = 2
+
+
+class OutputError(QbenchError):
+    """Something that can't be written."""
+
+    def __init__(self, path: object, error: OSError, hint: str = "") -> None:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+        self.exit_code = 1 if full else 2  # not the user's mistake
+        super().__init__(f"{shown(path)}: can't write: {error.strerror or error}{hint}")
 
 
 @dataclass(frozen=True)
@@ -91,9 +108,18 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f"; did you mean `{near[0]}`?" if near else ""
 
 
+BIDIRECTIONAL = "\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+"""Characters that turn the order of what follows."""
+
+
 def shown(text: object) -> str:
-    """Return a name as it is shown to people: on one line, control characters and broken UTF-8 escaped."""
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode("ascii")
-        for char in str(text)
-    )
+    """Return a name as it is shown to people: on one line, what a terminal would obey or can't show escaped."""
+    return "".join(_escaped(char) if _obeyed(char) else char for char in str(text))
+
+
+def _obeyed(char: str) -> bool:
+    return not char.isprintable() and (category(char) in ("Cc", "Cs", "Zl", "Zp") or char in BIDIRECTIONAL)
+
+
+def _escaped(char: str) -> str:
+    return char.encode("unicode_escape", "surrogatepass").decode("ascii")

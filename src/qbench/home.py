@@ -7,11 +7,19 @@ from pathlib import Path
 
 import platformdirs
 
+from qbench.errors import QbenchError
+
 
 def home() -> Path:
-    """Return ``$QBENCH_HOME``, or the system's usual place for a user's caches."""
-    configured = os.environ.get("QBENCH_HOME")
-    return Path(configured).expanduser() if configured else Path(platformdirs.user_cache_dir("qbench"))
+    """Return ``$QBENCH_HOME``, or the system's usual place for a user's caches.
+
+    Raises:
+        QbenchError: the system knows no home of this user.
+    """
+    try:
+        return Path(os.environ.get("QBENCH_HOME") or platformdirs.user_cache_dir("qbench")).expanduser()
+    except RuntimeError as error:
+        raise QbenchError("this user has no home folder; set QBENCH_HOME to a folder for qbench's cache") from error
 
 
 def dataset_home(name: str) -> Path:

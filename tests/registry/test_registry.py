@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 import types
 
 import pytest
@@ -130,14 +131,56 @@ def test_a_metrics_first_column_has_its_name():
     assert "first column must have the metric's own name" in made.plugins[0].problem
 
 
-def test_entry_points_that_can_not_be_imported_are_listed(monkeypatch):
-    from importlib.metadata import EntryPoint
+def offered(site, name, points, metadata=None):
+    """Put a package into a folder of packages."""
+    information = site / f"{name}-1.0.dist-info"
+    information.mkdir(parents=True)
+    (information / "entry_points.txt").write_text(points)
+    (information / "METADATA").write_text(metadata or f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
 
-    points = [EntryPoint("gone", "no_such_module_anywhere", "qbench")]
-    monkeypatch.setattr("qbench.registry.registry.entry_points", lambda group: points)
+
+def loaded(site, monkeypatch):
+    monkeypatch.syspath_prepend(str(site))
     made = Registry()
     made.load_entry_points()
-    assert made.plugins[0].problem.startswith("importing no_such_module_anywhere: ModuleNotFoundError")
+    assert "jpeg" in made.codecs
+    return {info.name: info for info in made.plugins}
+
+
+@pytest.mark.parametrize(
+    ("source", "problem"),
+    [
+        (None, "importing bad_plugin: ModuleNotFoundError: No module named 'bad_plugin'"),
+        ("import sys; sys.exit(3)", "importing bad_plugin: SystemExit: 3"),
+        ("raise KeyboardInterrupt", "importing bad_plugin: KeyboardInterrupt: no message"),
+        ("raise SystemExit", "importing bad_plugin: SystemExit: no message"),
+        ("1 / 0", "importing bad_plugin: ZeroDivisionError: division by zero"),
+    ],
+)
+def test_a_plugin_that_can_not_be_imported_is_named_and_the_others_go_on(tmp_path, monkeypatch, source, problem):
+    offered(tmp_path, "bad", "[qbench]\nbad = bad_plugin\n")
+    if source:
+        (tmp_path / "bad_plugin.py").write_text(source)
+    monkeypatch.delitem(sys.modules, "bad_plugin", raising=False)
+    assert loaded(tmp_path, monkeypatch)["bad"].problem == problem
+
+
+def test_a_damaged_environment_hides_nothing(tmp_path, monkeypatch):
+    (tmp_path / "empty-1.0.dist-info").mkdir()
+    (tmp_path / "qbench-0.0.9.dist-info").mkdir()  # left behind by an uninstalled version
+    offered(tmp_path, "malformed", "this is [qbench\nnot an = ini = file\n[]\n")
+    offered(tmp_path, "nameless", "[qbench]\nnameless = json\n", metadata="\n")
+    found = loaded(tmp_path, monkeypatch)
+    assert found["nameless"].distribution == "nameless-1.0.dist-info"
+    assert found["classical"].distribution == "qbench"
+
+
+def test_without_plugins_of_its_own_qbench_says_what_is_broken(monkeypatch):
+    monkeypatch.setattr("qbench.registry.installed.distributions", list)
+    with pytest.raises(
+        PluginError, match=r"(?s)qbench's own plugins can't be loaded; reinstall it.*no installed package"
+    ):
+        Registry().load_entry_points()
 
 
 def test_observers_are_called_and_their_failures_returned():

@@ -25,7 +25,7 @@ def test_every_form(found, tmp_path):
     assert Image.open(tmp_path / "a.png").width > 1500
     with pytest.raises(QbenchError, match=r"unknown ending; accepted: \.pdf, \.svg, \.png"):
         rate_figure(tmp_path / "a.jpg", [("run", found)])
-    with pytest.raises(QbenchError, match="can't be written"):
+    with pytest.raises(QbenchError, match="can't write: No such file"):
         rate_figure(tmp_path / "no" / "a.svg", [("run", found)])
 
 

@@ -5,7 +5,6 @@ Nothing heavy is imported here, so that ``qbench --help`` answers at once; comma
 
 from __future__ import annotations
 
-import os
 import sys
 
 import typer
@@ -29,16 +28,28 @@ training.add_to(app)
 
 def main() -> None:
     """Run the command line; bad input ends with its message and exit code 2."""
-    from qbench.errors import QbenchError
+    from qbench.cli.streams import prepare_streams, silence_stdout
+    from qbench.errors import QbenchError, shown
 
+    prepare_streams()
+    code: str | int | None = 0
     try:
-        app()
+        try:
+            app()
+        except SystemExit as end:
+            code = end.code
+        sys.stdout.flush()
     except QbenchError as error:
         for line in str(error).splitlines():
             prefix = "" if line.startswith(" ") else "error: "
-            print(prefix + line, file=sys.stderr)  # noqa: T201 - the one place that may
-        sys.exit(2)
-    except BrokenPipeError:
-        # Whoever read our output has enough (`qbench show … | head`).
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+            print(prefix + shown(line), file=sys.stderr)  # noqa: T201 - the one place that may
+        code = error.exit_code
+    except BrokenPipeError:  # whoever read our output has enough (`qbench show … | head`)
+        silence_stdout()
+        code = 1
+    except OSError as error:  # most likely of our output: a full disk
+        silence_stdout()
+        place = f"{shown(error.filename)}: " if error.filename else "output: "
+        print(f"error: {place}{error.strerror or error}", file=sys.stderr)  # noqa: T201 - likewise
+        code = 1
+    sys.exit(code)

@@ -51,10 +51,9 @@ def correlate_command(
     ] = None,
 ) -> None:
     """Show how well metrics agree with one another over the cells of runs, or with people."""
-    from rich.console import Console
-
     from qbench.api.reporting import correlate
     from qbench.errors import QbenchError, did_you_mean
+    from qbench.reporting.console import Console
     from qbench.reporting.correlation import METHODS
     from qbench.reporting.correlation_table import correlation_view, write_correlations
 
@@ -105,14 +104,13 @@ def compare_command(
     everything: Annotated[bool, typer.Option("--all", help="List every difference.")] = False,
 ) -> None:
     """Compare two runs: two versions of a codec, two machines, two sets of settings."""
-    from rich.console import Console
-
     from qbench.api.reporting import compare
     from qbench.api.runs import load_run
     from qbench.errors import QbenchError
     from qbench.reporting.bd import METHODS
     from qbench.reporting.comparison import parse_condition
     from qbench.reporting.comparison_table import print_comparison
+    from qbench.reporting.console import Console
 
     chosen = next((known for known in METHODS if known == method), None)
     if chosen is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import io
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -55,13 +55,12 @@ def show_command(
     failures: Annotated[bool, typer.Option("--failures", help="Show every failure with its traceback.")] = False,
 ) -> None:
     """Show a run, finished or not."""
-    from rich.console import Console
-
     from qbench.api.runs import load_run
     from qbench.errors import QbenchError, did_you_mean
     from qbench.registry.registry import default_registry
     from qbench.reporting import formats, tables
     from qbench.reporting.aggregate import pools
+    from qbench.reporting.console import Console
 
     if form not in formats.FORMATS:
         raise QbenchError(
@@ -80,23 +79,25 @@ def show_command(
         else:
             _write(output, text)
         return
-    with output.open("w", encoding="utf-8") if output is not None else contextlib.nullcontext() as file:
-        console = Console(file=file)
-        if failures:
-            for note in found.failures:
-                console.rule(f"{note.image} · {note.point}", align="left")
-                console.print(f"{note.what}\n{note.traceback or note.message}", markup=False, highlight=False)
-        elif timings:
-            console.print(tables.timings_table(found, console.width))
-        elif complexity:
-            console.print(tables.complexity_table(found, console.width))
-        elif group_by is not None or pooled:
-            ways = pools(found, default_registry().metrics) if pooled else None
-            tables.print_groups(console, found, by=group_by or "point", sort=sort, ways=ways)
-        else:
-            tables.print_run(console, found, sort=sort, cells=cells)
-        if not found.complete:
-            console.print("this run is incomplete; run its suite again to resume it", style="yellow")
+    kept = None if output is None else io.StringIO()
+    console = Console(file=kept)
+    if failures:
+        for note in found.failures:
+            console.rule(f"{note.image} · {note.point}", align="left")
+            console.print(f"{note.what}\n{note.traceback or note.message}", markup=False, highlight=False)
+    elif timings:
+        console.print(tables.timings_table(found, console.width))
+    elif complexity:
+        console.print(tables.complexity_table(found, console.width))
+    elif group_by is not None or pooled:
+        ways = pools(found, default_registry().metrics) if pooled else None
+        tables.print_groups(console, found, by=group_by or "point", sort=sort, ways=ways)
+    else:
+        tables.print_run(console, found, sort=sort, cells=cells)
+    if not found.complete:
+        console.print("this run is incomplete; run its suite again to resume it", style="yellow")
+    if output is not None and kept is not None:
+        _write(output, kept.getvalue())
 
 
 def explain_command(
@@ -112,10 +113,9 @@ def explain_command(
     device: Device = "auto",
 ) -> None:
     """Show what is behind a metric's value of one cell, such as the labels that a classifier kept and lost."""
-    from rich.console import Console
-
     from qbench.api.explaining import explain
     from qbench.errors import QbenchError
+    from qbench.reporting.console import Console
     from qbench.reporting.explanations import explanation_json, print_explanation, write_artifacts
 
     if form not in ("table", "json"):
@@ -138,9 +138,8 @@ def explain_command(
 def plugins_command(context: typer.Context) -> None:
     """List the installed plugins."""
     if context.invoked_subcommand is None:
-        from rich.console import Console
-
         from qbench.registry.registry import default_registry
+        from qbench.reporting.console import Console
         from qbench.reporting.plugins import print_plugins
 
         if not print_plugins(Console(), default_registry()):
@@ -152,9 +151,8 @@ def plugins_show_command(
     name: Annotated[str, typer.Argument(help="Name of a codec, metric, dataset or plugin.", show_default=False)],
 ) -> None:
     """Describe a codec, metric or dataset: parameters with bounds and defaults, columns, source."""
-    from rich.console import Console
-
     from qbench.registry.registry import default_registry
+    from qbench.reporting.console import Console
     from qbench.reporting.plugins import print_offer
 
     print_offer(Console(), default_registry(), name)
@@ -183,9 +181,8 @@ def plugins_reference_command(
 def datasets_command(context: typer.Context) -> None:
     """List named datasets."""
     if context.invoked_subcommand is None:
-        from rich.console import Console
-
         from qbench.registry.registry import default_registry
+        from qbench.reporting.console import Console
         from qbench.reporting.plugins import print_datasets
 
         print_datasets(Console(), default_registry())
@@ -196,11 +193,11 @@ def datasets_pull_command(
     name: Annotated[str, typer.Argument(help="Name of the dataset.", show_default=False)],
 ) -> None:
     """Fetch a dataset from its public home."""
-    from rich.console import Console
     from rich.progress import Progress
 
     from qbench.home import dataset_home
     from qbench.registry.registry import default_registry
+    from qbench.reporting.console import Console
 
     dataset = default_registry().datasets[name]()
     console = Console(stderr=True)
@@ -272,9 +269,7 @@ def version_command() -> None:
 
 
 def _write(path: Path, text: str) -> None:
-    from qbench.errors import QbenchError
+    from qbench.toolkit.files import writing
 
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise QbenchError(f"{path}: can't write: {error.strerror or error}") from error
+    with writing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")

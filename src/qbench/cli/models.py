@@ -28,9 +28,8 @@ def models_command(context: typer.Context) -> None:
 @models_app.command("list")
 def list_command() -> None:
     """List the weights that plugins register."""
-    from rich.console import Console
-
     from qbench.registry.registry import default_registry
+    from qbench.reporting.console import Console
     from qbench.reporting.plugins import print_models
 
     print_models(Console(), default_registry())
@@ -76,8 +75,9 @@ def path_command(name: Name) -> None:
 
 @contextlib.contextmanager
 def _bar(name: str) -> Iterator[Callable[[int, int], None]]:
-    from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+    from qbench.reporting.console import Console
 
     columns = (TextColumn(name), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:

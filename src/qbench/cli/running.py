@@ -142,10 +142,9 @@ def plan_command(
     cells: Annotated[bool, typer.Option("--cells", help="List every cell with its content key.")] = False,
 ) -> None:
     """Print the images, cells and scoring jobs of a suite without running them."""
-    from rich.console import Console
-
     from qbench.api.running import plan
     from qbench.api.runs import default_folder
+    from qbench.reporting.console import Console
     from qbench.reporting.plans import print_plan
 
     planned = plan(suite, overrides=overrides or (), profile=profile, seed=seed)
@@ -166,9 +165,8 @@ class _Watch:
 @contextlib.contextmanager
 def _watched() -> Iterator[_Watch]:
     """Show progress, and let the first Ctrl-C end the work in good order."""
-    from rich.console import Console
-
     from qbench.execute.work import Notice
+    from qbench.reporting.console import Console
     from qbench.reporting.progress import RunDisplay
 
     # OpenMP's threads otherwise spin while they wait, on cores that a codec could use: a tenth of the time on two
@@ -203,10 +201,9 @@ def interruptible(say: Callable[[str], None]) -> Iterator[Stop]:
 
 
 def _finish(run: Run, interrupted: bool, *, quiet: bool, report: bool) -> None:
-    from rich.console import Console
-
     from qbench.api.reporting import report as write_report
     from qbench.errors import QbenchError
+    from qbench.reporting.console import Console
     from qbench.reporting.tables import print_run
 
     console = Console()

@@ -34,16 +34,16 @@ def add_to(app: typer.Typer) -> None:
 
 def runs_command() -> None:
     """List local runs, the latest first."""
-    from rich.console import Console
-
     from qbench.api.runs import RUNS, runs
+    from qbench.reporting.console import Console
     from qbench.reporting.runs import runs_table
 
     found = runs()
     if not found:
         typer.echo(f"no runs in {RUNS}/ yet: qbench run SUITE makes one")
         return
-    Console().print(runs_table(found))
+    console = Console()
+    console.print(runs_table(found, console.width))
 
 
 def import_command(

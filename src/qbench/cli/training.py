@@ -26,12 +26,11 @@ def train_command(
     device: Device = "auto",
 ) -> None:
     """Train a model, or resume an interrupted training."""
-    from rich.console import Console
-
     from qbench.cli.running import interruptible
     from qbench.contracts.context import Context
     from qbench.execute.device import resolve_device
     from qbench.registry.registry import default_registry
+    from qbench.reporting.console import Console
     from qbench.reporting.progress import TrainingDisplay
     from qbench.suite.load import load_settings
 

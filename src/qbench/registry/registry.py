@@ -11,7 +11,6 @@ import textwrap
 import traceback
 from collections.abc import Callable, Iterator
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
 from typing import Any, cast
 
 import pluggy
@@ -28,6 +27,7 @@ from qbench.contracts.weights import Weights
 from qbench.errors import ModelError, PluginError, QbenchError, did_you_mean
 from qbench.registry import hookspecs
 from qbench.registry.catalogue import Catalogue, PluginInfo
+from qbench.registry.installed import Installed, installed_entry_points
 
 
 class Registry:
@@ -56,17 +56,38 @@ class Registry:
         self._manager.add_hookspecs(hookspecs)
 
     def load_entry_points(self) -> None:
-        """Load every plugin that installed packages offer, in order of name."""
-        for point in sorted(entry_points(group=hookspecs.PROJECT), key=lambda point: (point.name, point.value)):
-            self._load(point)
+        """Load every plugin that installed packages offer, in order of name.
 
-    def _load(self, point: EntryPoint) -> None:
-        info = PluginInfo(point.name, point.dist.name if point.dist else "?", point.dist.version if point.dist else "?")
+        Raises:
+            PluginError: none of qbench's own can be loaded, without which there is nothing to work with.
+        """
+        found = installed_entry_points(hookspecs.PROJECT)
+        for each in sorted(found, key=lambda each: each.point.name if each.point else ""):
+            self._load(each)
+        own = [info for info in self.plugins if info.distribution.lower() == hookspecs.PROJECT]
+        if not any(info.ok for info in own):
+            reasons = [f"{info}: {info.problem}" for info in self.plugins if not info.ok]
+            reasons = reasons or ["no installed package registers them"]
+            raise PluginError(
+                "\n  ".join(
+                    [
+                        "qbench's own plugins can't be loaded; reinstall it: pip install --force-reinstall qbench",
+                        *reasons,
+                    ]
+                )
+            )
+
+    def _load(self, found: Installed) -> None:
+        point = found.point
+        info = PluginInfo(point.name if point else "unknown", found.distribution, found.version)
         try:
+            if point is None:
+                raise PluginError(found.problem)
             plugin = point.load()
-        except Exception as error:  # whatever a stranger's import does, the others must go on
+        # Whatever a stranger's import does, the others must go on; also when it tries to end the program.
+        except (Exception, SystemExit, KeyboardInterrupt) as error:
             self.plugins.append(info)
-            self._break(info, f"importing {point.value}: {_one_line(error)}")
+            self._break(info, f"importing {point.value}: {_one_line(error)}" if point else found.problem)
             return
         self.register(plugin, info)
 
@@ -80,7 +101,7 @@ class Registry:
             misspelt = self._unknown_hooks(plugin)
             if misspelt:
                 raise PluginError(misspelt)
-        except Exception as error:
+        except (Exception, SystemExit, KeyboardInterrupt) as error:
             self._break(info, _one_line(error))
             if self._manager.has_plugin(key):
                 self._manager.unregister(name=key)
@@ -111,7 +132,7 @@ class Registry:
         caller = self._manager.subset_hook_caller(hook, others)
         try:
             caller(register=lambda cls: catalogue.add(cls, info))
-        except Exception as error:
+        except (Exception, SystemExit, KeyboardInterrupt) as error:
             self._break(info, f"{hook}: {_one_line(error)}")
 
     @staticmethod

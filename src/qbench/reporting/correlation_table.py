@@ -16,6 +16,7 @@ from rich.text import Text
 
 from qbench.errors import QbenchError
 from qbench.reporting.correlation import HUMAN, METHODS, Cells, Correlation, Estimate
+from qbench.toolkit.files import writing
 
 FORMS = (".svg", ".html", ".csv", ".json")
 SQUARE = 5
@@ -126,10 +127,8 @@ def write_correlations(path: Path, cells: Cells, found: Sequence[Correlation], m
             writer.writeheader()
             writer.writerows(records)
             text = file.getvalue()
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise QbenchError(f"{path}: can't be written: {error.strerror or error}") from error
+    with writing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def _record(each: Correlation) -> dict[str, str | int | float | None]:

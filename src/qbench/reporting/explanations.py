@@ -15,7 +15,7 @@ from rich.text import Text
 
 from qbench.contracts.artifact import Artifact
 from qbench.contracts.metric import Explanation
-from qbench.errors import QbenchError
+from qbench.errors import OutputError
 from qbench.toolkit.files import replacing
 
 
@@ -72,7 +72,7 @@ def write_artifacts(artifacts: Sequence[Artifact], folder: Path) -> list[Path]:
                 temporary.write_bytes(artifact.data)
             written.append(path)
     except OSError as error:
-        raise QbenchError(f"{folder}: can't write: {error.strerror or error}") from error
+        raise OutputError(folder, error) from error
     return written
 
 

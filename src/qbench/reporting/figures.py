@@ -9,6 +9,7 @@ from typing import Any
 from qbench.errors import QbenchError
 from qbench.reporting.curves import Curves
 from qbench.reporting.notation import ARROWS
+from qbench.toolkit.files import writing
 
 FORMS = (".pdf", ".svg", ".png")
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8F7A00")
@@ -80,9 +81,8 @@ def rate_figure(path: Path, found: Sequence[tuple[str, Curves]], *, linear: bool
         axes.set(xlabel="bits per pixel", ylabel=f"{found[0][1].metric}{unit} {arrow}")
         _label_ends(axes)
         try:
-            figure.savefig(path, metadata={"Date": None} if path.suffix.lower() == ".svg" else None)
-        except OSError as error:
-            raise QbenchError(f"{path}: can't be written: {error.strerror or error}") from error
+            with writing(path) as temporary:
+                figure.savefig(temporary, metadata={"Date": None} if path.suffix.lower() == ".svg" else None)
         finally:
             pyplot.close(figure)
 

@@ -16,6 +16,7 @@ from qbench.reporting.aggregate import best, format_value, group_rows, model_lin
 from qbench.reporting.notation import ABSENT, ARROWS
 from qbench.reporting.originals import originals_content
 from qbench.results.run import Run, Status
+from qbench.toolkit.files import writing
 
 TEXT_FORMATS = ("markdown", "latex", "csv", "json")
 FORMATS = ("table", *TEXT_FORMATS, "parquet")
@@ -44,7 +45,8 @@ def write_parquet(run: Run, path: Path, by: str | None, sort: str | None) -> Non
         import pyarrow.parquet
     except ImportError as error:
         raise QbenchError("the parquet format needs pyarrow: pip install 'qbench[parquet]'") from error
-    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(_flat(run, by, sort, whole=True)), path)
+    with writing(path) as temporary:
+        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(_flat(run, by, sort, whole=True)), temporary)
 
 
 def _flat(run: Run, by: str | None, sort: str | None, *, whole: bool = False) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from qbench.errors import shown
 from qbench.planning.types import Plan
 
 
@@ -19,8 +20,11 @@ def print_plan(console: Console, plan: Plan, folder: Path, *, cells: bool = Fals
     images = _table("Images", "image", "size", "from", "conversions")
     for image in plan.images:
         size = f"{image.width}×{image.height}"
-        images.add_row(*map(Text, (image.name, size, image.location, "; ".join(image.notes) or "none")))
+        described = (image.name, size, image.location, "; ".join(image.notes) or "none")
+        images.add_row(*(Text(shown(cell)) for cell in described))
     console.print(images)
+    for remark in plan.remarks:
+        console.print(Text(remark, "yellow"))
     codecs = _table("Codecs", "label", "codec", "points", "settings", "libraries")
     for label, group in groupby(plan.points, key=lambda point: point.label):
         points = list(group)
@@ -42,7 +46,7 @@ def print_plan(console: Console, plan: Plan, folder: Path, *, cells: bool = Fals
     if cells:
         listed = _table("Cells", "image", "operating point", "content key")
         for image, point, key in plan.iter_cells():
-            listed.add_row(Text(image.name), Text(point.id), Text(key[:16]))
+            listed.add_row(Text(shown(image.name)), Text(point.id), Text(key[:16]))
         console.print(listed)
     megapixels = sum(image.pixels for image in plan.images) * len(plan.points) / 1e6
     console.print(

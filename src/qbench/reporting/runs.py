@@ -5,28 +5,49 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rich import box
+from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
+from qbench.errors import shown
 from qbench.results.run import Run, Status
 
+NUMBERS = ("images", "points", "metrics")
+FIRST_LEFT_OUT = ("profile", "measured", "metrics", "points", "images")
+"""Columns without which names and states still say what matters."""
+PADDING = 2
 
-def runs_table(runs: Sequence[Run]) -> Table:
-    """One row per run: when it was last measured, what it holds, and how far it is."""
+
+def runs_table(runs: Sequence[Run], width: int) -> Table:
+    """One row per run: when it was last measured, what it holds, and how far it is.
+
+    In a narrow terminal some columns are left out, so that all others are whole; a long name is folded at the end.
+    """
+    columns: dict[str, list[Text]] = {
+        "run": [Text(shown(run.name)) for run in runs],
+        "measured": [Text(max((session.at for session in run.sessions), default="")[:10]) for run in runs],
+        "images": [Text(str(len(run.plan.images))) for run in runs],
+        "points": [Text(str(len(run.plan.points))) for run in runs],
+        "metrics": [Text(str(len(run.plan.metrics))) for run in runs],
+        "profile": [Text(shown(run.plan.profile)) for run in runs],
+        "state": [_state(run) for run in runs],
+    }
+    for name in FIRST_LEFT_OUT:
+        if sum(_width(heading, cells) for heading, cells in columns.items()) <= width:
+            break
+        del columns[name]
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in ("run", "measured", "images", "points", "metrics", "profile", "state"):
+    for heading in columns:
         table.add_column(
-            heading,
-            justify="right" if heading in ("images", "points", "metrics") else "left",
-            no_wrap=heading != "state",
-            overflow="fold",
+            heading, justify="right" if heading in NUMBERS else "left", no_wrap=heading in NUMBERS, overflow="fold"
         )
-    for run in runs:
-        measured = max((session.at for session in run.sessions), default="")  # others may be the cache's
-        plan = run.plan
-        counts = (str(len(each)) for each in (plan.images, plan.points, plan.metrics))
-        table.add_row(Text(run.name), measured[:10], *counts, Text(plan.profile), _state(run))
+    for row in zip(*columns.values(), strict=True):
+        table.add_row(*row)
     return table
+
+
+def _width(heading: str, cells: Sequence[Text]) -> int:
+    return max(cell_len(heading), *(cell.cell_len for cell in cells)) + PADDING
 
 
 def _state(run: Run) -> Text:

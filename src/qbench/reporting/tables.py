@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from qbench.contracts.metric import Column
+from qbench.errors import shown
 from qbench.reporting.aggregate import (
     Pools,
     best,
@@ -47,6 +48,12 @@ class _Field:
     heading: str
     cells: list[Text]
     justify: str = "right"
+
+    def __post_init__(self) -> None:
+        """Escape names before they are measured."""
+        self.cells[:] = [
+            cell if cell.plain.isprintable() else Text(shown(cell.plain), cell.style) for cell in self.cells
+        ]
 
     @property
     def width(self) -> int:

@@ -223,4 +223,7 @@ class RunFolder:
 def _slug(name: str) -> str:
     """Return a file name for any text: safe on every system, and different for different texts."""
     safe = re.sub(r"[^A-Za-z0-9._=,+-]+", "-", name)[:100].lstrip(".") or "-"
-    return safe if safe == name else f"{safe}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+    if re.fullmatch(r"(?i)(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", name):  # names of devices on Windows
+        return f"{digest}-{safe}"
+    return safe if safe == name else f"{safe}-{digest}"

@@ -139,15 +139,15 @@ def _sources(entry: ImagesEntry, base: Path, registry: Registry, remarks: list[s
     if entry.dataset is not None:
         return registry.datasets[entry.dataset]().images(dataset_home(entry.dataset))
     if entry.files is not None:
-        return [ImageFile(base / Path(name).expanduser(), alpha=entry.alpha) for name in entry.files]
+        return [ImageFile(base / _expanded(name), alpha=entry.alpha) for name in entry.files]
     if entry.folder is not None:
-        folder = base / Path(entry.folder).expanduser()
+        folder = base / _expanded(entry.folder)
         if not folder.is_dir():
             raise ImageError(f"{shown(folder)}: no such folder")
         place, paths = folder, list(folder.iterdir())
     else:
         assert entry.glob is not None  # the model sees to it
-        pattern = Path(entry.glob).expanduser()
+        pattern = _expanded(entry.glob)
         place = base / pattern
         # What the suite's own folder is called is no pattern.
         searched = pattern if pattern.is_absolute() else Path(glob.escape(str(base))) / pattern
@@ -165,6 +165,13 @@ def _sources(entry: ImagesEntry, base: Path, registry: Registry, remarks: list[s
     if counts:
         remarks.append(f"{shown(place)}: passed over {', '.join(counts)}")
     return [ImageFile(path, alpha=entry.alpha) for path in chosen]
+
+
+def _expanded(text: str) -> Path:
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise ImageError(f"{shown(text)}: no home folder is known for it; write the whole path") from error
 
 
 def _each_once(found: Sequence[_Found], remarks: list[str]) -> list[_Found]:

@@ -8,7 +8,9 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["replacing"]
+from qbench.errors import OutputError
+
+__all__ = ["replacing", "writing"]
 
 
 @contextlib.contextmanager
@@ -30,3 +32,20 @@ def replacing(path: Path) -> Iterator[Path]:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[Path]:
+    """As :func:`replacing`, for a file that a person asked for; a device is written to as it is.
+
+    Raises:
+        OutputError: it can't be written; no part of it is left.
+    """
+    try:
+        if path.exists() and not path.is_file():
+            yield path
+        else:
+            with replacing(path) as temporary:
+                yield temporary
+    except OSError as error:
+        raise OutputError(path, error) from error

@@ -183,5 +183,5 @@ def test_several_runs_share_a_report(small_run):
 
 def test_a_report_that_can_not_be_written(small_run):
     Path("file").write_text("")
-    with pytest.raises(QbenchError, match=r"file/report.html: can't write the report"):
+    with pytest.raises(QbenchError, match=r"file/report.html: can't write: File exists"):
         written(small_run, path="file/report.html")

@@ -12,7 +12,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from qbench.errors import QbenchError
+from qbench.errors import OutputError
 from qbench.reporting.page import page_images
 from qbench.reporting.page.content import Explanations, run_content
 from qbench.reporting.page.series import read_series
@@ -60,7 +60,7 @@ def write_page(
         with replacing(path) as temporary:  # a report may be open while a run continues
             temporary.write_text(page_text(content), encoding="utf-8")
     except OSError as error:
-        raise QbenchError(f"{path}: can't write the report: {error.strerror or error}") from error
+        raise OutputError(path, error) from error
     return [path] if small or not folder.is_dir() else [path, folder]
 
 
