@@ -17,6 +17,7 @@ from qbench.plugin import (
     Complexity,
     Context,
     Image,
+    LocalFile,
     Parameters,
     RateParameter,
     Weights,
@@ -40,7 +41,7 @@ class AutoencoderCodecParameters(Parameters):
         le=LEVELS,
         description=f"level; values in between, in steps of 1/{bitstream.STEPS}, is interpolated",
     )
-    model: str | None = Field(
+    model: LocalFile | None = Field(
         None, min_length=1, description="file of `qbench train autoencoder`; by default the bundled one"
     )
 

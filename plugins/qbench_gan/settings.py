@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from qbench.plugin import Parameters
+from qbench.plugin import LocalFile, Parameters
 from qbench_gan.inversion import Search
 
 THESIS = {"optimiser": "sgd", "rate": 1.0, "patience": 10, "iterations": 30_000, "start": "random"}
@@ -17,7 +17,7 @@ DEFAULT = {"optimiser": "adam", "rate": 0.05, "patience": 0, "iterations": 100, 
 class InversionParameters(Parameters):
     """Settings of the GAN inversion."""
 
-    generator: str | None = Field(
+    generator: LocalFile | None = Field(
         None,
         min_length=1,
         description="a generator's name, or a file: TorchScript (.pt, .ts), or .safetensors of `qbench train gan`; "

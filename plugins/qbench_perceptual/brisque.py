@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
-from qbench.plugin import Column, Direction, Parameters, Pixels, Weights, find_weights
+from qbench.plugin import Column, Direction, LocalFile, Parameters, Pixels, Weights, find_weights
 from qbench.toolkit.networks import expecting
 from qbench_perceptual.natural_scenes import Array, brisque_features
 from qbench_perceptual.own_quality import OwnQuality
@@ -105,7 +105,7 @@ BLISS = Weights(
 class BrisqueParameters(Parameters):
     """Settings of BRISQUE."""
 
-    model: str | None = Field(
+    model: LocalFile | None = Field(
         None, min_length=1, description="file of `qbench train brisque`; by default the bundled one, or LIVE's in hub"
     )
 

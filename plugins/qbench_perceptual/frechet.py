@@ -21,6 +21,7 @@ from qbench.plugin import (
     DistributionMetric,
     Embed,
     Embedding,
+    LocalFile,
     ModelError,
     NotApplicable,
     Scores,
@@ -41,7 +42,7 @@ Parts = Sequence[npt.NDArray[np.float32]]
 class DistanceParameters(PatchParameters):
     """Settings of a distance between sets of images."""
 
-    model: str | None = Field(
+    model: LocalFile | None = Field(
         None,
         min_length=1,
         description="network whose features are compared: inception, timm/NAME, open_clip/MODEL/TAG, or a path as for "

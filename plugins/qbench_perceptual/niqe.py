@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
-from qbench.plugin import Column, Direction, NotApplicable, Parameters, Pixels, Weights, find_weights
+from qbench.plugin import Column, Direction, LocalFile, NotApplicable, Parameters, Pixels, Weights, find_weights
 from qbench.toolkit.networks import expecting
 from qbench_perceptual.natural_scenes import FLAT, Array, halved, luma, niqe_features, normalised
 from qbench_perceptual.own_quality import OwnQuality
@@ -32,7 +32,7 @@ BSDS = Weights(
 class NiqeParameters(Parameters):
     """Settings of NIQE."""
 
-    model: str | None = Field(
+    model: LocalFile | None = Field(
         None, min_length=1, description="file of `qbench train niqe`; by default the bundled one, in every profile"
     )
 

@@ -20,6 +20,7 @@ from qbench.plugin import (
     Complexity,
     Context,
     Image,
+    LocalFile,
     Parameters,
     RateParameter,
     Weights,
@@ -56,7 +57,7 @@ class JpegRestoreParameters(Parameters):
     quality: int = Field(75, ge=1, le=100, description="scale of the quantisation tables, libjpeg's 1 to 100")
     subsampling: Literal["4:4:4", "4:2:2", "4:2:0"] = Field("4:2:0", description="chroma subsampling")
     optimize: bool = Field(False, description="Huffman tables made for this image; same pixels, smaller")
-    model: str | None = Field(
+    model: LocalFile | None = Field(
         None, min_length=1, description="file of `qbench train jpeg-restore`; by default the bundled one"
     )
 

@@ -19,6 +19,7 @@ from qbench.plugin import (
     Complexity,
     Context,
     Image,
+    LocalFile,
     ModelError,
     Parameters,
     PluginError,
@@ -127,7 +128,7 @@ class TorchCodecParameters(Parameters):
         description="importable class or function that builds the module, as package.module:name. Required",
     )
     arguments: dict[str, Scalar] = Field({}, description="its keyword arguments")
-    checkpoint: str | None = Field(
+    checkpoint: LocalFile | None = Field(
         None, min_length=1, description="file with the module's state_dict: .safetensors, or .pt/.pth with tensors only"
     )
     multiple: int = Field(64, ge=1, le=4096, description="sides are padded to multiples of it")

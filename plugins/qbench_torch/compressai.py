@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from qbench.plugin import ModelError, Parameters, PluginError, RateParameter, Weights, find_weights
+from qbench.plugin import LocalFile, ModelError, Parameters, PluginError, RateParameter, Weights, find_weights
 from qbench_torch.codec import ModuleCodec
 
 OWNER = "compressai/"
@@ -27,7 +27,7 @@ class CompressAiParameters(Parameters):
     )
     quality: int = Field(4, ge=1, le=8, description="of the published checkpoints; 1 is smallest, 6 or 8 best")
     trained_for: Literal["mse", "ms-ssim"] = Field("mse", description="distortion metric of the published checkpoint")
-    checkpoint: str | None = Field(
+    checkpoint: LocalFile | None = Field(
         None, min_length=1, description="file with a state_dict of that architecture, not the published one"
     )
 

@@ -19,6 +19,7 @@ from qbench.plugin import (
     Explanation,
     ExplanationTable,
     Image,
+    LocalFile,
     Metric,
     ModelError,
     Parameters,
@@ -34,7 +35,7 @@ from qbench_vit.models import BUNDLED, PUBLISHED, local_weights, timm_weights
 class VitScoreParameters(Parameters):
     """Settings of the ViT-Score."""
 
-    model: str | None = Field(
+    model: LocalFile | None = Field(
         None,
         min_length=1,
         description="a timm classifier's name, a folder that timm saved one in, or a file of `qbench train vit`; "

@@ -18,7 +18,7 @@ from .contracts.metric import (
     Scope,
     Scores,
 )
-from .contracts.parameters import NoParameters, Parameters
+from .contracts.parameters import LocalFile, NoParameters, Parameters
 from .contracts.recipe import Recipe, TrainingStep
 from .contracts.weights import Weights
 from .errors import (
@@ -63,6 +63,7 @@ __all__ = [
     "ImageError",
     "ImageFile",
     "ImageSource",
+    "LocalFile",
     "Loss",
     "Metric",
     "ModelError",

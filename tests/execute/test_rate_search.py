@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from PIL import Image
 
 import qbench
 from qbench.errors import SuiteError
@@ -64,6 +65,17 @@ def test_each_target_is_an_operating_point(suite):
     assert record["reached"] == pytest.approx(3.0, rel=0.1)
 
 
+def test_a_flat_image_that_no_setting_changes_reaches_no_psnr(suite, tmp_path):
+    folder = tmp_path / "flat"
+    folder.mkdir()
+    Image.new("RGB", (32, 32), (128, 128, 128)).save(folder / "flat.png")
+    suite["images"] = [{"folder": str(folder)}]
+    suite["codecs"] = {"jpeg": {"target": {"psnr": 40}}}
+    (row,) = run(suite).rows
+    assert row.status is Status.NOT_APPLICABLE
+    assert row.reason == "psnr 40 is out of reach: every setting tried gives inf"
+
+
 def test_a_target_out_of_reach_is_not_applicable(suite):
     suite["codecs"] = {"jpeg": {"target": {"bpp": [0.01, 90]}}}
     done = run(suite)
@@ -99,7 +111,7 @@ def test_other_settings_sweep_beside_it(suite):
         ({"jpeg": {"target": 3}}, r"codecs\.jpeg\.target: 3 is not accepted; write one column and its value"),
         ({"jpeg": {"target": {"bpp": 1, "psnr": 3}}}, "write one column and its value"),
         ({"jpeg": {"target": {"bp": 1}}}, r"no metric of this suite gives `bp`; did you mean `bpp`\?"),
-        ({"jpeg": {"target": {"bpp": "x"}}}, "'x' is not accepted; accepted: a number"),
+        ({"jpeg": {"target": {"bpp": "x"}}}, "'x' is not accepted; accepted: a finite number"),
         ({"jpeg": {"target": {"bpp": 1}, "quality": 4}}, "quality is chosen by the target; remove one of them"),
         ({"png": {"target": {"bpp": 1}}}, "png doesn't support targets with these settings; codecs that do"),
         ({"jpeg": {"target": {"bpp": 1}, "subsampling": "x"}}, r"codecs\.jpeg\.subsampling: 'x' is not accepted"),

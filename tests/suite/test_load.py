@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
@@ -217,3 +218,61 @@ def test_duplicate_labels_are_refused_with_both_places(registry):
 def test_yaml_anchors_can_be_used(registry):
     text = GOOD.replace("jpeg:\n", "jpeg: &base\n", 1).replace("{codec: jpeg, quality: 95}", "{<<: *base, codec: jpeg}")
     assert len(load(text, registry).points) == 9
+
+
+def test_files_are_relative_to_the_suite_and_nothing_else(tmp_path, registry, monkeypatch):
+    (tmp_path / "deep").mkdir()
+    weights = tmp_path / "deep" / "mine.safetensors"
+    weights.write_bytes(b"x")
+    suite = tmp_path / "deep" / "s.yaml"
+    suite.write_text(
+        "images: {dataset: samples}\n"
+        "codecs: {autoencoder: {model: mine.safetensors, quality: [1, 2]}}\nmetrics: [bpp]\n"
+    )
+    points = load_suite(suite, registry).points
+    assert [point.files for point in points] == [{"model": str(weights)}] * 2
+    assert [point.parameters["model"] for point in points] == ["mine.safetensors"] * 2
+    weights.rename(tmp_path / "mine.safetensors")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(
+        SuiteError, match=r"s\.yaml:2:.*codecs\.autoencoder\.model: mine\.safetensors: not in .*deep; paths"
+    ):
+        load_suite(suite, registry)
+
+
+@pytest.mark.parametrize(
+    ("target", "problem"),
+    [
+        ("{psnr: .inf}", "inf is not accepted; accepted: a finite number"),
+        ("{psnr: .nan}", "nan is not accepted; accepted: a finite number"),
+        ("{bpp: []}", "the list is empty: it gives no operating point"),
+        ("{bpp: [0.5, 0.5]}", "0.5 is duplicated"),
+    ],
+)
+def test_targets_that_can_not_be_reached_by_anything(registry, tmp_path, target, problem):
+    suite = tmp_path / "s.yaml"
+    suite.write_text(f"images: {{dataset: samples}}\ncodecs: {{jpeg: {{target: {target}}}}}\nmetrics: [bpp, psnr]\n")
+    with pytest.raises(SuiteError, match=problem):
+        load_suite(suite, registry)
+
+
+def test_a_suite_of_python_values(registry, tmp_path):
+    suite = {
+        "name": "1e3",
+        "images": {"folder": tmp_path},
+        "codecs": {"jpeg": {"quality": range(10, 40, 10)}, "png": None},
+        "metrics": ("psnr", "bpp"),
+        "seed": np.int64(4),
+    }
+    loaded = load_suite(suite, registry)
+    assert (loaded.settings.name, loaded.settings.seed) == ("1e3", 4)
+    assert [point.id for point in loaded.points] == ["jpeg:quality=10", "jpeg:quality=20", "jpeg:quality=30", "png"]
+
+
+def test_a_digit_that_is_no_number_in_a_path(registry):
+    with pytest.raises(SuiteError, match=r"codecs\.²"):
+        load_suite(
+            {"images": {"dataset": "samples"}, "codecs": {"png": None}, "metrics": ["bpp"]},
+            registry,
+            overrides=["codecs.²=1"],
+        )

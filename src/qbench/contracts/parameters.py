@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, get_args
 
 from pydantic import BaseModel, ConfigDict
 
@@ -17,6 +17,25 @@ class Parameters(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class _IsFile:
+    """Marks a setting that may name a file."""
+
+
+LocalFile = Annotated[str, _IsFile()]
+"""A setting that may be a path: relative ones are relative to the suite's folder, as those of its images are."""
+
+
+def file_settings(model: type[BaseModel]) -> frozenset[str]:
+    """Return the names of the settings that are :data:`LocalFile`."""
+    return frozenset(name for name, field in model.model_fields.items() if _has_mark(field.annotation, field.metadata))
+
+
+def _has_mark(annotation: Any, metadata: Sequence[Any] = ()) -> bool:
+    if any(isinstance(each, _IsFile) for each in metadata):
+        return True
+    return any(_has_mark(inner, getattr(inner, "__metadata__", ())) for inner in get_args(annotation))
 
 
 class NoParameters(Parameters):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 
 from qbench.errors import NotApplicable
@@ -60,6 +61,8 @@ def _bisect(target: Target, reached: Callable[[float], float]) -> None:
 
 def _check(target: Target, tried: Mapping[float, float], nearest: float) -> None:
     wanted, reached = target.wanted, tried[nearest]
+    if not math.isfinite(reached):  # such as the PSNR of an image that comes back unchanged
+        raise NotApplicable(f"{target.name} {wanted:g} is out of reach: every setting tried gives {reached:g}")
     all_beyond = all(value > wanted for value in tried.values()) or all(value < wanted for value in tried.values())
     if all_beyond and abs(reached - wanted) > OUT_OF_REACH * max(abs(wanted), abs(reached)):
         raise NotApplicable(

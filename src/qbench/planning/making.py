@@ -27,7 +27,7 @@ def make_plan(suite: Suite, images: ResolvedImages, registry: Registry) -> Plan:
         target = _target(spec, codec, metrics)
         # What the weights are does not depend on the setting that a target chooses.
         known = spec.parameters if target is None else {**spec.parameters, **target.some_setting}
-        identity, models = _identity(codec, known, profile, str(offer.plugin))
+        identity, models = _identity(codec, known, spec.files, profile, str(offer.plugin))
         if target is not None:
             measured_by = metrics[spec.target.metric].identity if spec.target else {}
             identity |= {"parameters": dict(spec.parameters), "target": [target.identity, measured_by]}
@@ -36,7 +36,7 @@ def make_plan(suite: Suite, images: ResolvedImages, registry: Registry) -> Plan:
                 spec.id,
                 spec.label,
                 spec.codec,
-                dict(spec.parameters),
+                {**spec.parameters, **spec.files},
                 dict(spec.swept),
                 str(offer.plugin),
                 identity,
@@ -100,14 +100,16 @@ def plan_metric(spec: MetricSpec, registry: Registry, profile: str) -> PlannedMe
     """Look up one metric of a suite."""
     offer = registry.metrics.offer(spec.metric)
     metric = offer.cls
-    identity, models = _identity(metric, spec.parameters, profile, str(offer.plugin))
+    identity, models = _identity(metric, spec.parameters, spec.files, profile, str(offer.plugin))
     label = spec.label
     if label == spec.metric:
-        label = metric.default_label(metric.Parameters.model_validate(dict(spec.parameters), strict=False), profile)
+        label = metric.default_label(
+            metric.Parameters.model_validate({**spec.parameters, **spec.files}, strict=False), profile
+        )
     return PlannedMetric(
         label,
         spec.metric,
-        dict(spec.parameters),
+        {**spec.parameters, **spec.files},
         str(offer.plugin),
         identity,
         metric.scope.value,
@@ -117,15 +119,21 @@ def plan_metric(spec: MetricSpec, registry: Registry, profile: str) -> PlannedMe
 
 
 def _identity(
-    cls: type[Codec] | type[MetricDeclaration], parameters: Mapping[str, Any], profile: str, plugin: str
+    cls: type[Codec] | type[MetricDeclaration],
+    parameters: Mapping[str, Any],
+    located: Mapping[str, str],
+    profile: str,
+    plugin: str,
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Return all that decides a codec's or metric's results, and the models it uses: name → what they are.
+
+    Files are identified by their digests, as weights, and by what the suite calls them; not by where they are.
 
     Raises:
         QbenchError: it has no such weights, or their digest is not known before they are fetched.
     """
     try:
-        used = cls.weights(cls.Parameters.model_validate(dict(parameters), strict=False), profile)
+        used = cls.weights(cls.Parameters.model_validate({**parameters, **located}, strict=False), profile)
     except QbenchError:
         raise
     except Exception as error:

@@ -6,6 +6,7 @@ YAML 1.2's core schema is used: only ``true`` and ``false`` are booleans, ``1e-4
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ import yaml
 from qbench.errors import Problem, SuiteError
 
 Path = tuple[str | int, ...]
+TOO_DEEP = "the suite is nested too deeply"
 MAX_NODES = 200_000
 """More than any sane suite; aliases of aliases can make a small file grow without end."""
 
@@ -44,6 +46,38 @@ def _construct_int(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
 
 
 _CoreSchemaLoader.add_constructor("tag:yaml.org,2002:int", _construct_int)
+
+
+class _CoreSchemaDumper(yaml.SafeDumper):
+    yaml_implicit_resolvers = _CoreSchemaLoader.yaml_implicit_resolvers
+
+
+def dump(data: Any) -> str:
+    """Return plain data as YAML that :func:`parse` reads back: paths as text, NumPy's numbers and ranges as lists.
+
+    Raises:
+        SuiteError: something in it is not plain data.
+    """
+    try:
+        return yaml.dump(_plain(data), Dumper=_CoreSchemaDumper, sort_keys=False)
+    except yaml.representer.RepresenterError as error:
+        found = error.args[-1]
+        problem = f"{found!r} is not accepted; accepted: text, numbers, true, false, None, lists and mappings of these"
+        raise SuiteError([Problem("suite", "", problem)]) from error
+    except RecursionError as error:
+        raise SuiteError([Problem("suite", "", TOO_DEEP)]) from error
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if isinstance(value, Mapping):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if hasattr(value, "tolist"):  # NumPy's numbers and arrays, without importing NumPy
+        return value.tolist()
+    if isinstance(value, list | tuple | range):
+        return [_plain(inner) for inner in value]
+    return str(value) if isinstance(value, str) else value
 
 
 @dataclass
@@ -127,6 +161,8 @@ def parse(text: str, name: str) -> Document:
             raise SuiteError([Problem(name, "", "the file is empty; a suite has `images`, `codecs` and `metrics`")])
         document.data = _Builder(loader, document).build(node, ())
         return document
+    except RecursionError as error:
+        raise SuiteError([Problem(name, "", TOO_DEEP)]) from error
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else name
@@ -165,8 +201,9 @@ class _Builder:
             if isinstance(node, yaml.SequenceNode):
                 return [self.build(item, (*path, index)) for index, item in enumerate(node.value)]
             return self._loader.construct_object(node)
-        except (ValueError, OverflowError) as error:
-            raise SuiteError([Problem(where, dotted(path), f"not valid YAML: {error}")]) from error
+        except (ValueError, OverflowError, LookupError, TypeError, AttributeError) as error:  # of explicit tags
+            problem = f"not valid YAML: not what its tag {node.tag.rpartition(':')[2]} says"
+            raise SuiteError([Problem(where, dotted(path), problem)]) from error
         finally:
             self._open.discard(id(node))
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Sequence
+from pathlib import Path as Location
 from typing import Any
 
 from pydantic import BaseModel
@@ -21,7 +23,8 @@ MAX_POINTS = 10_000
 class Expander:
     """Expands the entries of one suite."""
 
-    def __init__(self, registry: Registry, findings: Findings, metrics: Sequence[MetricSpec]) -> None:
+    def __init__(self, registry: Registry, findings: Findings, metrics: Sequence[MetricSpec], folder: Location) -> None:
+        self._folder = folder
         self._registry = registry
         self._findings = findings
         self._metrics = metrics
@@ -61,7 +64,8 @@ class Expander:
             parameters = self._findings.validate(model, {**settings, **here}, path)
             if parameters is None:
                 return
-            yield PointSpec(label, name, parameters.model_dump(mode="json"), here)
+            plain = parameters.model_dump(mode="json")
+            yield PointSpec(label, name, plain, here, files=self._findings.files(model, plain, self._folder, path))
 
     def _targeted(
         self,
@@ -96,7 +100,7 @@ class Expander:
             parameters = {key: value for key, value in point.parameters.items() if key != rate.name}
             for target in targets:
                 swept = {**point.swept, f"target.{target.name}": target.wanted}
-                yield PointSpec(label, name, parameters, swept, target)
+                yield PointSpec(label, name, parameters, swept, target, point.files)
 
     def _targets(self, value: Any, at: Path) -> Iterator[TargetSpec]:
         if not isinstance(value, dict) or len(value) != 1:
@@ -119,11 +123,18 @@ class Expander:
             return
         metric, column = columns[name]
         listed = list(enumerate(wanted)) if isinstance(wanted, list) else [(None, wanted)]
+        if not listed:
+            self._findings.say((*at, name), "the list is empty: it gives no operating point")
+        seen: set[float] = set()
         for index, one in listed:
-            if isinstance(one, bool) or not isinstance(one, int | float):
-                place = (*at, name) if index is None else (*at, name, index)
-                self._findings.say(place, f"{one!r} is not accepted; accepted: a number, or a list of numbers")
+            place = (*at, name) if index is None else (*at, name, index)
+            if isinstance(one, bool) or not isinstance(one, int | float) or not math.isfinite(one):
+                self._findings.say(place, f"{one!r} is not accepted; accepted: a finite number, or a list of numbers")
                 continue
+            if one in seen:
+                self._findings.say(place, f"{one!r} is duplicated")
+                continue
+            seen.add(one)
             yield TargetSpec(metric.label, column.name, name, one)
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path as Location
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from qbench.contracts.parameters import accepted_form
+from qbench.contracts.parameters import accepted_form, file_settings
 from qbench.errors import Problem, SuiteError, did_you_mean
 from qbench.suite.document import Document, Path
 
@@ -55,6 +56,29 @@ class Findings:
         except ValidationError as error:
             own = [detail for detail in error.errors() if detail["loc"][:1] == (key,)]
             self._translate(own[:1], model, entry, at, ())
+
+    def files(
+        self, model: type[BaseModel], parameters: Mapping[str, Any], folder: Location, path: Path
+    ) -> dict[str, str]:
+        """Return the whole paths of settings that name files relative to a folder.
+
+        A setting may be something else, too, such as a model's name; a file that is only in the current folder is
+        refused, as nobody would know which of the two was meant.
+        """
+        found = {}
+        for name in file_settings(model):
+            value = parameters.get(name)
+            if not isinstance(value, str) or not value:
+                continue
+            try:
+                place = folder / Location(value).expanduser()
+                if place.exists():
+                    found[name] = str(place)
+                elif Location(value).exists():
+                    self.say((*path, name), f"{value}: not in {folder}; paths are relative to the suite's folder")
+            except (OSError, ValueError, RuntimeError):  # no name that a file could have
+                continue
+        return found
 
     def _translate(
         self, details: Sequence[Any], model: type[BaseModel], path: Path, at: Path | None, extra_keys: Sequence[str]

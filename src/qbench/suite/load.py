@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from pydantic import BaseModel
 
 from qbench.errors import PluginError, Problem, SuiteError, did_you_mean
@@ -44,7 +43,7 @@ def load_suite(
         SuiteError: with every problem found, each with its place and what is accepted.
     """
     if isinstance(source, Mapping):
-        text, name, folder, stem = yaml.safe_dump(dict(source), sort_keys=False), "suite", Path.cwd(), "suite"
+        text, name, folder, stem = yaml_document.dump(source), "suite", Path.cwd(), "suite"
     else:
         path = Path(source)
         name, folder, stem = str(source), path.resolve().parent, path.stem
@@ -57,7 +56,7 @@ def load_suite(
     if not isinstance(document.data, dict):
         problem = "a suite is a mapping with `images`, `codecs` and `metrics`"
         raise SuiteError([document.problem((), problem)])
-    return _Loader(document, registry).load(text, folder, stem, overrides, profile, seed)
+    return _Loader(document, registry, folder).load(text, stem, overrides, profile, seed)
 
 
 def load_metrics(metrics: Sequence[Any], registry: Registry, name: str = "--metrics") -> tuple[MetricSpec, ...]:
@@ -66,8 +65,8 @@ def load_metrics(metrics: Sequence[Any], registry: Registry, name: str = "--metr
     Raises:
         SuiteError: with every problem found.
     """
-    document = yaml_document.parse(yaml.safe_dump({"metrics": list(metrics)}), name)
-    return _Loader(document, registry).load_metrics()
+    document = yaml_document.parse(yaml_document.dump({"metrics": list(metrics)}), name)
+    return _Loader(document, registry, Path.cwd()).load_metrics()
 
 
 def load_settings(model: type[M], settings: Sequence[str]) -> M:
@@ -91,7 +90,8 @@ def load_settings(model: type[M], settings: Sequence[str]) -> M:
 
 
 class _Loader:
-    def __init__(self, document: Document, registry: Registry) -> None:
+    def __init__(self, document: Document, registry: Registry, folder: Path) -> None:
+        self._folder = folder
         self._document = document
         self._registry = registry
         self._findings = Findings(document)
@@ -99,7 +99,6 @@ class _Loader:
     def load(
         self,
         text: str,
-        folder: Path,
         stem: str,
         overrides: Sequence[str],
         profile: str | None,
@@ -124,7 +123,7 @@ class _Loader:
             settings.name or stem,
             text,
             tuple(overrides),
-            folder,
+            self._folder,
             settings,
             tuple(images),
             tuple(points),
@@ -186,7 +185,7 @@ class _Loader:
                 Problem(where, "", "write path=value, for example codecs.jpeg.quality=[10,50]")
             )
             return
-        steps = tuple(int(step) if step.isdigit() else step for step in path.strip().split("."))
+        steps = tuple(int(step) if step.isascii() and step.isdigit() else step for step in path.strip().split("."))
         try:
             self._document.replace(steps, yaml_document.parse_value(text, where), where)
             self._name_listed_metrics(("metrics",))
@@ -235,7 +234,7 @@ class _Loader:
 
     def _points(self, section: dict[str, Any], metrics: Sequence[MetricSpec]) -> list[PointSpec]:
         points: list[PointSpec] = []
-        expander = Expander(self._registry, self._findings, metrics)
+        expander = Expander(self._registry, self._findings, metrics, self._folder)
         for label, settings in section.items():
             path = ("codecs", label)
             settings = self._entry(settings, path)
@@ -257,9 +256,12 @@ class _Loader:
                 continue
             name = str(settings.pop("metric", label))
             if self._known(self._registry.metrics, name, (*path, "metric")):
-                parameters = self._findings.validate(self._registry.metrics[name].Parameters, settings, path)
+                model = self._registry.metrics[name].Parameters
+                parameters = self._findings.validate(model, settings, path)
                 if parameters is not None:
-                    metrics.append(MetricSpec(label, name, parameters.model_dump(mode="json")))
+                    plain = parameters.model_dump(mode="json")
+                    files = self._findings.files(model, plain, self._folder, path)
+                    metrics.append(MetricSpec(label, name, plain, files))
         return metrics
 
     def _name_listed_metrics(self, path: yaml_document.Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -85,6 +85,7 @@ class PointSpec:
         parameters: every parameter, defaults filled in, JSON values; without the one that a target chooses.
         swept: those that the suite gave as a list, as this point has them; a target is one of them.
         target: None if all settings are given.
+        files: settings that name a file in the suite's folder → its whole path.
     """
 
     label: str
@@ -92,6 +93,7 @@ class PointSpec:
     parameters: Mapping[str, Any]
     swept: Mapping[str, Any]
     target: TargetSpec | None = None
+    files: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def id(self) -> str:
@@ -102,11 +104,12 @@ class PointSpec:
 
 @dataclass(frozen=True)
 class MetricSpec:
-    """One metric with its settings, under its label."""
+    """One metric with its settings, under its label; ``files`` as an operating point's."""
 
     label: str
     metric: str
     parameters: Mapping[str, Any]
+    files: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
