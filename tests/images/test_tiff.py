@@ -133,6 +133,15 @@ def test_the_orientation_tag(tmp_path):
     assert found.notes == ("rotated by its EXIF orientation",)
 
 
+def test_the_orientation_of_what_libtiff_decodes(tmp_path):
+    path = tmp_path / "a.tif"
+    image = Image.fromarray(PIXELS).convert("1")
+    image.save(path, compression="group4", tiffinfo={274: 6})
+    found = read_image(path)
+    assert np.array_equal(found.pixels[..., 0], np.rot90(np.asarray(image), -1) * 255)
+    assert "rotated by its EXIF orientation" in found.notes
+
+
 @pytest.mark.parametrize(
     ("samples", "options", "problem"),
     [

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 import numpy as np
 from PIL import Image as PillowImage
+from PIL import UnidentifiedImageError
 
 from qbench.errors import ImageError
 from qbench.images.decoded import Decoded, IccProfile, from_channels, most_pixels, require_size
@@ -32,7 +33,7 @@ def decode_by_pillow(data: bytes, *formats: str) -> Decoded:
     """
     # Pillow's limit is twice this number; ours is checked as soon as the size is known.
     PillowImage.MAX_IMAGE_PIXELS = max(PillowImage.MAX_IMAGE_PIXELS or 0, most_pixels())
-    with _libraries_silenced("TIFF" in formats), PillowImage.open(io.BytesIO(data), formats=formats) as opened:
+    with _libraries_silenced("TIFF" in formats), _opened(data, formats) as opened:
         require_size(*opened.size)
         frames = getattr(opened, "n_frames", 1)
         opened.seek(0)
@@ -46,6 +47,15 @@ def decode_by_pillow(data: bytes, *formats: str) -> Decoded:
         decoded.colour = IccProfile(profile)
     decoded.orientation = orientation if isinstance(orientation, int) else 1
     return decoded
+
+
+def _opened(data: bytes, formats: tuple[str, ...]) -> PillowImage.Image:
+    try:
+        return PillowImage.open(io.BytesIO(data), formats=formats)
+    except UnidentifiedImageError as error:
+        raise ImageError(f"damaged: its header is not one of {formats[0]}") from error
+    except PillowImage.DecompressionBombError as error:
+        raise ImageError(f"refused: more than {most_pixels()} pixels; set QBENCH_MAX_PIXELS to accept more") from error
 
 
 def _from_mode(opened: PillowImage.Image) -> Decoded:

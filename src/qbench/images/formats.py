@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,6 +10,10 @@ from dataclasses import dataclass
 from qbench.images import heif, jpeg2000, jpegxl, png, pnm, tiff
 from qbench.images.by_pillow import decode_by_pillow
 from qbench.images.decoded import Decoded
+
+# What these have to say about a file would go to stderr, without the file's name.
+for library in ("imagecodecs", "tifffile", "PIL"):
+    logging.getLogger(library).addHandler(logging.NullHandler())
 
 
 @dataclass(frozen=True)

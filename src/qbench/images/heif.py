@@ -9,6 +9,7 @@ import numpy as np
 
 from qbench.errors import ImageError
 from qbench.images.boxes import ItemProperties, boxes, item_properties
+from qbench.images.by_pillow import decode_by_pillow
 from qbench.images.decoded import Decoded, from_channels, require_described, require_size
 
 
@@ -30,9 +31,12 @@ def decode_avif(data: bytes) -> Decoded:
     import imagecodecs
 
     properties = _properties(data)
-    samples = imagecodecs.avif_decode(data, index=0)
-    bits = _av1_bits(data) if samples.dtype == np.uint16 else 8
-    decoded = from_channels(samples, (1 << bits) - 1)
+    if b"avis" in brands(data):  # of a sequence, imagecodecs writes past the end of its memory
+        decoded = decode_by_pillow(data, "AVIF")
+        decoded.orientation = 1
+    else:
+        bits = _av1_bits(data)
+        decoded = from_channels(imagecodecs.avif_decode(data), (1 << bits) - 1)
     decoded.colour = properties.colour
     _turn(decoded, properties.turns)
     return decoded

@@ -8,10 +8,11 @@ import numpy as np
 
 from qbench.errors import ImageError
 from qbench.images.boxes import first
+from qbench.images.by_pillow import decode_by_pillow
 from qbench.images.decoded import Decoded, IccProfile, from_channels, require_size
 
 CODESTREAM = b"\xff\x4f\xff\x51"
-SRGB, GREY, SYCC = 16, 17, 18
+CMYK, SRGB, GREY, SYCC = 12, 16, 17, 18
 
 
 def decode(data: bytes) -> Decoded:
@@ -31,21 +32,26 @@ def decode(data: bytes) -> Decoded:
     depths = set(data[place + 42 : place + 42 + 3 * components : 3])
     if len(depths) != 1 or max(depths) >= 16:
         raise ImageError("JPEG 2000 with signed samples, more than 16 bits, or components that differ is not supported")
-    maximum = (1 << (max(depths) + 1)) - 1
-    decoded = from_channels(imagecodecs.jpeg2k_decode(data), maximum)
-    if not data.startswith(CODESTREAM):
-        _colours(decoded, first(data, b"jp2h", b"colr") or b"")
+    bits = max(depths) + 1
+    box = b"" if data.startswith(CODESTREAM) else first(data, b"jp2h", b"colr") or b""
+    if bits == 8:  # Pillow knows subsampled components and YCbCr; deeper samples it scales wrongly
+        decoded = decode_by_pillow(data, "JPEG2000")
+    else:
+        decoded = from_channels(imagecodecs.jpeg2k_decode(data), (1 << bits) - 1)
+    _colours(decoded, box, converted=bits == 8)
     return decoded
 
 
-def _colours(decoded: Decoded, box: bytes) -> None:
+def _colours(decoded: Decoded, box: bytes, *, converted: bool) -> None:
     if len(box) < 3:
         return
     if box[0] == 2:  # a restricted ICC profile
         decoded.colour = IccProfile(box[3:])
         return
     (space,) = struct.unpack_from(">I", box, 3) if box[0] == 1 and len(box) >= 7 else (SRGB,)
-    if space == SYCC and decoded.model == "RGB":
+    if space == SYCC and decoded.model == "RGB" and converted:
+        decoded.notes.append("YCbCr converted to RGB")
+    elif space == SYCC and decoded.model == "RGB":
         half = (decoded.maximum + 1) // 2
         y, cb, cr = (decoded.samples[..., each].astype(np.float64) for each in range(3))
         rgb = np.stack(
@@ -54,5 +60,5 @@ def _colours(decoded: Decoded, box: bytes) -> None:
         )
         decoded.samples = rgb.round().clip(0, decoded.maximum).astype(decoded.samples.dtype)
         decoded.notes.append("YCbCr converted to RGB")
-    elif space not in (SRGB, GREY, SYCC):
+    elif space not in (SRGB, GREY, SYCC, CMYK):
         raise ImageError(f"JPEG 2000 of the enumerated colour space {space} has no conversion here")

@@ -39,6 +39,8 @@ def decode(data: bytes) -> Decoded:
         raise ImageError("damaged: no PNG header")
     width, height, depth, kind = struct.unpack_from(">IIBB", header)
     require_size(width, height)
+    if b"IDAT" not in chunks:
+        raise ImageError("damaged: it holds no samples")
     kept = b"".join(
         struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
         for name in NEEDED

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import logging
 from typing import Any
 
 import numpy as np
@@ -12,8 +11,6 @@ import numpy.typing as npt
 from qbench.errors import ImageError
 from qbench.images.by_pillow import decode_by_pillow
 from qbench.images.decoded import Decoded, IccProfile, Model, require_size
-
-logging.getLogger("tifffile").addHandler(logging.NullHandler())  # what it has to say would go to stderr, of no file
 
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, SEPARATED, YCBCR = 0, 1, 2, 3, 5, 6
 COLOURS: dict[int, tuple[Model, int]] = {
@@ -26,6 +23,7 @@ COLOURS: dict[int, tuple[Model, int]] = {
 }
 CCITT_AND_OLD_JPEG = (2, 3, 4, 6)
 JPEG = 7
+MOST_SAMPLES = 16
 ASSOCIATED, UNASSOCIATED = 1, 2
 ICC_PROFILE, INK_SET = 34675, 332
 
@@ -41,6 +39,10 @@ def decode(data: bytes) -> Decoded:
     with tifffile.TiffFile(io.BytesIO(data)) as file:
         page = file.pages.first
         require_size(page.imagewidth, page.imagelength)
+        if page.is_tiled:
+            require_size(page.tilewidth, page.tilelength)
+        if not 1 <= page.samplesperpixel <= MOST_SAMPLES:
+            raise ImageError(f"TIFF with {page.samplesperpixel} samples per pixel is not supported")
         photometric, compression = int(page.photometric), int(page.compression)
         by_libtiff = compression in CCITT_AND_OLD_JPEG or (photometric == YCBCR and compression != JPEG)
         frames = len(file.pages)
@@ -49,6 +51,9 @@ def decode(data: bytes) -> Decoded:
         )
         orientation = page.tags.valueof(274)
         decoded.orientation = orientation if isinstance(orientation, int) else 1
+        if by_libtiff and decoded.orientation in range(2, 9):  # Pillow has turned it
+            decoded.orientation = 1
+            decoded.notes.append("rotated by its EXIF orientation")
     return decoded
 
 
