@@ -31,6 +31,8 @@ def decode_avif(data: bytes) -> Decoded:
     import imagecodecs
 
     properties = _properties(data)
+    if properties.cropped:
+        raise ImageError("AVIF with a clean aperture to be cut out is not supported")
     if b"avis" in brands(data):  # of a sequence, imagecodecs writes past the end of its memory
         decoded = decode_by_pillow(data, "AVIF")
         decoded.orientation = 1

@@ -34,10 +34,12 @@ class Originals:
 def originals(run: Run) -> Originals:
     """Return what was done to a run's originals when they were read."""
     conversions: dict[str, list[str]] = {}
+    converted = 0
     for image in run.plan.images:
+        converted += any(not note.endswith(" ignored") for note in image.notes)  # others changed nothing
         for note in image.notes:
             conversions.setdefault(note, []).append(image.name)
-    return Originals(len(run.plan.images), sum(bool(image.notes) for image in run.plan.images), conversions)
+    return Originals(len(run.plan.images), converted, conversions)
 
 
 def originals_content(run: Run) -> dict[str, Any]:
