@@ -175,7 +175,7 @@ def test_what_a_codec_leaves_to_look_at_is_kept(suite, registry):
     cached = run(suite, registry, output="second", cache=True)
     assert cached.rows[0].cell.artifacts == ()  # the cache does not keep them, and says so
     suite["codecs"] = {"chatty": {"fail_on": -2}}
-    assert "other than a qbench.plugin.Artifact" in run(suite, registry, output="bad").failures[0].message
+    assert "not a qbench.plugin.Artifact" in run(suite, registry, output="bad").failures[0].message
 
 
 def test_a_codec_may_be_not_applicable(suite, registry):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from qbench.api.runs import load_run
 from qbench.contracts.context import Context
-from qbench.contracts.metric import Explanation
+from qbench.contracts.metric import Explanation, Metric, MetricDeclaration
 from qbench.errors import QbenchError, did_you_mean
 from qbench.execute.device import resolve_device
 from qbench.execute.explaining import explain_cells
@@ -59,7 +59,7 @@ def explain(
         raise QbenchError(f"{image} at {point} has no reconstruction to explain ({why})")
     context = Context(resolve_device(device), plan.seed, plan.profile, notice)
     source = source_of(plan.image(image), registry)
-    return chosen, explain_cells(folder, plan, [cell], source, chosen, registry, context)[0]
+    return chosen, explain_cells(folder, plan, [cell], source, chosen, registry, context, decode=True)[0]
 
 
 def explain_all(
@@ -88,7 +88,9 @@ def explain_all(
             cells = [cell for cell, score in recorded if cell and score and score.outcome == "scored"]
             try:
                 told = (
-                    explain_cells(folder, plan, cells, source_of(image, registry), metric, registry, context)
+                    explain_cells(
+                        folder, plan, cells, source_of(image, registry), metric, registry, context, decode=False
+                    )
                     if cells
                     else []
                 )
@@ -116,9 +118,7 @@ def _explaining(plan: Plan, label: str | None, registry: Registry) -> PlannedMet
     able = _able_to_explain(plan, registry)
     if label is None and len(able) != 1:
         raise QbenchError(
-            f"name a metric with --metric (able to explain: {', '.join(able)})"
-            if able
-            else "no metric in this run supports explain"
+            f"name a metric (able to explain: {', '.join(able)})" if able else "no metric in this run supports explain"
         )
     name = able[0] if label is None else label
     if name not in planned:
@@ -130,8 +130,12 @@ def _able_to_explain(plan: Plan, registry: Registry) -> list[str]:
     return [
         metric.label
         for metric in plan.metrics
-        if metric.metric in registry.metrics and "explain" in vars(registry.metrics[metric.metric])
+        if metric.metric in registry.metrics and _explains(registry.metrics[metric.metric])
     ]
+
+
+def _explains(metric: type[MetricDeclaration]) -> bool:
+    return issubclass(metric, Metric) and metric.explain is not Metric.explain
 
 
 def source_of(image: PlannedImage, registry: Registry) -> ImageSource:

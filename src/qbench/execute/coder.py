@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -48,13 +49,26 @@ class PointCoder:
         self._timing = timing
         self._device = self._encoder.context.device if self._encoder.runs_on == "accelerator" else "cpu"
         self._cold = {self._encoder: True, self._decoder: True}
-        for codec in self._cold:
-            codec.setup()
+        ready: list[Codec] = []
+        try:
+            for codec in self._cold:
+                codec.setup()
+                ready.append(codec)
+        except Exception:
+            for codec in ready:
+                with contextlib.suppress(Exception):  # the first failure is the one to report
+                    codec.close()
+            raise
 
-    def close(self) -> None:
-        """Let the codec release what it took."""
+    def close(self) -> Exception | None:
+        """Let the codec release what it took; return what it raises, which must not keep others from the same."""
+        failed = None
         for codec in self._cold:
-            codec.close()
+            try:
+                codec.close()
+            except Exception as error:
+                failed = error
+        return failed
 
     @property
     def batch_size(self) -> int:
@@ -72,9 +86,8 @@ class PointCoder:
         """Encode an image."""
         self._accept(image)
         bitstream, timing = self._timed(self._encoder, lambda: self._encoder.encode(image), _check_bitstream)
-        artifacts = tuple(self._encoder.artifacts())
-        if not all(isinstance(artifact, Artifact) for artifact in artifacts):
-            raise ContractError("artifacts returned something other than a qbench.plugin.Artifact")
+        artifacts = _called("artifacts", lambda: tuple(self._encoder.artifacts()))
+        check_artifacts("artifacts", artifacts)
         return Encoded(bitstream, timing, artifacts)
 
     def decode(self, bitstream: bytes, original: Image) -> Decoded:
@@ -126,7 +139,10 @@ class PointCoder:
 
     def parts(self, bitstream: bytes) -> Mapping[str, int]:
         """Return the sizes of a bitstream's parts."""
-        parts = dict(self._decoder.parts(bitstream))
+        parts = _called("parts", lambda: dict(self._decoder.parts(bitstream)))
+        for name, size in parts.items():
+            if not isinstance(name, str) or not isinstance(size, int) or isinstance(size, bool) or size < 0:
+                raise ContractError(f"parts says {name!r}: {size!r}; accepted: names and numbers of bytes")
         if parts and sum(parts.values()) != len(bitstream):
             raise ContractError(f"parts {parts} add up to {sum(parts.values())} bytes, not {len(bitstream)}")
         return parts
@@ -136,6 +152,9 @@ class PointCoder:
         found = self._decoder.complexity(image.height, image.width)
         if found is not None and not isinstance(found, Complexity):
             raise ContractError(f"complexity returned {type(found).__name__}, not a qbench.plugin.Complexity")
+        for name, value in {} if found is None else vars(found).items():
+            if value is not None and (not isinstance(value, int) or value < 0):
+                raise ContractError(f"complexity says {name} is {value!r}; accepted: integers from 0, or None")
         return found
 
     # -- one call after the other -----------------------------------------------------------------------------------
@@ -172,6 +191,26 @@ class PointCoder:
         result = call()
         synchronise(self._device)
         return result, time.perf_counter() - start
+
+
+def check_artifacts(method: str, artifacts: Sequence[Any]) -> None:
+    """Raise ContractError unless these are artifacts that can be written beside each other."""
+    names = set()
+    for artifact in artifacts:
+        if not isinstance(artifact, Artifact):
+            raise ContractError(f"{method} returned {type(artifact).__name__}, not a qbench.plugin.Artifact")
+        if not isinstance(artifact.name, str) or not isinstance(artifact.data, bytes | bytearray | memoryview):
+            raise ContractError(f"{method}: an artifact has a name that is text, and data that are bytes")
+        if artifact.name in names:
+            raise ContractError(f"{method} returned two artifacts named {artifact.name}")
+        names.add(artifact.name)
+
+
+def _called(method: str, call: Callable[[], T]) -> T:
+    try:
+        return call()
+    except TypeError as error:
+        raise ContractError(f"{method} returned something of another type than documented: {error}") from error
 
 
 def _same(one: Any, other: Any) -> bool:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from qbench.contracts.codec import Codec
+from qbench.contracts.context import Context
 from qbench.contracts.metric import Metric, Reference
 from qbench.errors import ImageError, NotApplicable, StoreError
 from qbench.execute.coder import Decoded, Encoded, PointCoder
@@ -26,6 +28,7 @@ from qbench.execute.work import (
 from qbench.images.image import Image
 from qbench.planning.types import OperatingPoint, Target
 from qbench.records import ArtifactNote, CellRecord, CodingCost, Failure, FoundSetting
+from qbench.registry.registry import Registry
 from qbench.store.folder import RunFolder, now
 
 MOST_PIXELS = 2**26
@@ -38,13 +41,17 @@ class ImageCoder(Stage):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._coders: dict[tuple[str, float | None], PointCoder] = {}
+        self._unusable: dict[tuple[str, float | None], Exception] = {}
         self._images: dict[str, Image] = {}
         self._ahead: dict[tuple[str, str], tuple[Encoded, Decoded]] = {}
 
     def close(self) -> None:
         """Let codecs release what they took."""
-        for coder in self._coders.values():
-            coder.close()
+        for (point_id, _), coder in self._coders.items():
+            error = coder.close()
+            if error is not None:
+                owner = self._plan.point(point_id).owner
+                self._notices.append(f"{owner}: close failed: {type(error).__name__}: {error}")
         self._coders.clear()
 
     def code(self, work: ImageWork, coded: CodedImage) -> Iterator[WorkEvent]:
@@ -124,11 +131,15 @@ class ImageCoder(Stage):
     def _coder(self, point: OperatingPoint, found: FoundSetting | None = None) -> PointCoder:
         """Return the coder of a point, and of the setting that was found for its target; made once for all images."""
         key = (point.id, None if found is None else found.value)
+        if key in self._unusable:
+            raise self._unusable[key]
         if key not in self._coders:
-            codec = self._registry.codecs[point.codec]
-            chosen = {} if found is None else {found.parameter: found.value}
-            parameters = codec.Parameters.model_validate({**point.parameters, **chosen}, strict=False)
-            self._coders[key] = PointCoder(lambda: codec(parameters, self._context), self._timing)
+            try:
+                make = codec_maker(self._registry, point, found, self._context)
+                self._coders[key] = PointCoder(make, self._timing)
+            except Exception as error:  # is set up once, however many images there are
+                self._unusable[key] = error
+                raise
         return self._coders[key]
 
     def _search(self, point: OperatingPoint, target: Target, image: Image) -> FoundSetting:
@@ -201,6 +212,9 @@ class ImageCoder(Stage):
                 yield CellStarted(part[0].image.name, point.id, self._worker)
                 try:
                     made = self._coded_together(point, part)
+                except ContractError as error:
+                    self._notices.append(f"{point.owner}: {error}; its images are coded one by one")
+                    continue
                 except Exception:  # whatever a plugin raises; it is raised, and recorded, again for the image it is of
                     continue
                 self._ahead |= {(work.image.name, point.id): each for work, each in zip(part, made, strict=True)}
@@ -214,6 +228,8 @@ class ImageCoder(Stage):
         coder = self._coder(point)
         encoded = coder.encode_batch(images)
         decoded = coder.decode_batch([each.bitstream for each in encoded], images)
+        if not decoded[0].image.equals(coder.decode_stored(encoded[0].bitstream, images[0])):
+            raise ContractError("decode_batch gives other pixels than decode")
         return list(zip(encoded, decoded, strict=True))
 
     def _batch_size(self, point: OperatingPoint) -> int:
@@ -241,6 +257,16 @@ class ImageCoder(Stage):
 
     def _failed(self, work: ImageWork, cell: CellWork, failure: Failure) -> CellRecord:
         return self._record(work, cell, "failed", failure=failure, reason=failure.message)
+
+
+def codec_maker(
+    registry: Registry, point: OperatingPoint, found: FoundSetting | None, context: Context
+) -> Callable[[], Codec]:
+    """Return what makes instances of a point's codec, with the setting that was found for its target."""
+    codec = registry.codecs[point.codec]
+    chosen = {} if found is None else {found.parameter: found.value}
+    parameters = codec.Parameters.model_validate({**point.parameters, **chosen}, strict=False)
+    return lambda: codec(parameters, context)
 
 
 def read_original(work: ImageWork) -> Image:

@@ -7,15 +7,18 @@ from collections.abc import Sequence
 from qbench.contracts.context import Context
 from qbench.contracts.metric import Candidates, Explanation, Metric, Reference
 from qbench.errors import NotApplicable, PluginError, QbenchError, StoreError
-from qbench.execute.coding import stored_reconstruction
+from qbench.execute.coder import PointCoder, check_artifacts
+from qbench.execute.coding import codec_maker, stored_reconstruction
 from qbench.execute.scoring import make_metric, require_format
-from qbench.execute.work import ContractError
+from qbench.execute.work import ContractError, TimingPlan
 from qbench.images.image import Image
 from qbench.images.sources import ImageSource
 from qbench.planning.types import OperatingPoint, Plan, PlannedImage, PlannedMetric
 from qbench.records import CellRecord, Failure
 from qbench.registry.registry import Registry
 from qbench.store.folder import RunFolder
+
+UNTIMED = TimingPlan(repeats=1, budget=0.0, threads=1, concurrent_load="")
 
 
 def explain_cells(
@@ -26,8 +29,13 @@ def explain_cells(
     metric: PlannedMetric,
     registry: Registry,
     context: Context,
+    *,
+    decode: bool,
 ) -> list[Explanation]:
     """Ask a metric to explain its scores of coded cells of one image.
+
+    Args:
+        decode: decode bitstreams of cells without a kept reconstruction, by the codec that the run names.
 
     Raises:
         QbenchError: the original has changed, a reconstruction is gone, or the metric has nothing to say.
@@ -35,7 +43,10 @@ def explain_cells(
     """
     image = plan.image(cells[0].image)
     reference = Reference(image.name, original(source, image), context.device)
-    reconstructions = [_reconstruction(folder, plan.point(cell.point), cell, registry, context) for cell in cells]
+    reconstructions = [
+        _reconstruction(folder, plan.point(cell.point), cell, registry, context, reference.image, decode=decode)
+        for cell in cells
+    ]
     try:
         instance = make_metric(metric, registry, context)
         if not isinstance(instance, Metric):
@@ -43,8 +54,10 @@ def explain_cells(
         require_format(instance, reference)
         prepared = instance.prepare(reference)
         return [
-            instance.explain(
-                Candidates(reference, [reconstruction], [cell.bitstream_size or 0], context.device), prepared
+            _check_explanation(
+                instance.explain(
+                    Candidates(reference, [reconstruction], [cell.bitstream_size or 0], context.device), prepared
+                )
             )
             for cell, reconstruction in zip(cells, reconstructions, strict=True)
         ]
@@ -71,15 +84,51 @@ def original(source: ImageSource, planned: PlannedImage) -> Image:
 
 
 def _reconstruction(
-    folder: RunFolder, point: OperatingPoint, cell: CellRecord, registry: Registry, context: Context
+    folder: RunFolder,
+    point: OperatingPoint,
+    cell: CellRecord,
+    registry: Registry,
+    context: Context,
+    like: Image,
+    *,
+    decode: bool,
 ) -> Image:
-    def decode(bitstream: bytes) -> Image:
-        codec = registry.codecs[point.codec]
-        chosen = {} if cell.found is None else {cell.found.parameter: cell.found.value}
-        parameters = codec.Parameters.model_validate({**point.parameters, **chosen}, strict=False)
-        return codec(parameters, context).decode(bitstream)
+    def decoded(bitstream: bytes) -> Image:
+        if not decode:
+            raise StoreError(
+                f"{point.id}, {cell.image}: no reconstruction is kept, and a report decodes nothing; "
+                "qbench explain does, with the codec that is installed here"
+            )
+        coder = PointCoder(codec_maker(registry, point, cell.found, context), UNTIMED)
+        try:
+            return coder.decode_stored(bitstream, like)
+        finally:
+            coder.close()
 
     try:
-        return stored_reconstruction(folder, point, cell, decode)
-    except ContractError as error:
-        raise PluginError(f"{point.owner}: {error}") from error
+        return stored_reconstruction(folder, point, cell, decoded)
+    except QbenchError:
+        raise
+    except Exception as error:
+        failure = Failure.of(point.owner, error)
+        raise PluginError(f"{failure.plugin} failed: {failure.message}\n{failure.traceback}") from error
+
+
+def _check_explanation(found: object) -> Explanation:
+    """Return an explanation that can be shown.
+
+    Raises:
+        ContractError: it is something else.
+    """
+    if not isinstance(found, Explanation):
+        raise ContractError(f"explain returned {type(found).__name__}, not a qbench.plugin.Explanation")
+    values = [*found.facts.values()]
+    for table in found.tables:
+        if any(len(row) != len(table.columns) for row in table.rows):
+            raise ContractError(f"explain: a row of the table `{table.title}` has not one value per column")
+        values += [value for row in table.rows for value in row]
+    for value in values:
+        if not isinstance(value, str | int | float):
+            raise ContractError(f"explain gave {value!r}, a {type(value).__name__}; accepted: text and numbers")
+    check_artifacts("explain", found.artifacts)
+    return found

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import stat
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -38,6 +38,8 @@ def read_image(path: str | Path, *, alpha: Alpha = "white") -> Image:
         ImageError: missing, not an image, damaged, too large to decode safely, or of a kind with no agreed
             conversion (floating point, high dynamic range). The text names the file.
     """
+    if alpha not in get_args(Alpha):
+        raise ValueError(f"alpha={alpha!r} is not accepted; accepted: {', '.join(get_args(Alpha))}")
     path = Path(path)
     try:
         if not stat.S_ISREG(path.stat().st_mode) and not path.is_dir():

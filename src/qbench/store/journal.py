@@ -105,7 +105,7 @@ class JournalWriter:
     def __init__(self, path: Path) -> None:
         self._path = path
         try:
-            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0), 0o644)
+            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0), 0o666)
             self._end = os.fstat(self._file).st_size
         except OSError as error:
             raise StoreError(f"{path}: can't write the run's journal: {error.strerror or error}") from error

@@ -180,7 +180,8 @@ def _each_once(found: Sequence[_Found], remarks: list[str]) -> list[_Found]:
     again: Counter[str] = Counter()
     for each in found:
         place = each.source.location
-        key = os.path.realpath(place) if isinstance(each.source, ImageFile) else place
+        # A NUL is in no path; reading says so.
+        key = os.path.realpath(place) if isinstance(each.source, ImageFile) and "\0" not in place else place
         if key in kept:
             again[key] += 1
         else:

@@ -17,7 +17,7 @@ from qbench.reporting.page import page_images
 from qbench.reporting.page.content import Explanations, run_content
 from qbench.reporting.page.series import read_series
 from qbench.results.run import Run
-from qbench.toolkit.files import replacing
+from qbench.toolkit.files import writing
 
 SCRIPTS = ("elements.js", "tables.js", "curves.js", "viewer.js", "main.js")
 
@@ -57,7 +57,7 @@ def write_page(
                 continue
             address = page_images.inline(asset) if small else page_images.beside(asset, path, folder, number)
             _add(content[asset.run], asset, address)
-        with replacing(path) as temporary:  # a report may be open while a run continues
+        with writing(path) as temporary:  # a report may be open while a run continues
             temporary.write_text(page_text(content), encoding="utf-8")
     except OSError as error:
         raise OutputError(path, error) from error
