@@ -27,10 +27,10 @@ class QbenchError(Exception):
 class OutputError(QbenchError):
     """Something that can't be written."""
 
-    def __init__(self, path: object, error: OSError, hint: str = "") -> None:
+    def __init__(self, path: object, error: OSError) -> None:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
         self.exit_code = 1 if full else 2  # not the user's mistake
-        super().__init__(f"{shown(path)}: can't write: {error.strerror or error}{hint}")
+        super().__init__(f"{shown(path)}: can't write: {error.strerror or error}")
 
 
 @dataclass(frozen=True)

@@ -30,9 +30,9 @@ class ItemProperties:
     cropped: bool = False
 
 
-def boxes(data: bytes, start: int = 0, end: int | None = None) -> Iterator[tuple[bytes, bytes]]:
-    """Yield type and contents of the boxes between two places."""
-    end = len(data) if end is None else end
+def boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield type and contents of the boxes that follow one another; ends where they make no sense."""
+    start, end = 0, len(data)
     for _ in range(MOST_BOXES):
         if start + 8 > end:
             return
@@ -53,15 +53,15 @@ def boxes(data: bytes, start: int = 0, end: int | None = None) -> Iterator[tuple
 
 def first(data: bytes, *path: bytes) -> bytes | None:
     """Return the contents of the first box of a path."""
-    for depth, wanted in enumerate(path):
+    for wanted in path:
         found = next((body for kind, body in boxes(data) if kind == wanted), None)
         if found is None:
             return None
-        data = found[4:] if wanted == b"meta" and depth < len(path) - 1 else found  # a full box with version and flags
+        data = found
     return data
 
 
-def colour_of(box: bytes) -> ColourDescription | None:
+def _colour_of(box: bytes) -> ColourDescription | None:
     """Read a ``colr`` box of AVIF or HEIC."""
     if box[:4] in (b"prof", b"rICC"):
         return IccProfile(box[4:])
@@ -79,7 +79,7 @@ def item_properties(data: bytes) -> ItemProperties:
     meta = first(data, b"meta")
     if meta is None:
         return ItemProperties()  # a bare sequence
-    meta = meta[4:]
+    meta = meta[4:]  # behind version and flags
     try:
         primary = first(meta, b"pitm") or b""
         wanted = int.from_bytes(primary[4:6] if primary[0] == 0 else primary[4:8], "big")
@@ -94,7 +94,7 @@ def item_properties(data: bytes) -> ItemProperties:
         if kind == b"ispe" and len(body) >= 12:
             found.size = struct.unpack_from(">II", body, 4)
         elif kind == b"colr":
-            colours.append(colour_of(body))
+            colours.append(_colour_of(body))
         elif kind == b"irot" and body:
             found.turns.append(("rotate", body[0] & 3))
         elif kind == b"imir" and body:

@@ -84,8 +84,6 @@ def _finish(decoded: Decoded, alpha: Alpha) -> Image:
         pixels = np.repeat(pixels, 3, axis=2)
     pixels = _upright(pixels, decoded.orientation, notes)
     pixels = np.ascontiguousarray(pixels)
-    if pixels.base is not None or not pixels.flags.owndata:
-        pixels = pixels.copy()
     pixels.setflags(write=False)
     return Image(pixels, notes=tuple(notes))
 

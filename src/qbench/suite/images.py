@@ -13,7 +13,6 @@ from pathlib import Path
 from qbench.errors import DatasetError, ImageError, shown
 from qbench.home import dataset_home
 from qbench.images.formats import SUFFIXES
-from qbench.images.image import Image
 from qbench.images.reading import Alpha
 from qbench.images.sources import ImageFile, ImageSource
 from qbench.registry.registry import Registry
@@ -82,17 +81,15 @@ def resolve_images(suite: Suite, registry: Registry) -> ResolvedImages:
     found = _each_once(found, remarks)
     problems += _without_text(found)
 
-    def read(each: _Found) -> Image | ImageError:
+    # Pixels are dropped at once: only what they are is kept.
+    def inspect(each: _Found) -> tuple[str, int, int, tuple[str, ...]] | ImageError:
         try:
-            return each.source.read()
+            image = each.source.read()
         except ImageError as error:
             return error
+        return image.digest, image.width, image.height, image.notes
 
-    # Decoding frees Python's lock, so threads do use the cores. Pixels are dropped at once: only what they are is kept.
-    def inspect(each: _Found) -> tuple[str, int, int, tuple[str, ...]] | ImageError:
-        image = read(each)
-        return image if isinstance(image, ImageError) else (image.digest, image.width, image.height, image.notes)
-
+    # Decoding frees Python's lock, so threads do use the cores.
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         inspected = list(pool.map(inspect, found))
     for each, result in zip(found, inspected, strict=True):
