@@ -87,6 +87,41 @@ def test_show_writes_every_format(qbench_command, suite_file, form):
     assert Path("out").stat().st_size > 100
 
 
+@pytest.mark.parametrize("form", ["table", "markdown", "latex", "csv", "json"])
+def test_every_table_comes_in_every_format(qbench_command, suite_file, form):
+    qbench_command("run", suite_file, "-q", "--set", "timing.exclusive=true")
+    for view, expected in (
+        (["--pooled"], "PSNR of the MSE over all pixels"),
+        (["--pooled", "-g", "codec"], "PSNR of the MSE over all pixels"),
+        (["--timings"], "exclusive"),
+    ):
+        shown = qbench_command("show", "mine", *view, "-f", form)
+        assert shown.returncode == 0
+        assert expected in shown.stdout
+
+
+@pytest.mark.parametrize(
+    ("view", "message"),
+    [
+        (["--timings", "--complexity"], "--timings and --complexity are different tables; ask for one at a time"),
+        (["--cells", "--pooled", "-g", "codec"], "--cells and --group-by with --pooled are different tables"),
+        (["--failures", "--sort", "bpp"], "--sort does not apply to --failures"),
+    ],
+)
+def test_tables_that_exclude_one_another(qbench_command, view, message):
+    shown = qbench_command("show", "mine", *view)
+    assert (shown.returncode, shown.stdout) == (2, "")
+    assert message in shown.stderr
+
+
+@pytest.mark.parametrize("form", ["table", "csv"])
+def test_a_table_of_nothing_says_so(qbench_command, suite_file, form):
+    qbench_command("run", suite_file, "-q")
+    shown = qbench_command("show", "mine", "--complexity", "-f", form)
+    assert (shown.returncode, shown.stdout.strip()) == (0, "")
+    assert "no codec in this run states its complexity" in shown.stderr
+
+
 def test_failures_give_exit_code_1_and_are_shown(qbench_command, suite_file, photos):
     suite = yaml.safe_load(suite_file.read_text())
     suite["codecs"]["shift"] = {"fail_on": 51}

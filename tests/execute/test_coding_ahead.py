@@ -10,7 +10,8 @@ from PIL import Image
 from rich.console import Console
 
 import qbench
-from qbench.reporting.tables import timings_table
+from qbench.reporting.costs import timings_sheet
+from qbench.reporting.tables import sheet_table
 
 
 def run(suite, registry, **options):
@@ -72,5 +73,5 @@ def test_only_what_is_left_is_encoded(suite, registry, tmp_path):
 
 def test_the_timings_say_so(suite, registry):
     console = Console(width=120, record=True, file=io.StringIO())
-    console.print(timings_table(run(suite, registry), 120))
+    console.print(sheet_table(timings_sheet(run(suite, registry)), 120))
     assert "up to 3 images encoded together" in " ".join(console.export_text().split())

@@ -12,7 +12,7 @@ from qbench.execute.work import Recorded, Stop
 from qbench.images.reading import read_image
 from qbench.registry.registry import default_registry
 from qbench.reporting.aggregate import group_rows
-from qbench.reporting.formats import write_text
+from qbench.reporting.formats import View, write_text
 from qbench.results.run import Status
 
 
@@ -168,11 +168,11 @@ def test_a_failed_finish_can_be_retried(suite, registry, monkeypatch):
 def test_tables_show_it_where_it_belongs(distribution, registry):
     suite, _ = distribution
     done = run(suite, registry)
-    assert "mean-shift" not in write_text(done, "markdown", None, None)
-    assert "mean-shift ↓" in write_text(done, "markdown", "point", None)
+    assert "mean-shift" not in write_text(done, "markdown", View())
+    assert "mean-shift ↓" in write_text(done, "markdown", View("point"))
     by_point = {group.key: group.summaries["mean-shift"] for group in group_rows(done, "point")}
     assert {point: summary.mean for point, summary in by_point.items()} == shifts(done)
     assert group_rows(done, "codec")[0].summaries["mean-shift"].count == 3
     assert group_rows(done, "image")[0].summaries["mean-shift"].mean is None
-    order = [line.split()[1] for line in write_text(done, "markdown", "point", "mean-shift").splitlines()[2:]]
+    order = [line.split()[1] for line in write_text(done, "markdown", View("point", "mean-shift")).splitlines()[2:]]
     assert order == sorted(shifts(done), key=shifts(done).get)

@@ -7,7 +7,7 @@ import pytest
 import toys
 from pydantic import Field
 
-from qbench.contracts.codec import Codec
+from qbench.contracts.codec import Codec, RateParameter
 from qbench.contracts.context import Context
 from qbench.contracts.dataset import Dataset
 from qbench.contracts.metric import Column, Direction, Metric
@@ -118,6 +118,26 @@ def codec(**attributes):
         (codec(name=None), "lacks the class attribute name"),
         (codec(Parameters=NoDefault), "every parameter needs a default"),
         (codec(Parameters=Reserved), "parameter name target is reserved"),
+        (codec(name="Bad Name"), "the name 'Bad Name' is not accepted; accepted: letters, digits"),
+        (
+            codec(rate_parameter=classmethod(lambda cls, parameters: 1 / 0)),
+            "rate_parameter of the default parameters: Zero",
+        ),
+        (codec(rate_parameter=classmethod(lambda cls, parameters: "q")), "returned str, not a qbench.plugin.RateParam"),
+        (
+            codec(
+                Parameters=toys.Shift.Parameters,
+                rate_parameter=classmethod(lambda cls, parameters: RateParameter("bit", 1, 7)),
+            ),
+            "rate_parameter names `bit`, which is no parameter; did you mean `bits`?",
+        ),
+        (
+            codec(
+                Parameters=toys.Shift.Parameters,
+                rate_parameter=classmethod(lambda cls, parameters: RateParameter("bits", 7, 1)),
+            ),
+            "rate_parameter goes from 7 to 1",
+        ),
     ],
 )
 def test_classes_of_the_wrong_form_are_refused(cls, problem):
@@ -129,6 +149,34 @@ def test_a_metrics_first_column_has_its_name():
     body = {"name": "x", "summary": "y", "columns": columns, "score": lambda self, candidates, prepared: []}
     made = registry(bad=offering(type("Made", (Metric,), body), hook="qbench_register_metrics"))
     assert "first column must have the metric's own name" in made.plugins[0].problem
+
+
+@pytest.mark.parametrize(
+    ("attributes", "problem"),
+    [
+        (
+            {"default_label": classmethod(lambda cls, parameters, profile: 1 / 0)},
+            "default_label of the default parameters",
+        ),
+        ({"default_label": classmethod(lambda cls, parameters, profile: "")}, "default_label returned '', not a name"),
+        ({"pooling": "in its own way"}, "`pool` and `pooling` belong together"),
+        ({"pool": classmethod(lambda cls, column, values, pixels: 1.0)}, "`pool` and `pooling` belong together"),
+    ],
+)
+def test_what_a_metric_says_of_itself_is_tried(attributes, problem):
+    made = registry(bad=offering(type("Made", (toys.Difference,), attributes), hook="qbench_register_metrics"))
+    assert problem in made.plugins[0].problem
+
+
+def test_a_class_method_that_fails_later_is_named_with_its_plugin():
+    def libraries():
+        raise OSError("no library")
+
+    made = registry(bad=offering(codec(libraries=staticmethod(libraries))))
+    with pytest.raises(
+        PluginError, match=r"(?s)x, plugin bad \(bad-package 1.2\): libraries failed:\nTraceback.*no library"
+    ):
+        made.codecs.offer("x").ask("libraries")
 
 
 def offered(site, name, points, metadata=None):
@@ -246,3 +294,9 @@ def test_context_draws_the_same_numbers_for_the_same_seed_and_image():
     ]
     assert draws[0] == draws[1]
     assert len(set(draws)) == 3
+
+
+def test_a_plugin_that_cannot_be_kept_stops_nobody():
+    made = registry(bad=types.SimpleNamespace(), good=offering(toys.Shift))
+    assert "unhashable" in made.plugins[0].problem
+    assert made.plugins[1].ok

@@ -1,16 +1,22 @@
 from __future__ import annotations
 
 import math
+import re
+from types import ModuleType
 
 import numpy as np
 import pytest
+import toys
 from hypothesis import given
 from hypothesis import strategies as st
 
 import qbench
 from qbench.contracts.metric import Column, Direction
-from qbench.registry.registry import default_registry
-from qbench.reporting.aggregate import best, format_value, group_rows, pools, sort_groups, summarise
+from qbench.errors import PluginError
+from qbench.registry.catalogue import PluginInfo
+from qbench.registry.hookspecs import hookimpl
+from qbench.registry.registry import Registry, default_registry
+from qbench.reporting.aggregate import best, format_value, group_rows, pooling, pools, sort_groups, summarise
 from qbench.results.run import Entry, Status
 
 UP, DOWN = Column("a", Direction.HIGHER), Column("a", Direction.LOWER, digits=1)
@@ -80,3 +86,47 @@ def test_pooling_is_the_psnr_of_all_pixels_and_total_bits_by_total_pixels(photos
         assert group.summaries["psnr"].mean == pytest.approx(10 * math.log10(255**2 / error))
         assert group.summaries["bpp"].mean == pytest.approx(bits / sizes.sum())
         assert group.summaries["ssim"] == plain[group.key]["ssim"]
+
+
+def pooled_by(answer):
+    """Return a registry whose PSNR pools so: a value to return, or an exception to raise."""
+
+    class Pooled(toys.Difference):
+        name = "psnr"
+        columns = (Column("psnr", Direction.HIGHER),)
+        pooling = "as it likes"
+
+        @classmethod
+        def pool(cls, column, values, pixels):
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+
+    made = Registry()
+    plugin = ModuleType("pooling")
+    plugin.qbench_register_metrics = hookimpl(lambda register: register(Pooled))
+    assert made.register(plugin, PluginInfo("pooling", "p", "1")).ok
+    return made
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (ZeroDivisionError("no pixels"), "psnr, plugin pooling (p 1): pool failed:\nTraceback"),
+        (math.nan, "pool failed:\nreturned nan for psnr; accepted: a number, or None"),
+        ("12", "returned '12'"),
+        (True, "returned True"),
+    ],
+)
+def test_a_broken_pool_is_named(hand_made, answer, message):
+    with pytest.raises(PluginError, match=re.escape(message)):
+        group_rows(hand_made, "point", pools(hand_made, pooled_by(answer).metrics))
+
+
+def test_where_a_metric_does_not_pool_there_is_the_mean_and_nothing_is_called_pooled(hand_made):
+    groups = group_rows(hand_made, "point", pools(hand_made, pooled_by(None).metrics))
+    assert groups == group_rows(hand_made, "point")
+    assert pooling(groups) == ""
+    groups = group_rows(hand_made, "point", pools(hand_made, pooled_by(np.float32(7)).metrics))
+    assert groups[0].summaries["psnr"].mean == 7
+    assert pooling(groups) == "psnr: as it likes"

@@ -10,26 +10,26 @@ import pytest
 from golden import check_golden
 
 from qbench.errors import QbenchError
-from qbench.reporting.formats import write_parquet, write_text
+from qbench.reporting.formats import View, write_parquet, write_text
 
 
 @pytest.mark.parametrize("form", ["markdown", "latex", "csv", "json"])
 @pytest.mark.parametrize("by", [None, "codec"], ids=["cells", "by-codec"])
 def test_looks_as_it_did(hand_made, form, by):
-    check_golden(f"{form}-{by or 'cells'}", write_text(hand_made, form, by, None))
+    check_golden(f"{form}-{by or 'cells'}", write_text(hand_made, form, View(by)))
 
 
 def test_json_is_strict(hand_made):
     def refuse(value):
         raise AssertionError(value)
 
-    data = json.loads(write_text(hand_made, "json", None, None), parse_constant=refuse)
+    data = json.loads(write_text(hand_made, "json", View()), parse_constant=refuse)
     assert data["rows"][1]["psnr"] == "Infinity"
     assert data["columns"]["bpp"]["direction"] == "lower"
 
 
 def test_csv_gives_the_values_exactly(hand_made):
-    rows = list(csv.DictReader(io.StringIO(write_text(hand_made, "csv", None, None))))
+    rows = list(csv.DictReader(io.StringIO(write_text(hand_made, "csv", View()))))
     assert [row["psnr"] for row in rows] == ["30.123", "inf", "", "28.0", "", ""]
     assert rows[4]["psnr.status"] == "not-applicable"
     assert rows[2]["psnr.reason"] == "the cell is failed: too slow\nfor us"
@@ -37,7 +37,7 @@ def test_csv_gives_the_values_exactly(hand_made):
 
 def test_sorting_is_best_first_in_each_columns_direction(hand_made):
     def order(column):
-        rows = csv.DictReader(io.StringIO(write_text(hand_made, "csv", None, column)))
+        rows = csv.DictReader(io.StringIO(write_text(hand_made, "csv", View(None, column))))
         return [row[column] for row in rows]
 
     assert order("psnr") == ["inf", "30.123", "28.0", "", "", ""]
@@ -45,7 +45,7 @@ def test_sorting_is_best_first_in_each_columns_direction(hand_made):
 
 
 def test_parquet_reads_back(hand_made, tmp_path):
-    write_parquet(hand_made, tmp_path / "a.parquet", None, None)
+    write_parquet(hand_made, tmp_path / "a.parquet", View())
     table = pyarrow.parquet.read_table(tmp_path / "a.parquet").to_pylist()
     assert len(table) == 6
     assert table[1]["psnr"] == math.inf
@@ -55,14 +55,14 @@ def test_parquet_reads_back(hand_made, tmp_path):
 
 def test_a_wrong_column_or_grouping_is_refused_with_the_nearest(hand_made):
     with pytest.raises(QbenchError, match=r"no column `pnsr` in this run; did you mean `psnr`\?"):
-        write_text(hand_made, "csv", None, "pnsr")
+        write_text(hand_made, "csv", View(None, "pnsr"))
     with pytest.raises(
         QbenchError, match=r"can't group by `codecs`; did you mean `codec`\?; accepted: point, codec, image"
     ):
-        write_text(hand_made, "csv", "codecs", None)
+        write_text(hand_made, "csv", View("codecs"))
 
 
 def test_parquet_without_pyarrow_names_the_extra(hand_made, tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
     with pytest.raises(QbenchError, match=r"pip install 'qbench\[parquet\]'"):
-        write_parquet(hand_made, tmp_path / "a.parquet", None, None)
+        write_parquet(hand_made, tmp_path / "a.parquet", View())

@@ -8,7 +8,8 @@ from golden import check_golden
 from rich.console import Console
 
 from qbench.records import CodingCost
-from qbench.reporting.tables import complexity_table, print_run, timings_table
+from qbench.reporting.costs import complexity_sheet, timings_sheet
+from qbench.reporting.tables import print_run, sheet_table
 
 
 def shown(width, show):
@@ -28,7 +29,9 @@ def test_looks_as_it_did(hand_made, width):
 
 
 def test_timings_look_as_they_did(hand_made):
-    check_golden("timings", shown(100, lambda console: console.print(timings_table(hand_made, console.width))))
+    check_golden(
+        "timings", shown(100, lambda console: console.print(sheet_table(timings_sheet(hand_made), console.width)))
+    )
 
 
 def test_a_narrow_terminal_loses_no_column(hand_made):
@@ -44,12 +47,10 @@ def test_names_are_shown_as_they_are_not_as_markup(hand_made):
 
 
 def test_complexity_is_per_pixel_over_all_images_and_memory_of_the_largest(hand_made):
-    assert "no codec in this run states its complexity" in shown(
-        100, lambda c: c.print(complexity_table(hand_made, 100))
-    )
+    assert complexity_sheet(hand_made).lines == []
     for row, macs in zip((hand_made.rows[0], hand_made.rows[3]), (50_000, 250_000), strict=True):
         cost = CodingCost(parameters=4_700_000, encode_macs=macs, decode_memory=macs * 100)
         hand_made.rows[hand_made.rows.index(row)] = replace(row, cell=row.cell.model_copy(update={"complexity": cost}))
-    text = shown(100, lambda console: console.print(complexity_table(hand_made, 100)))
+    text = shown(100, lambda console: console.print(sheet_table(complexity_sheet(hand_made), 100)))
     (line,) = (line for line in text.splitlines() if "jpeg" in line)
     assert line.split() == ["jpeg:quality=10", "4.70", "1.0", "–", "–", "25.00"]  # 300 kMAC, 300 pixels; 25 MB

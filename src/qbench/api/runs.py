@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from qbench.errors import StoreError
@@ -48,13 +47,19 @@ def find_run(name: str | Path) -> Path:
     raise StoreError(f"{name}: no run in this folder, nor a run of that name in {RUNS}/ (available: {available})")
 
 
-def runs() -> list[Run]:
-    """Return the runs below ``runs/``, the most recently measured first; what can't be read is omitted."""
+def runs(notice: Callable[[str], None] = lambda text: None) -> list[Run]:
+    """Return the runs below ``runs/``, the most recently measured first.
+
+    Args:
+        notice: called with what can't be read, which is omitted.
+    """
     found = []
     for folder in (RunFolder(path) for path in RUNS.glob("*")):
         if folder.exists():
-            with contextlib.suppress(StoreError):
+            try:
                 found.append(Run(folder.path, folder.load()))
+            except StoreError as error:
+                notice(f"omitted: {error}")
     return sorted(found, key=lambda run: max((each.at for each in run.sessions), default=""), reverse=True)
 
 

@@ -15,6 +15,13 @@ from qbench.cli.runs import RunName
 MOST_EXPLAINED = 20
 """Rows of a table that are shown unless all are asked for."""
 
+NOTHING = {
+    "--timings": "nothing is coded yet",
+    "--complexity": "no codec in this run states its complexity",
+    "--failures": "nothing failed",
+}
+"""Why a table is empty."""
+
 plugins_app = typer.Typer(help="List the installed plugins, or describe what they bring.", invoke_without_command=True)
 datasets_app = typer.Typer(help="List named datasets, or fetch one.", invoke_without_command=True)
 cache_app = typer.Typer(help="Show or clear the cache shared by runs.", no_args_is_help=True)
@@ -54,11 +61,11 @@ def show_command(
     ] = False,
     failures: Annotated[bool, typer.Option("--failures", help="Show every failure with its traceback.")] = False,
 ) -> None:
-    """Show a run, finished or not."""
+    """Show a run, finished or not: its cells and a summary, or one of the other tables."""
     from qbench.api.runs import load_run
     from qbench.errors import QbenchError, did_you_mean
     from qbench.registry.registry import default_registry
-    from qbench.reporting import formats, tables
+    from qbench.reporting import costs, formats, tables
     from qbench.reporting.aggregate import pools
     from qbench.reporting.console import Console
 
@@ -66,14 +73,46 @@ def show_command(
         raise QbenchError(
             f"unknown format `{form}`{did_you_mean(form, formats.FORMATS)} (accepted: {', '.join(formats.FORMATS)})"
         )
+    grouping = " with ".join(
+        name for name, given in (("--group-by", group_by is not None), ("--pooled", pooled)) if given
+    )
+    asked = [
+        name
+        for name, given in (
+            ("--cells", cells),
+            (grouping, bool(grouping)),
+            ("--timings", timings),
+            ("--complexity", complexity),
+            ("--failures", failures),
+        )
+        if given
+    ]
+    if len(asked) > 1:
+        raise QbenchError(f"{' and '.join(asked)} are different tables; ask for one at a time")
+    if sort is not None and (timings or complexity or failures):
+        raise QbenchError(f"--sort does not apply to {asked[0]}")
     found = load_run(run)
+    view = formats.View(
+        group_by or ("point" if pooled else None),
+        sort,
+        pools(found, default_registry().metrics) if pooled else None,
+        costs.timings_sheet(found)
+        if timings
+        else costs.complexity_sheet(found)
+        if complexity
+        else costs.failures_sheet(found)
+        if failures
+        else None,
+    )
+    if view.sheet is not None and not view.sheet.lines:
+        typer.echo(f"nothing to show of {asked[0]}: {NOTHING[asked[0]]}", err=True)
     if form == "parquet":
         if output is None:
             raise QbenchError("the parquet format is binary: name a file with --output")
-        formats.write_parquet(found, output, group_by, sort)
+        formats.write_parquet(found, output, view)
         return
     if form != "table":
-        text = formats.write_text(found, form, group_by, sort)
+        text = formats.write_text(found, form, view)
         if output is None:
             typer.echo(text, nl=False)
         else:
@@ -85,13 +124,11 @@ def show_command(
         for note in found.failures:
             console.rule(f"{note.image} · {note.point}", align="left")
             console.print(f"{note.what}\n{note.traceback or note.message}", markup=False, highlight=False)
-    elif timings:
-        console.print(tables.timings_table(found, console.width))
-    elif complexity:
-        console.print(tables.complexity_table(found, console.width))
-    elif group_by is not None or pooled:
-        ways = pools(found, default_registry().metrics) if pooled else None
-        tables.print_groups(console, found, by=group_by or "point", sort=sort, ways=ways)
+    elif view.sheet is not None:
+        if view.sheet.lines:
+            console.print(tables.sheet_table(view.sheet, console.width))
+    elif view.by is not None:
+        tables.print_groups(console, found, by=view.by, sort=sort, ways=view.ways)
     else:
         tables.print_run(console, found, sort=sort, cells=cells)
     if not found.complete:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -38,7 +39,7 @@ def runs_command() -> None:
     from qbench.reporting.console import Console
     from qbench.reporting.runs import runs_table
 
-    found = runs()
+    found = runs(notice=partial(typer.echo, err=True))
     if not found:
         typer.echo(f"no runs in {RUNS}/ yet: qbench run SUITE makes one")
         return

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Mapping
 from typing import Any
 
 from qbench.contracts.codec import Codec
 from qbench.contracts.metric import Direction, MetricDeclaration, Scope
-from qbench.errors import PluginError, QbenchError
 from qbench.models.resolve import pinned
 from qbench.planning.types import OperatingPoint, Plan, PlannedImage, PlannedMetric, Target
+from qbench.registry.catalogue import Offer, rate_parameter
 from qbench.registry.registry import Registry
 from qbench.suite.images import ResolvedImages
 from qbench.suite.model import MetricSpec, PointSpec, Suite
@@ -24,10 +23,10 @@ def make_plan(suite: Suite, images: ResolvedImages, registry: Registry) -> Plan:
     for spec in suite.points:
         offer = registry.codecs.offer(spec.codec)
         codec = offer.cls
-        target = _target(spec, codec, metrics)
+        target = _target(spec, offer, metrics)
         # What the weights are does not depend on the setting that a target chooses.
         known = spec.parameters if target is None else {**spec.parameters, **target.some_setting}
-        identity, models = _identity(codec, known, spec.files, profile, str(offer.plugin))
+        identity, models = _identity(offer, known, spec.files, profile)
         if target is not None:
             measured_by = metrics[spec.target.metric].identity if spec.target else {}
             identity |= {"parameters": dict(spec.parameters), "target": [target.identity, measured_by]}
@@ -75,10 +74,10 @@ def make_plan(suite: Suite, images: ResolvedImages, registry: Registry) -> Plan:
     )
 
 
-def _target(spec: PointSpec, codec: type[Codec], metrics: Mapping[str, PlannedMetric]) -> Target | None:
+def _target(spec: PointSpec, codec: Offer[type[Codec]], metrics: Mapping[str, PlannedMetric]) -> Target | None:
     if spec.target is None:
         return None
-    rate = codec.rate_parameter(codec.Parameters.model_validate(dict(spec.parameters), strict=False))
+    rate = rate_parameter(codec, spec.parameters)
     assert rate is not None  # the suite was refused otherwise
     metric = metrics[spec.target.metric]
     column = next(column for column in metric.columns if column.name == spec.target.column)
@@ -100,12 +99,12 @@ def plan_metric(spec: MetricSpec, registry: Registry, profile: str) -> PlannedMe
     """Look up one metric of a suite."""
     offer = registry.metrics.offer(spec.metric)
     metric = offer.cls
-    identity, models = _identity(metric, spec.parameters, spec.files, profile, str(offer.plugin))
+    identity, models = _identity(offer, spec.parameters, spec.files, profile)
     label = spec.label
     if label == spec.metric:
-        label = metric.default_label(
-            metric.Parameters.model_validate({**spec.parameters, **spec.files}, strict=False), profile
-        )
+        label = offer.ask("default_label", offer.parameters({**spec.parameters, **spec.files}), profile)
+        if not isinstance(label, str) or not label:
+            raise offer.broken("default_label", f"returned {label!r}, not a name")
     return PlannedMetric(
         label,
         spec.metric,
@@ -119,11 +118,10 @@ def plan_metric(spec: MetricSpec, registry: Registry, profile: str) -> PlannedMe
 
 
 def _identity(
-    cls: type[Codec] | type[MetricDeclaration],
+    offer: Offer[type[Codec]] | Offer[type[MetricDeclaration]],
     parameters: Mapping[str, Any],
     located: Mapping[str, str],
     profile: str,
-    plugin: str,
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Return all that decides a codec's or metric's results, and the models it uses: name → what they are.
 
@@ -132,16 +130,12 @@ def _identity(
     Raises:
         QbenchError: it has no such weights, or their digest is not known before they are fetched.
     """
-    try:
-        used = cls.weights(cls.Parameters.model_validate({**parameters, **located}, strict=False), profile)
-    except QbenchError:
-        raise
-    except Exception as error:
-        raise PluginError(f"{cls.name}, plugin {plugin}: weights failed:\n{traceback.format_exc()}") from error
+    cls = offer.cls
+    used = offer.ask("weights", offer.parameters({**parameters, **located}), profile)
     identity = {
         "name": cls.name,
         "version": cls.version,
-        "libraries": dict(cls.libraries()),
+        "libraries": dict(offer.ask("libraries")),
         "parameters": dict(parameters),
         "weights": {weights.name: pinned(weights).sha256 for weights in used},
     }

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
+import traceback
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
-from qbench.contracts.codec import Codec
+from qbench.contracts.codec import Codec, RateParameter
 from qbench.contracts.dataset import Dataset
 from qbench.contracts.exchange import Format
 from qbench.contracts.generator import Generator
@@ -15,7 +15,8 @@ from qbench.contracts.loss import Loss
 from qbench.contracts.metric import MetricDeclaration
 from qbench.contracts.recipe import Recipe
 from qbench.contracts.weights import Weights
-from qbench.errors import PluginError, did_you_mean
+from qbench.errors import PluginError, QbenchError, did_you_mean
+from qbench.registry.forms import form_problem, rate_problem
 
 Offered = (
     type[Codec]
@@ -28,9 +29,6 @@ Offered = (
     | Weights
 )
 T = TypeVar("T", bound=Offered)
-
-RESERVED_PARAMETERS = {"codec", "metric", "target"}
-"""Keys that suites use beside a codec's or metric's own parameters."""
 
 
 @dataclass
@@ -69,13 +67,48 @@ class Offer(Generic[T]):
     cls: T
     plugin: PluginInfo
 
+    def ask(self, method: str, *arguments: Any) -> Any:
+        """Return what one of its class methods says.
+
+        Raises:
+            QbenchError: it raised that.
+            PluginError: it raised something else; the text names the plugin and has the traceback.
+        """
+        try:
+            return getattr(self.cls, method)(*arguments)
+        except QbenchError:
+            raise
+        except Exception as error:
+            raise self.broken(method, traceback.format_exc()) from error
+
+    def parameters(self, values: Mapping[str, Any]) -> Any:
+        """Return settings, as they are planned, as a codec's or metric's parameters."""
+        return self.cls.Parameters.model_validate(dict(values), strict=False)  # type: ignore[union-attr]
+
+    def broken(self, method: str, problem: str) -> PluginError:
+        """Return the error to raise where a class method breaks its contract."""
+        return PluginError(f"{self.cls.name}, plugin {self.plugin}: {method} failed:\n{problem.rstrip()}")
+
+
+def rate_parameter(codec: Offer[type[Codec]], settings: Mapping[str, Any]) -> RateParameter | None:
+    """Return the setting that a codec reaches a target with, the others being as planned.
+
+    Raises:
+        PluginError: the codec's answer breaks the contract.
+    """
+    rate = codec.ask("rate_parameter", codec.parameters(settings))
+    problem = rate_problem(codec.cls, rate)
+    if problem:
+        raise codec.broken("rate_parameter", problem)
+    return cast("RateParameter | None", rate)
+
 
 class Catalogue(Mapping[str, T], Generic[T]):
     """All things of one kind, by name. Looking up a wrong name raises :class:`PluginError` with advice."""
 
     def __init__(self, kind: str, base: type, plugins: list[PluginInfo]) -> None:
         self.kind = kind
-        self._base = base
+        self.base = base
         self._plugins = plugins
         self._offers: dict[str, list[Offer[T]]] = {}
 
@@ -85,7 +118,7 @@ class Catalogue(Mapping[str, T], Generic[T]):
         Raises:
             PluginError: not a usable subclass; the text says what is wrong with it.
         """
-        problem = self.form_problem(cls)
+        problem = form_problem(self.base, cls)
         if problem:
             raise PluginError(f"{self.kind} {getattr(cls, '__qualname__', repr(cls))}: {problem}")
         offers = self._offers.setdefault(cls.name, [])
@@ -95,35 +128,6 @@ class Catalogue(Mapping[str, T], Generic[T]):
             owners = " and ".join(str(offer.plugin) for offer in offers)
             for offer in offers:
                 offer.plugin.problem = f"{self.kind} `{cls.name}` is registered by both {owners}"
-
-    def form_problem(self, cls: Any) -> str:
-        """Say what is wrong with the form of something to be registered; empty when it can be."""
-        if self._base is Weights:
-            return cls.problem() if isinstance(cls, Weights) else "must be a qbench.plugin.Weights"
-        if not (inspect.isclass(cls) and issubclass(cls, self._base)):
-            bases = (
-                "Metric or qbench.plugin.DistributionMetric" if self._base is MetricDeclaration else self._base.__name__
-            )
-            return f"must be a subclass of qbench.plugin.{bases}"
-        if inspect.isabstract(cls):
-            missing = ", ".join(sorted(getattr(cls, "__abstractmethods__", ())))
-            return f"does not implement {missing}"
-        needed = [name for name in ("name", "summary") if not isinstance(getattr(cls, name, None), str)]
-        if needed:
-            return f"lacks the class attribute {' and '.join(needed)}"
-        if issubclass(cls, MetricDeclaration):
-            columns = getattr(cls, "columns", ())
-            if not columns or columns[0].name != cls.name:
-                return "its first column must have the metric's own name"
-        if issubclass(cls, (Codec, MetricDeclaration, Recipe)):
-            taken = RESERVED_PARAMETERS & set(cls.Parameters.model_fields)
-            if taken:
-                return f"parameter name {', '.join(sorted(taken))} is reserved for suites"
-            try:
-                cls.Parameters()
-            except ValueError:
-                return "every parameter needs a default"
-        return ""
 
     def __getitem__(self, name: str) -> T:
         """Return the class of that name.

@@ -27,6 +27,7 @@ from qbench.contracts.weights import Weights
 from qbench.errors import ModelError, PluginError, QbenchError, did_you_mean
 from qbench.registry import hookspecs
 from qbench.registry.catalogue import Catalogue, PluginInfo
+from qbench.registry.forms import form_problem
 from qbench.registry.installed import Installed, installed_entry_points
 
 
@@ -96,6 +97,7 @@ class Registry:
         self.plugins.append(info)
         key = f"{info.distribution}:{info.name}"
         try:
+            hash(plugin)  # pluggy keeps plugins in sets
             if self._manager.register(plugin, name=key) is None:
                 raise PluginError("blocked")
             misspelt = self._unknown_hooks(plugin)
@@ -148,7 +150,7 @@ class Registry:
         """
         if name not in self.models:
             for owner, found in self._ask("qbench_find_model", name):
-                problem = self.models.form_problem(found)
+                problem = form_problem(Weights, found)
                 if problem:
                     raise PluginError(f"plugin {owner}, qbench_find_model: {problem}")
                 return cast(Weights, found)

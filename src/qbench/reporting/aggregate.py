@@ -7,10 +7,11 @@ import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from numbers import Real
 
 from qbench.contracts.metric import Column, Direction, MetricDeclaration, column_id
 from qbench.errors import QbenchError, did_you_mean
-from qbench.records import CodingCost
+from qbench.registry.catalogue import Catalogue, Offer
 from qbench.results.run import Entry, Row, Run, Status
 
 
@@ -20,13 +21,15 @@ class Summary:
 
     Attributes:
         count: values that went into mean and deviation.
-        mean: arithmetic mean; infinite if a value is.
-        deviation: sample standard deviation; None for fewer than two values or infinite ones.
+        mean: arithmetic mean; infinite if a value is. Where ``pooling`` says so, what the metric aggregates instead.
+        deviation: sample standard deviation; None for fewer than two values, infinite or pooled ones.
+        pooling: how the metric itself aggregated, in words; empty for a mean.
     """
 
     count: int
     mean: float | None
     deviation: float | None
+    pooling: str = ""
 
 
 @dataclass(frozen=True)
@@ -66,26 +69,35 @@ Pools = Mapping[str, tuple[str, Callable[[Sequence[float], Sequence[int]], float
 """Column → in words and as a function, how its metric aggregates over images where that is not the mean."""
 
 
-def pools(run: Run, metrics: Mapping[str, type[MetricDeclaration]]) -> Pools:
+def pools(run: Run, metrics: Catalogue[type[MetricDeclaration]]) -> Pools:
     """Return how a run's metrics aggregate over images, as far as they are installed and have a way of their own."""
     return {
-        column_id(planned.label, planned.metric, column.name): (cls.pooling, partial(cls.pool, column.name))
+        column_id(planned.label, planned.metric, column.name): (offer.cls.pooling, partial(_pool, offer, column.name))
         for planned in run.plan.metrics
-        if planned.metric in metrics and (cls := metrics[planned.metric]).pooling
+        if planned.metric in metrics and (offer := metrics.offer(planned.metric)).cls.pooling
         for column in planned.columns
     }
 
 
-def pooled(run: Run, group: Group, rows: Sequence[Row], ways: Pools) -> Group:
+def _pool(
+    offer: Offer[type[MetricDeclaration]], column: str, values: Sequence[float], pixels: Sequence[int]
+) -> float | None:
+    found = offer.ask("pool", column, values, pixels)
+    if found is not None and (isinstance(found, bool) or not isinstance(found, Real) or math.isnan(found)):
+        raise offer.broken("pool", f"returned {found!r} for {column}; accepted: a number, or None")
+    return None if found is None else float(found)
+
+
+def _pooled(run: Run, group: Group, rows: Sequence[Row], ways: Pools) -> Group:
     """Return a group with means replaced by what the metrics aggregate instead; deviations don't apply to that."""
     sizes = {image.name: image.pixels for image in run.plan.images}
     summaries = dict(group.summaries)
-    for name, (_, pool) in ways.items():
+    for name, (way, pool) in ways.items():
         if name not in run.cell_columns:
             continue
         found = [(value, sizes[row.image]) for row in rows if (value := row.entries[name].value) is not None]
-        if found:
-            summaries[name] = Summary(len(found), pool(*zip(*found, strict=True)), None)
+        if found and (aggregate := pool(*map(list, zip(*found, strict=True)))) is not None:
+            summaries[name] = Summary(len(found), aggregate, None, way)
     return replace(group, summaries=summaries)
 
 
@@ -100,7 +112,13 @@ def group_rows(run: Run, by: str, ways: Pools | None = None) -> list[Group]:
     groups: dict[str, list[Row]] = {}
     for row in run.rows:
         groups.setdefault(GROUPINGS[by](row), []).append(row)
-    return [pooled(run, _group(run, by, key, rows), rows, ways or {}) for key, rows in groups.items()]
+    return [_pooled(run, _group(run, by, key, rows), rows, ways or {}) for key, rows in groups.items()]
+
+
+def pooling(groups: Sequence[Group]) -> str:
+    """Say which columns metrics aggregated in their own way, and how; empty where all are means."""
+    ways = {name: each.pooling for group in groups for name, each in group.summaries.items() if each.pooling}
+    return "; ".join(f"{name}: {way}" for name, way in ways.items())
 
 
 def _group(run: Run, by: str, key: str, rows: list[Row]) -> Group:
@@ -117,101 +135,6 @@ def _group(run: Run, by: str, key: str, rows: list[Row]) -> Group:
         for status in (Status.FAILED, Status.NOT_APPLICABLE, Status.PENDING)
     }
     return Group(key, len(rows), without, {name: summarise(found) for name, found in entries.items()})
-
-
-@dataclass(frozen=True)
-class PointTiming:
-    """How long an operating point took, over its images.
-
-    Attributes:
-        encode, decode: median seconds.
-        threads: numbers of threads that were available.
-        concurrent_load: what else ran at the same time.
-        cached: cells whose timing is an earlier run's.
-    """
-
-    point: str
-    encode: float
-    decode: float
-    threads: tuple[int, ...]
-    concurrent_load: tuple[str, ...]
-    cached: int
-
-
-def point_timings(run: Run) -> list[PointTiming]:
-    """Return the coding times of every operating point that has any."""
-    found = []
-    for point in run.plan.points:
-        cells = [row.cell for row in run.rows if row.point == point.id and row.cell is not None]
-        timings = [cell.timing for cell in cells if cell.timing is not None]
-        if not timings:
-            continue
-        load = sorted({timing.concurrent_load for timing in timings})
-        for what, largest in (
-            ("encoded", max(timing.encode.batch for timing in timings)),
-            ("decoded", max(timing.decode.batch for timing in timings)),
-        ):
-            if largest > 1:
-                load.append(f"up to {largest} images {what} together")
-        found.append(
-            PointTiming(
-                point.id,
-                statistics.median(timing.encode.seconds for timing in timings),
-                statistics.median(timing.decode.seconds for timing in timings),
-                tuple(sorted({timing.threads for timing in timings})),
-                tuple(load),
-                sum(cell.cached for cell in cells),
-            )
-        )
-    return found
-
-
-@dataclass(frozen=True)
-class PointComplexity:
-    """What a codec says its operating point costs, over the images; None where it doesn't say.
-
-    Attributes:
-        parameters: of its networks.
-        encode_macs, decode_macs: multiply–adds per pixel, of all images together.
-        encode_memory, decode_memory: peak bytes, of the image that needs most.
-    """
-
-    point: str
-    parameters: int | None
-    encode_macs: float | None
-    decode_macs: float | None
-    encode_memory: int | None
-    decode_memory: int | None
-
-
-def point_complexities(run: Run) -> list[PointComplexity]:
-    """Return the cost of every operating point whose codec states one."""
-    found = []
-    for point in run.plan.points:
-        rows = [row for row in run.rows if row.point == point.id and row.cell is not None]
-        stated = [
-            (row.cell.complexity, run.plan.image(row.image).pixels) for row in rows if row.cell and row.cell.complexity
-        ]
-
-        def most(attribute: str, stated: Sequence[tuple[CodingCost, int]] = stated) -> int | None:
-            return max((value for cost, _ in stated if (value := getattr(cost, attribute)) is not None), default=None)
-
-        def per_pixel(attribute: str, stated: Sequence[tuple[CodingCost, int]] = stated) -> float | None:
-            known = [(value, pixels) for cost, pixels in stated if (value := getattr(cost, attribute)) is not None]
-            return sum(value for value, _ in known) / sum(pixels for _, pixels in known) if known else None
-
-        if stated:
-            found.append(
-                PointComplexity(
-                    point.id,
-                    most("parameters"),
-                    per_pixel("encode_macs"),
-                    per_pixel("decode_macs"),
-                    most("encode_memory"),
-                    most("decode_memory"),
-                )
-            )
-    return found
 
 
 def find_column(run: Run, name: str) -> str:

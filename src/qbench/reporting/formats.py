@@ -6,13 +6,24 @@ import csv
 import io
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from qbench.contracts.metric import Direction
 from qbench.errors import QbenchError
 from qbench.records import plain_number
-from qbench.reporting.aggregate import best, format_value, group_rows, model_lines, sort_groups, sort_rows
+from qbench.reporting.aggregate import (
+    Pools,
+    best,
+    format_value,
+    group_rows,
+    model_lines,
+    pooling,
+    sort_groups,
+    sort_rows,
+)
+from qbench.reporting.costs import Sheet
 from qbench.reporting.notation import ABSENT, ARROWS
 from qbench.reporting.originals import originals_content
 from qbench.results.run import Run, Status
@@ -25,16 +36,44 @@ FORMATS = ("table", *TEXT_FORMATS, "parquet")
 LATEX_ARROWS = {Direction.HIGHER: r"$\uparrow$", Direction.LOWER: r"$\downarrow$"}
 
 
-def write_text(run: Run, form: str, by: str | None, sort: str | None) -> str:
-    """Write the cells (``by`` None) or a summary by group in one of :data:`TEXT_FORMATS`."""
+@dataclass(frozen=True)
+class View:
+    """What of a run is written: its cells, a summary by group, or another table.
+
+    Attributes:
+        by: what to group cells by; None lists them.
+        sort: column to sort by; None leaves the suite's order.
+        ways: the metrics' own ways to aggregate, where means are not wanted.
+        sheet: a table to write in place of scores.
+    """
+
+    by: str | None = None
+    sort: str | None = None
+    ways: Pools | None = None
+    sheet: Sheet | None = None
+
+
+def write_text(run: Run, form: str, view: View) -> str:
+    """Write a table in one of :data:`TEXT_FORMATS`."""
     if form in ("csv", "json"):
-        records = _flat(run, by, sort)
+        records = _flat(run, view)
         return _csv(records) if form == "csv" else _json(run, records)
-    header, body = _typeset(run, by, sort, latex=form == "latex")
-    return _latex(run, header, body) if form == "latex" else _markdown(header, body) + _models(run)
+    latex = form == "latex"
+    if view.sheet is not None:
+        escape = _escape_latex if latex else _escape_markdown
+        header = [escape(heading) for heading in view.sheet.headings]
+        body = [[escape(value) for value in line] for line in view.sheet.lines]
+        return _latex(run, header, body, view.sheet.left) if latex else _markdown(header, body, view.sheet.left)
+    header, body, pooled = _typeset(run, view, latex=latex)
+    left = [True, view.by is None, *[False] * (len(header) - 2)]
+    notes = [f"pooled: {pooled}"] if pooled else []
+    notes += model_lines(run)
+    if latex:
+        return "".join(f"% {line}\n" for line in notes) + _latex(run, header, body, left)
+    return _markdown(header, body, left) + "".join(f"\n{_escape_markdown(line)}\n" for line in notes)
 
 
-def write_parquet(run: Run, path: Path, by: str | None, sort: str | None) -> None:
+def write_parquet(run: Run, path: Path, view: View) -> None:
     """Write a Parquet file.
 
     Raises:
@@ -46,21 +85,24 @@ def write_parquet(run: Run, path: Path, by: str | None, sort: str | None) -> Non
     except ImportError as error:
         raise QbenchError("the parquet format needs pyarrow: pip install 'qbench[parquet]'") from error
     with writing(path) as temporary:
-        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(_flat(run, by, sort, whole=True)), temporary)
+        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(_flat(run, view, whole=True)), temporary)
 
 
-def _flat(run: Run, by: str | None, sort: str | None, *, whole: bool = False) -> list[dict[str, Any]]:
+def _flat(run: Run, view: View, *, whole: bool = False) -> list[dict[str, Any]]:
     """Return records with the same keys in each."""
-    if by is None:
-        place = {(row.image, row.point): index for index, row in enumerate(sort_rows(run, sort))}
+    if view.sheet is not None:
+        records = view.sheet.records
+    elif view.by is None:
+        place = {(row.image, row.point): index for index, row in enumerate(sort_rows(run, view.sort))}
         records = sorted(run.records(), key=lambda record: place[record["image"], record["point"]])
     else:
         records = []
-        for group in sort_groups(run, group_rows(run, by), sort):
-            record: dict[str, Any] = {by: group.key, "cells": group.cells}
+        for group in sort_groups(run, group_rows(run, view.by, view.ways), view.sort):
+            record: dict[str, Any] = {view.by: group.key, "cells": group.cells}
             record |= {str(status): count for status, count in group.without.items()}
             for name, summary in group.summaries.items():
                 record |= {name: summary.mean, f"{name}.std": summary.deviation, f"{name}.count": summary.count}
+                record |= {f"{name}.pooling": summary.pooling} if summary.pooling else {}
             records.append(record)
     keys = list(dict.fromkeys(key for record in records for key in record))
     if whole:  # Parquet columns have one type; codecs' parameters need not
@@ -120,8 +162,10 @@ def _json(run: Run, records: Sequence[dict[str, Any]]) -> str:
     )
 
 
-def _typeset(run: Run, by: str | None, sort: str | None, *, latex: bool) -> tuple[list[str], list[list[str]]]:
-    """Return header and cells as people read them; the best value of each image (or group) is emphasised."""
+def _typeset(run: Run, view: View, *, latex: bool) -> tuple[list[str], list[list[str]], str]:
+    """Return header and cells as people read them, and what is pooled; the best value of an image or of all groups
+    is emphasised."""
+    by = view.by
     escape = _escape_latex if latex else _escape_markdown
     strong = r"\textbf{%s}" if latex else "**%s**"
     plus_minus = r" $\pm$ " if latex else " ± "
@@ -143,7 +187,7 @@ def _typeset(run: Run, by: str | None, sort: str | None, *, latex: bool) -> tupl
             for image in run.plan.images
             for name, column in run.cell_columns.items()
         }
-        for row in sort_rows(run, sort):
+        for row in sort_rows(run, view.sort):
             cells = [
                 number(entry.value, name, finest[row.image, name])
                 if entry.value is not None
@@ -151,8 +195,8 @@ def _typeset(run: Run, by: str | None, sort: str | None, *, latex: bool) -> tupl
                 for name, entry in row.entries.items()
             ]
             body.append([escape(row.image), escape(row.point), *cells])
-        return ["image", "operating point", *names], body
-    groups = sort_groups(run, group_rows(run, by), sort)
+        return ["image", "operating point", *names], body, ""
+    groups = sort_groups(run, group_rows(run, by, view.ways), view.sort)
     for group in groups:
         cells = []
         for name, column in run.columns.items():
@@ -172,32 +216,24 @@ def _typeset(run: Run, by: str | None, sort: str | None, *, latex: bool) -> tupl
                 *cells,
             ]
         )
-    return [by, "cells", "failed", "n/a", *names], body
+    return [by, "cells", "failed", "n/a", *names], body, pooling(groups)
 
 
-def _markdown(header: list[str], body: list[list[str]]) -> str:
+def _markdown(header: list[str], body: list[list[str]], left: Sequence[bool]) -> str:
     widths = [max(len(line[index]) for line in (header, *body)) for index in range(len(header))]
     text = [header, ["-" * width for width in widths], *body]
-    text[1] = [line if index < 2 else line[:-1] + ":" for index, line in enumerate(text[1])]
+    text[1] = [line if stands else line[:-1] + ":" for line, stands in zip(text[1], left, strict=True)]
     return "".join(
         "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |\n" for line in text
     )
 
 
-def _models(run: Run) -> str:
-    """Name the model behind each metric that uses one, below a table."""
-    lines = [_escape_markdown(line) for line in model_lines(run)]
-    return "".join(f"\n{line}\n" for line in lines)
-
-
-def _latex(run: Run, header: list[str], body: list[list[str]]) -> str:
-    left = 2 if header[0] == "image" and header[1] == "operating point" else 1
-    alignment = "l" * left + "r" * (len(header) - left)
-    lines = [f"% {line}" for line in model_lines(run)]
-    lines += [f"% {run.name}; needs \\usepackage{{booktabs}}", rf"\begin{{tabular}}{{{alignment}}}"]
+def _latex(run: Run, header: list[str], body: list[list[str]], left: Sequence[bool]) -> str:
+    alignment = "".join("l" if stands else "r" for stands in left)
+    lines = [f"% {run.name}; needs \\usepackage{{booktabs}}", rf"\begin{{tabular}}{{{alignment}}}"]
     lines += [r"\toprule", " & ".join(header) + r" \\", r"\midrule"]
     for index, line in enumerate(body):
-        if index and header[0] == "image" and line[0] != body[index - 1][0]:
+        if index and header[:2] == ["image", "operating point"] and line[0] != body[index - 1][0]:
             lines.append(r"\addlinespace")
         lines.append(" & ".join(line) + r" \\")
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])

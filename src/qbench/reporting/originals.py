@@ -50,5 +50,5 @@ def originals_content(run: Run) -> dict[str, Any]:
         "images": read.images,
         "converted": read.converted,
         "conversions": {note: len(names) for note, names in read.conversions.items()},
-        "remarks": list(run.plan.remarks),
+        "remarks": list(run.remarks),
     }

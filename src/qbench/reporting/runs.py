@@ -53,7 +53,8 @@ def _width(heading: str, cells: Sequence[Text]) -> int:
 def _state(run: Run) -> Text:
     done = sum(row.status is not Status.PENDING for row in run.rows)
     if not run.complete:
-        return Text(f"stopped, {done} of {len(run.rows)} cells", "yellow")
+        left = f"{done} of {len(run.rows)} cells" if done < len(run.rows) else "some scores missing"
+        return Text(f"stopped, {left}", "yellow")
     if run.failures:
         return Text(f"{len(run.failures)} failed", "red")
     return Text("complete", "green")

@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sized
+from collections.abc import Sequence, Sized
 from dataclasses import dataclass
 
 from rich import box
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, RenderableType
+from rich.console import Group as Stack
 from rich.table import Table
 from rich.text import Text
 
 from qbench.contracts.metric import Column
 from qbench.errors import shown
 from qbench.reporting.aggregate import (
+    Group,
     Pools,
     best,
     format_value,
     group_rows,
     model_lines,
-    point_complexities,
-    point_timings,
+    pooling,
     sort_groups,
     sort_rows,
 )
+from qbench.reporting.costs import Sheet
 from qbench.reporting.notation import ABSENT, ARROWS, LEGEND
 from qbench.reporting.originals import originals
 from qbench.results.run import Entry, Row, Run, Status
@@ -81,9 +83,8 @@ def cells_table(run: Run, sort: str | None, width: int) -> RenderableType:
     return _blocks("Cells", keys, fields, width, sections if sort is None else [])
 
 
-def groups_table(run: Run, by: str, sort: str | None, width: int, ways: Pools | None = None) -> RenderableType:
+def groups_table(run: Run, groups: Sequence[Group], by: str, sort: str | None, width: int) -> RenderableType:
     """One row per group: mean ± standard deviation of every column, and how many cells have no value."""
-    groups = sort_groups(run, group_rows(run, by, ways), sort)
     keys = [_Field({"point": "operating point"}.get(by, by), [Text(group.key) for group in groups], "left")]
     fields = []
     for name, column in run.columns.items():
@@ -95,7 +96,8 @@ def groups_table(run: Run, by: str, sort: str | None, width: int, ways: Pools | 
             if summary.deviation is not None:
                 text.append(f"± {format_value(summary.deviation, column)}", "dim")
             cells.append(text)
-        fields.append(_Field(_heading(name, column) + ("\npooled" if ways and name in ways else ""), cells))
+        pooled = any(group.summaries[name].pooling for group in groups)
+        fields.append(_Field(_heading(name, column) + ("\npooled" if pooled else ""), cells))
     fields.append(_Field("cells", [Text(str(group.cells)) for group in groups]))
     for status, heading in ((Status.FAILED, "failed"), (Status.NOT_APPLICABLE, "n/a"), (Status.PENDING, "pending")):
         numbers = [group.without[status] for group in groups]
@@ -109,39 +111,15 @@ def groups_table(run: Run, by: str, sort: str | None, width: int, ways: Pools | 
     return _blocks(f"Mean ± standard deviation by {keys[0].heading}", keys, fields, width, sections)
 
 
-def timings_table(run: Run, width: int) -> RenderableType:
-    """Median encode and decode time per operating point, and what else ran at the same time."""
-    timings = point_timings(run)
-    keys = [_Field("operating point", [Text(timing.point) for timing in timings], "left")]
-    fields = [
-        _Field("encode\nms", [Text(f"{1e3 * timing.encode:.2f}") for timing in timings]),
-        _Field("decode\nms", [Text(f"{1e3 * timing.decode:.2f}") for timing in timings]),
-        _Field("threads", [Text("/".join(map(str, timing.threads))) for timing in timings]),
-        _Field("cached", [Text(str(timing.cached)) for timing in timings]),
-        _Field("concurrent load", [Text("; ".join(timing.concurrent_load)) for timing in timings], "left"),
-    ]
-    return _blocks("Coding times, median over images", keys, fields, width, [])
+def sheet_table(sheet: Sheet, width: int) -> RenderableType:
+    """A sheet for the terminal; text stands on the left, numbers on the right."""
+    columns = [_column(sheet, index) for index in range(len(sheet.headings))]
+    return _blocks(sheet.title, columns[:1], columns[1:], width, [])
 
 
-def complexity_table(run: Run, width: int) -> RenderableType:
-    """What codecs say of their cost: parameters, multiply–adds per pixel, and peak memory of the largest image."""
-    found = point_complexities(run)
-    if not found:
-        return Text("no codec in this run states its complexity", "dim")
-
-    def cells(attribute: str, unit: float, digits: int) -> list[Text]:
-        values = [getattr(each, attribute) for each in found]
-        return [Text("–", "dim") if value is None else Text(f"{value / unit:,.{digits}f}") for value in values]
-
-    keys = [_Field("operating point", [Text(each.point) for each in found], "left")]
-    fields = [
-        _Field("parameters\nmillions", cells("parameters", 1e6, 2)),
-        _Field("encode\nkMAC/pixel", cells("encode_macs", 1e3, 1)),
-        _Field("decode\nkMAC/pixel", cells("decode_macs", 1e3, 1)),
-        _Field("encode\npeak MB", cells("encode_memory", 1e6, 2)),
-        _Field("decode\npeak MB", cells("decode_memory", 1e6, 2)),
-    ]
-    return _blocks("Complexity, as the codecs state it", keys, fields, width, [])
+def _column(sheet: Sheet, index: int) -> _Field:
+    heading = sheet.headings[index].replace(" ", "\n", 1) if index else sheet.headings[index]
+    return _Field(heading, [Text(line[index]) for line in sheet.lines], "left" if sheet.left[index] else "right")
 
 
 def overview(run: Run) -> Text:
@@ -160,7 +138,7 @@ def overview(run: Run) -> Text:
     for note, names in read.conversions.items():
         shown = ", ".join(names[:MOST_NAMES]) + (f" and {len(names) - MOST_NAMES} more" if names[MOST_NAMES:] else "")
         text.append(f"\n  {note} ({len(names)}): {shown}", "yellow")
-    for remark in plan.remarks:
+    for remark in run.remarks:
         text.append(f"\n{remark}", "yellow")
     return text
 
@@ -229,7 +207,7 @@ def _blocks(title: str, keys: list[_Field], fields: list[_Field], width: int, se
         for index in range(len(keys[0].cells)):
             table.add_row(*(field.cells[index] for field in (*keys, *block)), end_section=index + 1 in sections)
         tables.append(table)
-    return Group(*tables)
+    return Stack(*tables)
 
 
 def _heading(name: str, column: Column) -> str:
@@ -303,8 +281,10 @@ def print_groups(console: Console, run: Run, *, by: str, sort: str | None = None
 
 
 def _groups(run: Run, by: str, sort: str | None, width: int, ways: Pools | None = None) -> list[RenderableType]:
-    legend = Text(LEGEND, "dim")
+    groups = sort_groups(run, group_rows(run, by, ways), sort)
+    below = [Text(LEGEND, "dim")]
+    pooled = pooling(groups)
+    if pooled:
+        below.append(Text(f"pooled: {pooled}", "dim"))
     models = models_text(run)
-    table = groups_table(run, by, sort, width, ways)
-    own = [Text("pooled: " + "; ".join(f"{name}: {what}" for name, (what, _) in ways.items()), "dim")] if ways else []
-    return [table, legend, *own, *([models] if models else [])]
+    return [groups_table(run, groups, by, sort, width), *below, *([models] if models else [])]

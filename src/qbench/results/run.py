@@ -98,6 +98,13 @@ class Run:
         """The sessions that its values were measured in, also those of other runs that the cache remembers."""
         return list(self._state.sessions.values())
 
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What one must know before reading on: what was passed over, lines of the journal that are damaged."""
+        lines = ", ".join(map(str, self._state.damaged))
+        damage = f"journal.jsonl is damaged in line {lines}: what stood there counts as not measured"
+        return (*self.plan.remarks, *([damage] if lines else []))
+
     @cached_property
     def columns(self) -> dict[str, Column]:
         """Column id → declaration, in the order of the suite."""

@@ -75,6 +75,11 @@ class RunFolder:
         state = self._read()
         if state.plan_record is None:
             raise StoreError(f"{self.path}: the run was interrupted before it started; rerun the same command")
+        try:
+            _ = state.plan
+        except (ValueError, TypeError, KeyError) as error:  # a ValidationError is a ValueError
+            reason = "; ".join(str(error).splitlines()[1:3]) or repr(error)
+            raise StoreError(f"{self.path}: the plan in its journal is no plan of this qbench: {reason}") from error
         return state
 
     def _read(self) -> RunState:

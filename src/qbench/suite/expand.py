@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from qbench.contracts.metric import Scope, column_id
 from qbench.errors import did_you_mean
+from qbench.registry.catalogue import rate_parameter
 from qbench.registry.registry import Registry
 from qbench.suite.document import Path
 from qbench.suite.findings import Findings, fields_at
@@ -80,7 +81,7 @@ class Expander:
         codec = self._registry.codecs[name]
         found = len(self._findings.problems)
         for point in self._swept(label, name, settings, path):
-            rate = codec.rate_parameter(codec.Parameters.model_validate(dict(point.parameters), strict=False))
+            rate = rate_parameter(self._registry.codecs.offer(name), point.parameters)
             if rate is None:
                 supported = [
                     other for other, known in self._registry.codecs.items() if known.rate_parameter(known.Parameters())

@@ -21,6 +21,7 @@ class Findings:
     def __init__(self, document: Document) -> None:
         self.problems: list[Problem] = []
         self._document = document
+        self._located: dict[tuple[Path, str], str | None] = {}
 
     def raise_if_any(self) -> None:
         """Raise SuiteError with every problem, in the file's order, if there are any."""
@@ -70,15 +71,23 @@ class Findings:
             value = parameters.get(name)
             if not isinstance(value, str) or not value:
                 continue
-            try:
-                place = folder / Location(value).expanduser()
-                if place.exists():
-                    found[name] = str(place)
-                elif Location(value).exists():
-                    self.say((*path, name), f"{value}: not in {folder}; paths are relative to the suite's folder")
-            except (OSError, ValueError, RuntimeError):  # no name that a file could have
-                continue
+            at = (*path, name)
+            if (at, value) not in self._located:  # once for all operating points
+                self._located[at, value] = self._locate(value, folder, at)
+            if (place := self._located[at, value]) is not None:
+                found[name] = place
         return found
+
+    def _locate(self, value: str, folder: Location, at: Path) -> str | None:
+        try:
+            place = folder / Location(value).expanduser()
+            if place.exists():
+                return str(place)
+            if Location(value).exists():
+                self.say(at, f"{value}: not in {folder}; paths are relative to the suite's folder")
+        except (OSError, ValueError, RuntimeError):  # no name that a file could have
+            pass
+        return None
 
     def _translate(
         self, details: Sequence[Any], model: type[BaseModel], path: Path, at: Path | None, extra_keys: Sequence[str]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -10,6 +9,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel
 
 from qbench.errors import PluginError, Problem, SuiteError, did_you_mean
+from qbench.registry.forms import NAME
 from qbench.registry.registry import Registry
 from qbench.suite import document as yaml_document
 from qbench.suite.document import Document
@@ -17,7 +17,6 @@ from qbench.suite.expand import MAX_POINTS, Expander
 from qbench.suite.findings import Findings
 from qbench.suite.model import ImagesEntry, MetricSpec, PointSpec, Settings, Suite
 
-LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_+-]*")
 PROFILES = ("bundled", "hub")
 M = TypeVar("M", bound=BaseModel)
 SECTIONS = ("images", "codecs", "metrics", "profiles")
@@ -315,7 +314,7 @@ class _Loader:
         return dict(settings)
 
     def _label(self, path: yaml_document.Path) -> bool:
-        if LABEL.fullmatch(str(path[-1])):
+        if NAME.fullmatch(str(path[-1])):
             return True
         self._findings.say(
             path, "a label has letters, digits, `-`, `_` and `+` only, and begins with a letter or digit", key=True

@@ -7,8 +7,9 @@ from typing import Any
 from pydantic import BaseModel
 
 from qbench.contracts.codec import Codec
+from qbench.registry.forms import NAME
 from qbench.registry.registry import Registry
-from qbench.suite.load import LABEL, PROFILES
+from qbench.suite.load import PROFILES
 from qbench.suite.model import ImagesEntry, Settings
 
 
@@ -82,7 +83,7 @@ def _labelled(key: str, models: dict[str, dict[str, Any]], catalogue: Any) -> di
     ]
     return {
         "type": "object",
-        "propertyNames": {"pattern": f"^{LABEL.pattern}$"},
+        "propertyNames": {"pattern": f"^{NAME.pattern}$"},
         "properties": {name: {"anyOf": [schema, *others]} for name, schema in named.items()},
         "additionalProperties": {"anyOf": others} if others else False,
     }

@@ -7,8 +7,9 @@ from typing import Any
 
 from qbench.contracts.metric import Direction, Explanation
 from qbench.records import CellRecord, plain_number
-from qbench.reporting.aggregate import GROUPINGS, group_rows, model_lines, point_timings
+from qbench.reporting.aggregate import GROUPINGS, group_rows, model_lines
 from qbench.reporting.bd import bd_rates, unusable
+from qbench.reporting.costs import point_timings
 from qbench.reporting.curves import Curves, curve_metrics, curves
 from qbench.reporting.explanations import explanation_content
 from qbench.reporting.notation import ABSENT, ARROWS
@@ -35,7 +36,7 @@ def run_content(run: Run, explanations: Explanations) -> dict[str, Any]:
         "complete": run.complete,
         "kept": bool(plan.keep["reconstructions"]),
         "originals": str(originals(run)),
-        "remarks": list(plan.remarks),
+        "remarks": list(run.remarks),
         "models": model_lines(run),
         "images": [
             {"name": image.name, "width": image.width, "height": image.height, "notes": list(image.notes)}

@@ -1,0 +1,214 @@
+"""What operating points cost, and what failed: tables beside that of the scores."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from qbench.records import CodingCost
+from qbench.results.run import Run
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A table as people read it, and as programs do.
+
+    Attributes:
+        title: above it.
+        headings: of the columns; the first is that of names.
+        lines: as text, a value for each heading.
+        records: the same in full, in SI units.
+    """
+
+    title: str
+    headings: tuple[str, ...]
+    lines: list[tuple[str, ...]]
+    records: list[dict[str, Any]]
+
+    @property
+    def left(self) -> list[bool]:
+        """Which columns stand on the left, being text."""
+        return [
+            index == 0 or any(line[index][:1] not in (*"0123456789–", "") for line in self.lines)
+            for index in range(len(self.headings))
+        ]
+
+
+@dataclass(frozen=True)
+class PointTiming:
+    """How long an operating point took, over its images.
+
+    Attributes:
+        encode, decode: median seconds.
+        threads: numbers of threads that were available.
+        concurrent_load: what else ran at the same time.
+        cached: cells whose timing is an earlier run's.
+    """
+
+    point: str
+    encode: float
+    decode: float
+    threads: tuple[int, ...]
+    concurrent_load: tuple[str, ...]
+    cached: int
+
+
+def point_timings(run: Run) -> list[PointTiming]:
+    """Return the coding times of every operating point that has any."""
+    found = []
+    for point in run.plan.points:
+        cells = [row.cell for row in run.rows if row.point == point.id and row.cell is not None]
+        timings = [cell.timing for cell in cells if cell.timing is not None]
+        if not timings:
+            continue
+        load = sorted({timing.concurrent_load for timing in timings})
+        for what, largest in (
+            ("encoded", max(timing.encode.batch for timing in timings)),
+            ("decoded", max(timing.decode.batch for timing in timings)),
+        ):
+            if largest > 1:
+                load.append(f"up to {largest} images {what} together")
+        found.append(
+            PointTiming(
+                point.id,
+                statistics.median(timing.encode.seconds for timing in timings),
+                statistics.median(timing.decode.seconds for timing in timings),
+                tuple(sorted({timing.threads for timing in timings})),
+                tuple(load),
+                sum(cell.cached for cell in cells),
+            )
+        )
+    return found
+
+
+@dataclass(frozen=True)
+class PointComplexity:
+    """What a codec says its operating point costs, over the images; None where it doesn't say.
+
+    Attributes:
+        parameters: of its networks.
+        encode_macs, decode_macs: multiply–adds per pixel, of all images together.
+        encode_memory, decode_memory: peak bytes, of the image that needs most.
+    """
+
+    point: str
+    parameters: int | None
+    encode_macs: float | None
+    decode_macs: float | None
+    encode_memory: int | None
+    decode_memory: int | None
+
+
+def point_complexities(run: Run) -> list[PointComplexity]:
+    """Return the cost of every operating point whose codec states one."""
+    found = []
+    for point in run.plan.points:
+        rows = [row for row in run.rows if row.point == point.id and row.cell is not None]
+        stated = [
+            (row.cell.complexity, run.plan.image(row.image).pixels) for row in rows if row.cell and row.cell.complexity
+        ]
+
+        def most(attribute: str, stated: Sequence[tuple[CodingCost, int]] = stated) -> int | None:
+            return max((value for cost, _ in stated if (value := getattr(cost, attribute)) is not None), default=None)
+
+        def per_pixel(attribute: str, stated: Sequence[tuple[CodingCost, int]] = stated) -> float | None:
+            known = [(value, pixels) for cost, pixels in stated if (value := getattr(cost, attribute)) is not None]
+            return sum(value for value, _ in known) / sum(pixels for _, pixels in known) if known else None
+
+        if stated:
+            found.append(
+                PointComplexity(
+                    point.id,
+                    most("parameters"),
+                    per_pixel("encode_macs"),
+                    per_pixel("decode_macs"),
+                    most("encode_memory"),
+                    most("decode_memory"),
+                )
+            )
+    return found
+
+
+def timings_sheet(run: Run) -> Sheet:
+    """Median encode and decode time per operating point, and what else ran at the same time."""
+    timings = point_timings(run)
+    return Sheet(
+        "Coding times, median over images",
+        ("operating point", "encode ms", "decode ms", "threads", "cached", "concurrent load"),
+        [
+            (
+                timing.point,
+                f"{1e3 * timing.encode:.2f}",
+                f"{1e3 * timing.decode:.2f}",
+                "/".join(map(str, timing.threads)),
+                str(timing.cached),
+                "; ".join(timing.concurrent_load),
+            )
+            for timing in timings
+        ],
+        [
+            {
+                "point": timing.point,
+                "encode_seconds": timing.encode,
+                "decode_seconds": timing.decode,
+                "threads": "/".join(map(str, timing.threads)),
+                "cached_cells": timing.cached,
+                "concurrent_load": "; ".join(timing.concurrent_load),
+            }
+            for timing in timings
+        ],
+    )
+
+
+def complexity_sheet(run: Run) -> Sheet:
+    """What codecs say of their cost: parameters, multiply–adds per pixel, and peak memory of the largest image."""
+
+    def text(value: float | None, unit: float, digits: int) -> str:
+        return "–" if value is None else f"{value / unit:,.{digits}f}"
+
+    found = point_complexities(run)
+    return Sheet(
+        "Complexity, as the codecs state it",
+        (
+            "operating point",
+            "parameters millions",
+            "encode kMAC/pixel",
+            "decode kMAC/pixel",
+            "encode peak MB",
+            "decode peak MB",
+        ),
+        [
+            (
+                each.point,
+                text(each.parameters, 1e6, 2),
+                text(each.encode_macs, 1e3, 1),
+                text(each.decode_macs, 1e3, 1),
+                text(each.encode_memory, 1e6, 2),
+                text(each.decode_memory, 1e6, 2),
+            )
+            for each in found
+        ],
+        [
+            {
+                "point": each.point,
+                "parameters": each.parameters,
+                "encode_macs_per_pixel": each.encode_macs,
+                "decode_macs_per_pixel": each.decode_macs,
+                "encode_peak_bytes": each.encode_memory,
+                "decode_peak_bytes": each.decode_memory,
+            }
+            for each in found
+        ],
+    )
+
+
+def failures_sheet(run: Run) -> Sheet:
+    """Every failure; its traceback is in the records."""
+    return Sheet(
+        "Failures",
+        ("image", "operating point", "what", "message"),
+        [(note.image, note.point, note.what, note.message) for note in run.failures],
+        [asdict(note) for note in run.failures],
+    )
