@@ -20,7 +20,9 @@ def listed():
     text = (REPOSITORY / "docs" / "api.md").read_text(encoding="utf-8")
     parts = re.split(r"^## `([\w.]+)`.*$", text, flags=re.MULTILINE)[1:]
     return {
-        module: re.findall(r"^- `(\w+)`", body, re.MULTILINE)
+        module: [
+            name for line in re.findall(r"^- (`.+`):", body, re.MULTILINE) for name in re.findall(r"`(\w+)`", line)
+        ]
         for module, body in zip(parts[::2], parts[1::2], strict=True)
     }
 

@@ -1,7 +1,9 @@
+from . import plugin, testing, toolkit
 from .api.explaining import explain
 from .api.reporting import bd_rates, compare, correlate, plot, report
 from .api.running import plan, run, score
 from .api.runs import export, import_results, load_run, runs
+from .contracts.metric import Explanation
 from .errors import (
     DatasetError,
     DeviceError,
@@ -13,28 +15,43 @@ from .errors import (
     StoreError,
     SuiteError,
 )
+from .execute.work import Stop
 from .images.image import Image
 from .images.reading import read_image
-from .planning.types import Plan
+from .planning.types import Plan, PlannedMetric
 from .records import CellRecord, ScoreRecord
-from .results.run import Row, Run
+from .reporting.bd import BdRate
+from .reporting.comparison import Comparison, Difference
+from .reporting.correlation import Cells, Correlation
+from .results.run import Entry, FailureNote, Row, Run, Status
 
 __version__: str
 
 __all__ = [
+    "BdRate",
     "CellRecord",
+    "Cells",
+    "Comparison",
+    "Correlation",
     "DatasetError",
     "DeviceError",
+    "Difference",
+    "Entry",
+    "Explanation",
+    "FailureNote",
     "Image",
     "ImageError",
     "ModelError",
     "Plan",
+    "PlannedMetric",
     "PluginError",
     "QbenchError",
     "Row",
     "Run",
     "RunLockedError",
     "ScoreRecord",
+    "Status",
+    "Stop",
     "StoreError",
     "SuiteError",
     "bd_rates",
@@ -46,9 +63,12 @@ __all__ = [
     "load_run",
     "plan",
     "plot",
+    "plugin",
     "read_image",
     "report",
     "run",
     "runs",
     "score",
+    "testing",
+    "toolkit",
 ]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import zlib
 from pathlib import Path
 
 import pytest
@@ -75,3 +76,62 @@ def test_provenance_says_what_a_reader_needs(suite, registry):
     assert provenance["device"] == "cpu"
     assert done.sessions[0].provenance == provenance
     assert {row.cell.session for row in done.rows} == {done.sessions[0].id}
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda suite: qbench.run(suite, job=2), "unknown option `job`; did you mean `jobs`?"),
+        (lambda suite: qbench.score("x", "mse", devise="cpu"), "unknown option `devise`; did you mean `device`?"),
+        (
+            lambda suite: qbench.run(suite, jobs=-1),
+            "jobs: -1 is not accepted; accepted: an integer from 1 to 1024, or auto",
+        ),
+        (lambda suite: qbench.run(suite, jobs=True), "jobs: True is not accepted"),
+        (lambda suite: qbench.run(qbench.plan(suite), seed=3), "overrides, profile and seed belong to a suite"),
+        (lambda suite: qbench.plot([], "a.pdf"), "no runs are given"),
+        (lambda suite: qbench.report([]), "no runs are given"),
+        (lambda suite: qbench.import_results([], "name"), "no files are given"),
+        (lambda suite: qbench.bd_rates("x", "psnr", "jpeg", method="cubic"), "unknown method `cubic` (accepted: akima"),
+        (lambda suite: qbench.compare("x", "y", method="pschip"), "did you mean `pchip`?"),
+        (lambda suite: qbench.correlate(qbench.run(suite), resamples=-5), "resamples: -5 is not accepted"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(suite, installed, call, message):
+    with pytest.raises((QbenchError, TypeError)) as caught:
+        call(suite)
+    assert message in str(caught.value)
+
+
+def test_one_name_is_no_list_of_letters(suite, installed):
+    done = qbench.run(suite, overrides="codecs.shift.bits=[2]")
+    assert list(qbench.score(done, "mse").columns) == ["difference", "bpp", "psnr", "mse"]
+    assert list(qbench.score("small", ["mse"]).columns) == ["difference", "bpp", "psnr", "mse"]
+    assert qbench.load_run(done).columns.keys() >= {"mse"}  # read again
+    assert qbench.compare(done, done, "psnr") == qbench.compare(done, done, ["psnr"])
+
+
+def test_a_run_that_cannot_be_read_is_omitted_and_named(suite, registry):
+    kept, broken = qbench.run(suite, registry=registry), qbench.run({**suite, "seed": 9}, registry=registry)
+    lines = (broken.path / "journal.jsonl").read_bytes().split(b"\n")
+    body = b'{"kind":"plan","at":"t","base":"k","plan":{"suite":3}}'
+    place = next(index for index, line in enumerate(lines) if b'"kind":"plan"' in line)
+    lines[place] = b'{"crc32":"%08x","record":%s}' % (zlib.crc32(body), body)
+    (broken.path / "journal.jsonl").write_bytes(b"\n".join(lines))
+    told = []
+    assert [run.path for run in qbench.runs(notice=told.append)] == [kept.path]
+    assert told[0].startswith(f"omitted: {broken.path}: the plan in its journal is no plan of this qbench: ")
+    with pytest.raises(StoreError, match="the plan in its journal is no plan"):
+        qbench.load_run(broken.path)
+
+
+def test_damage_to_the_journal_is_said_with_the_results(suite, registry):
+    done = qbench.run(suite, registry=registry)
+    assert done.remarks == ()
+    journal = done.path / "journal.jsonl"
+    lines = journal.read_bytes().split(b"\n")
+    lines[6] = lines[6].replace(b"p", b"q")
+    journal.write_bytes(b"\n".join(lines))
+    assert qbench.load_run(done).remarks == (
+        "journal.jsonl is damaged in line 7: what stood there counts as not measured",
+    )

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
-from qbench.api.runs import load_run
+from qbench.api.runs import AnyRun, load_run
 from qbench.contracts.context import Context
 from qbench.contracts.metric import Explanation, Metric, MetricDeclaration
 from qbench.errors import QbenchError, did_you_mean
@@ -22,7 +21,7 @@ from qbench.suite.images import sources_at
 
 
 def explain(
-    path: str | Path,
+    run: AnyRun,
     image: str,
     point: str,
     metric: str | None = None,
@@ -34,7 +33,7 @@ def explain(
     """Ask a metric what is behind its scores of one cell.
 
     Args:
-        path: the run, as :func:`load_run` takes it.
+        run: the run, or its path or name.
         image, point: of the cell.
         metric: its label in the run; may be left out where only one metric has something to explain.
         notice: called with what plugins have to tell.
@@ -46,7 +45,7 @@ def explain(
         QbenchError: no such cell or metric, the cell has no reconstruction, or the metric explains nothing.
     """
     registry = registry or default_registry()
-    found = load_run(path)
+    found = load_run(run)
     plan, folder = found.plan, RunFolder(found.path)
     chosen = _explaining(plan, metric, registry)
     images, points = [item.name for item in plan.images], [item.id for item in plan.points]

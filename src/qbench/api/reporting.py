@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from qbench.api.arguments import names, require_one_of
 from qbench.api.explaining import explain_all, original
-from qbench.api.runs import opened
+from qbench.api.runs import AnyRun, all_opened, opened
 from qbench.errors import QbenchError
-from qbench.reporting.bd import BdRate, Method
+from qbench.reporting.bd import METHODS, BdRate, Method
 from qbench.reporting.bd import bd_rates as rates_against
 from qbench.reporting.comparison import Comparison
 from qbench.reporting.comparison import compare as compare_runs
@@ -17,26 +18,23 @@ from qbench.reporting.correlation import correlate as correlate_cells
 from qbench.reporting.curves import curve_metrics, curves
 from qbench.reporting.page.writing import write_page
 from qbench.results.comparability import check_same_columns
-from qbench.results.run import Run
-
-AnyRun = Run | str | Path
-"""A run, its folder, or its name below ``runs/``."""
 
 
 def compare(
-    first: AnyRun, second: AnyRun, metrics: Sequence[str] = (), *, method: Method = "akima", mixed: bool = False
+    first: AnyRun, second: AnyRun, metrics: str | Sequence[str] = (), *, method: Method = "akima", mixed: bool = False
 ) -> Comparison:
     """Compare two runs: paired differences by image, and BD-rates.
 
     Args:
         metrics: columns of which BD-rates are computed; by default the first that both runs have.
-        method: interpolation of the curves.
+        method: interpolation of the curves, ``"akima"`` or ``"pchip"``.
         mixed: compare columns of different models or settings.
 
     Raises:
         QbenchError: nothing in common, a column that one lacks, or columns that can't be compared.
     """
-    return compare_runs(opened(first), opened(second), metrics, method=method, mixed=mixed)
+    require_one_of("method", method, METHODS)
+    return compare_runs(opened(first), opened(second), names(metrics), method=method, mixed=mixed)
 
 
 def bd_rates(run: AnyRun, metric: str, anchor: str, *, method: Method = "akima", resamples: int = 200) -> list[BdRate]:
@@ -45,11 +43,14 @@ def bd_rates(run: AnyRun, metric: str, anchor: str, *, method: Method = "akima",
     Args:
         metric: the column that quality is measured by.
         anchor: label of a codec.
+        method: interpolation of the curves, ``"akima"`` or ``"pchip"``.
         resamples: of the images, for 95 % intervals; 0 computes none.
 
     Raises:
         QbenchError: no such column, or no curve of the anchor that can be compared with.
     """
+    require_one_of("method", method, METHODS)
+    _require_resamples(resamples)
     return rates_against(curves(opened(run), metric), anchor, method, resamples)
 
 
@@ -76,7 +77,7 @@ def plot(
     """
     from qbench.reporting.figures import rate_figure
 
-    loaded = _all(runs)
+    loaded = all_opened(runs)
     drawn = metric or next(iter(curve_metrics(loaded[0])), "")
     own = [run for run in loaded if not run.imported]
     if not mixed:
@@ -105,7 +106,7 @@ def report(
     Raises:
         QbenchError: a run can't be read, or the file can't be written.
     """
-    loaded = _all(runs)
+    loaded = all_opened(runs)
     path = Path(output) if output is not None else loaded[0].path / "report.html"
     explanations = [explain_all(run, notice=notice) if explain else {} for run in loaded]
     return write_page(path, loaded, original, explanations)
@@ -131,11 +132,13 @@ def correlate(
     Raises:
         QbenchError: fewer than two columns, columns that can't be compared, or a file of another form.
     """
-    cells = collect(_all(runs), Path(human) if human is not None else None, everything=everything)
+    _require_resamples(resamples)
+    cells = collect(all_opened(runs), Path(human) if human is not None else None, everything=everything)
     if len(cells.columns) < 2:
         raise QbenchError("need at least two columns to correlate; these runs have one value per cell")
     return cells, correlate_cells(cells, resamples)
 
 
-def _all(runs: AnyRun | Sequence[AnyRun]) -> list[Run]:
-    return [opened(run) for run in ([runs] if isinstance(runs, (Run, str, Path)) else runs)]
+def _require_resamples(resamples: int) -> None:
+    if resamples < 0:
+        raise QbenchError(f"resamples: {resamples} is not accepted; accepted: an integer from 0")

@@ -7,7 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
-from qbench.api.runs import default_folder
+from qbench.api.arguments import names
+from qbench.api.runs import AnyRun, default_folder, load_run
+from qbench.errors import did_you_mean
 from qbench.execute.session import Session
 from qbench.execute.work import Event, ExecutionOptions, Notice, Options, Recorded, Stop
 from qbench.home import cache_home
@@ -40,7 +42,7 @@ class RunOptions(ExecutionOptions, Watching, total=False):
 def plan(
     suite: str | Path | Mapping[str, Any],
     *,
-    overrides: Sequence[str] = (),
+    overrides: str | Sequence[str] = (),
     profile: str | None = None,
     seed: int | None = None,
     registry: Registry | None = None,
@@ -57,7 +59,7 @@ def plan(
         QbenchError: the suite or an image can't be used; the text lists everything found.
     """
     registry = registry or default_registry()
-    loaded = load_suite(suite, registry, overrides=overrides, profile=profile, seed=seed)
+    loaded = load_suite(suite, registry, overrides=names(overrides), profile=profile, seed=seed)
     return make_plan(loaded, resolve_images(loaded, registry), registry)
 
 
@@ -65,7 +67,7 @@ def run(
     suite: str | Path | Mapping[str, Any] | Plan,
     *,
     output: str | Path | None = None,
-    overrides: Sequence[str] = (),
+    overrides: str | Sequence[str] = (),
     profile: str | None = None,
     seed: int | None = None,
     **options: Unpack[RunOptions],
@@ -77,15 +79,25 @@ def run(
         output: the run folder; by default one below ``runs/`` named after the suite and the plan's key, so that
             the same suite resumes where it stopped and a changed one never touches an older run.
         overrides, profile, seed: as for :func:`plan`.
-        options: how to execute (``jobs``, ``device``, ``cache``, ``fail_fast``, ``retry_failed``), and ``registry``,
-            ``on_event`` and ``stop``; see :class:`~qbench.execute.work.ExecutionOptions` and :class:`Watching`.
+        jobs: worker processes; 1 works in this process, ``"auto"`` means as many as there are cores (or images).
+        device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:n"``.
+        cache: whether to use and fill the cache across runs (True).
+        fail_fast: whether to stop at the first failure (False).
+        retry_failed: whether to try again what failed in an earlier session (False).
+        on_event: called with what happens, as it happens.
+        stop: a :class:`qbench.Stop` that lets another thread ask the run to end soon.
+        registry: plugins to use instead of those that are installed.
 
     Returns:
         The run; ``run.failures`` and ``run.complete`` say how it went. Failures inside plugins do not raise.
 
     Raises:
         QbenchError: bad input, or a run folder that can't be used.
+        TypeError: an option that there is not; or overrides, profile or seed for a plan, which has them already.
     """
+    how = _checked(options)
+    if isinstance(suite, Plan) and (overrides or profile is not None or seed is not None):
+        raise TypeError("overrides, profile and seed belong to a suite; give them to qbench.plan")
     registry = options.get("registry") or default_registry()
     planned = (
         suite
@@ -93,34 +105,49 @@ def run(
         else plan(suite, overrides=overrides, profile=profile, seed=seed, registry=registry)
     )
     folder = RunFolder(Path(output) if output is not None else default_folder(planned))
-    return _execute(planned, folder, options, extend=False)
+    return _execute(planned, folder, how, options, extend=False)
 
 
-def score(path: str | Path, metrics: Sequence[str], **options: Unpack[RunOptions]) -> Run:
+def score(run: AnyRun, metrics: str | Sequence[str], **options: Unpack[RunOptions]) -> Run:
     """Score a run with further metrics; nothing is encoded again.
 
     Args:
-        path: the run folder.
+        run: the run, or its path or name.
         metrics: names of metrics, with their default settings.
         options: as for :func:`run`.
 
     Raises:
         QbenchError: unknown metric, originals that are gone or have changed, nothing kept to score.
+        TypeError: an option that there is not.
     """
+    how = _checked(options)
     registry = options.get("registry") or default_registry()
-    folder = RunFolder(Path(path))
-    old = folder.load().plan
+    found = load_run(run)
+    folder, old = RunFolder(found.path), found.plan
     known = {metric.label for metric in old.metrics}
-    named = [plan_metric(metric, registry, old.profile) for metric in load_metrics(metrics, registry)]
+    named = [plan_metric(metric, registry, old.profile) for metric in load_metrics(names(metrics), registry)]
     planned = replace(old, metrics=(*old.metrics, *(metric for metric in named if metric.label not in known)))
-    return _execute(planned, folder, options, extend=True)
+    return _execute(planned, folder, how, options, extend=True)
 
 
-def _execute(planned: Plan, folder: RunFolder, options: RunOptions, *, extend: bool) -> Run:
+def _checked(options: RunOptions) -> Options:
+    """Return how to execute.
+
+    Raises:
+        QbenchError: a value that is not accepted.
+        TypeError: an option that there is not.
+    """
+    known = [*ExecutionOptions.__annotations__, *Watching.__annotations__]
+    for name in options:
+        if name not in known:
+            raise TypeError(f"unknown option `{name}`{did_you_mean(name, known)} (accepted: {', '.join(known)})")
+    return Options(**{name: options[name] for name in Options.__dataclass_fields__ if name in options})  # type: ignore[literal-required]
+
+
+def _execute(planned: Plan, folder: RunFolder, how: Options, options: RunOptions, *, extend: bool) -> Run:
     registry = options.get("registry") or default_registry()
     listener = options.get("on_event") or (lambda event: None)
     stop = options.get("stop") or Stop()
-    how = Options(**{name: options[name] for name in Options.__dataclass_fields__ if name in options})  # type: ignore[literal-required]
     cache = Cache(cache_home()) if how.cache else None
 
     def observe(hook: str, **arguments: Any) -> None:

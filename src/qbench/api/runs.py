@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from qbench.errors import StoreError
+from qbench.errors import QbenchError, StoreError
 from qbench.planning.types import Plan
 from qbench.registry.registry import Registry, default_registry
 from qbench.results.run import Run
@@ -15,20 +15,36 @@ from qbench.store.imports import merged, read_results, write_imported
 
 RUNS = Path("runs")
 """Where runs go unless told otherwise, below the working directory."""
+AnyRun = Run | str | Path
+"""A run, its folder, or its name below ``runs/``."""
 
 
-def opened(run: Run | str | Path) -> Run:
+def opened(run: AnyRun) -> Run:
     """Return a run that is given as such, or as its path or name."""
     return run if isinstance(run, Run) else load_run(run)
 
 
-def load_run(path: str | Path) -> Run:
+def all_opened(runs: AnyRun | Sequence[AnyRun]) -> list[Run]:
+    """Return runs, of which there may be only one.
+
+    Raises:
+        QbenchError: there is none.
+    """
+    found = [opened(run) for run in ([runs] if isinstance(runs, (Run, str, Path)) else runs)]
+    if not found:
+        raise QbenchError("no runs are given")
+    return found
+
+
+def load_run(run: AnyRun) -> Run:
     """Load a run from its folder, from its name below ``runs/``, or the latest run of a suite by the suite's name.
+
+    A run that is loaded already is read again, with what was measured since.
 
     Raises:
         StoreError: there is none.
     """
-    folder = RunFolder(find_run(path))
+    folder = RunFolder(run.path if isinstance(run, Run) else find_run(run))
     return Run(folder.path, folder.load())
 
 
@@ -64,12 +80,16 @@ def runs(notice: Callable[[str], None] = lambda text: None) -> list[Run]:
 
 
 def import_results(
-    paths: Sequence[str | Path], name: str | Path, *, form: str | None = None, registry: Registry | None = None
+    paths: str | Path | Sequence[str | Path],
+    name: str | Path,
+    *,
+    form: str | None = None,
+    registry: Registry | None = None,
 ) -> Run:
     """Make a run of other tools' result files.
 
     Args:
-        paths: the files; what they hold becomes one run, so that codecs in several files can be compared.
+        paths: the file or files; what they hold becomes one run, so that codecs in several files can be compared.
         name: of the run, below ``runs/``, or a path of its folder.
         form: name of the format; by default the first that recognises a file.
 
@@ -77,13 +97,16 @@ def import_results(
         QbenchError: a file can't be read or is of no known format; such a run exists already.
     """
     registry = registry or default_registry()
-    read = [read_results(Path(path), registry, form) for path in paths]
+    files = [paths] if isinstance(paths, (str, Path)) else paths
+    if not files:
+        raise QbenchError("no files are given")
+    read = [read_results(Path(path), registry, form) for path in files]
     folder = RunFolder(RUNS / name if Path(name).name == str(name) else Path(name))
     write_imported(folder, merged([results for results, _ in read]), {"files": [origin for _, origin in read]})
     return Run(folder.path, folder.load())
 
 
-def export(run: Run | str | Path, form: str, output: str | Path, *, registry: Registry | None = None) -> list[Path]:
+def export(run: AnyRun, form: str, output: str | Path, *, registry: Registry | None = None) -> list[Path]:
     """Write a run in another tool's format.
 
     Args:

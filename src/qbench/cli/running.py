@@ -125,12 +125,10 @@ def score_command(
 ) -> None:
     """Score a run with further metrics; nothing is encoded again."""
     from qbench.api.running import score
-    from qbench.api.runs import find_run
 
-    path = find_run(run)
     names = [name.strip() for name in metrics.split(",") if name.strip()]
     with _watched() as watch:
-        scored = score(path, names, on_event=watch.on_event, stop=watch.stop, **options)
+        scored = score(run, names, on_event=watch.on_event, stop=watch.stop, **options)
     _finish(scored, watch.interrupted, quiet=quiet, report=report)
 
 
@@ -229,9 +227,5 @@ def _finish(run: Run, interrupted: bool, *, quiet: bool, report: bool) -> None:
         raise typer.Exit(INTERRUPTED if interrupted else SOME_FAILED)
 
 
-def _jobs(text: str) -> int:
-    if text == "auto":
-        return 0
-    if text.isascii() and text.isdigit() and 1 <= int(text) <= 1024:
-        return int(text)
-    raise typer.BadParameter(f"{text!r} is not accepted; write an integer from 1 to 1024, or auto", param_hint="--jobs")
+def _jobs(text: str) -> int | str:
+    return int(text) if text.isascii() and text.isdigit() else text

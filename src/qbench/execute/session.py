@@ -50,7 +50,7 @@ class Session:
         self._device = resolve_device(options.device)
         self._context = Context(self._device, plan.seed, plan.profile)
         self._cores = available_cores()
-        jobs = options.jobs or self._cores
+        jobs = self._cores if options.jobs == "auto" else options.jobs
         self._jobs = 1 if plan.timing["exclusive"] else max(1, min(jobs, len(plan.images)))
         if self._jobs > 1 and registry is not default_registry():
             raise PluginError("worker processes know installed plugins only; with a registry of your own, use jobs=1")

@@ -7,14 +7,17 @@ import threading
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, TypedDict
+from typing import Any, Literal, TypedDict
 
 from qbench.contracts.context import Context
+from qbench.errors import QbenchError
 from qbench.images.image import Image
 from qbench.images.sources import ImageSource
 from qbench.planning.types import OperatingPoint, Plan, PlannedImage
 from qbench.records import CellRecord, ScoreRecord
 from qbench.store.folder import RunFolder
+
+MOST_JOBS = 1024
 
 
 class ContractError(Exception):
@@ -27,8 +30,8 @@ class ContractError(Exception):
 class ExecutionOptions(TypedDict, total=False):
     """How to execute; nothing here changes the values that are measured."""
 
-    jobs: int
-    """Worker processes; 1 works in this process, 0 means as many as there are cores (or images)."""
+    jobs: int | Literal["auto"]
+    """Worker processes; 1 works in this process, ``auto`` means as many as there are cores (or images)."""
     device: str
     """``auto``, ``cpu``, ``cuda`` or ``cuda:n``."""
     cache: bool
@@ -43,11 +46,19 @@ class ExecutionOptions(TypedDict, total=False):
 class Options:
     """:class:`ExecutionOptions`, with defaults."""
 
-    jobs: int = 1
+    jobs: int | Literal["auto"] = 1
     device: str = "auto"
     cache: bool = True
     fail_fast: bool = False
     retry_failed: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse numbers of processes that can't be."""
+        whole = isinstance(self.jobs, int) and not isinstance(self.jobs, bool)
+        if self.jobs != "auto" and not (whole and 1 <= int(self.jobs) <= MOST_JOBS):
+            raise QbenchError(
+                f"jobs: {self.jobs!r} is not accepted; accepted: an integer from 1 to {MOST_JOBS}, or auto"
+            )
 
 
 @dataclass(frozen=True)
