@@ -101,7 +101,7 @@ def test_more_jobs_than_images_start_no_idle_workers(suite, installed):
 
 
 def test_auto_takes_the_cores_there_are(suite, installed):
-    assert run(suite, jobs=0).sessions[0].provenance["jobs"] == min(qbench_cores(), 3)
+    assert run(suite, jobs="auto").sessions[0].provenance["jobs"] == min(qbench_cores(), 3)
 
 
 def test_a_registry_of_ones_own_can_not_go_to_workers(suite, registry):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 import toys
 
+from qbench.plugin import Artifact, Complexity, Explanation, Image, RateParameter
 from qbench.testing import check_codec, check_distribution_metric, check_metric
 from qbench.testing import test_images as images_of_the_kit
 
@@ -30,7 +33,7 @@ def test_a_batch_that_is_not_what_was_asked_for_is_found():
         def encode_batch(self, images):
             return super().encode_batch(images)[::-1]
 
-    with pytest.raises(AssertionError, match="decode returned shape"):
+    with pytest.raises(AssertionError, match="decode returned "):
         check_codec(Mixed, fresh_process=False, mutations=0)
 
 
@@ -38,7 +41,7 @@ def test_a_batch_that_is_not_what_was_asked_for_is_found():
     ("how", "message"),
     [
         ("not-bytes", "encode returned bytearray, not bytes"),
-        ("wrong-shape", "decode returned shape"),
+        ("wrong-shape", "decode returned .* for "),
         ("not-an-image", "decode returned ndarray, not a qbench.plugin.Image"),
         ("not-lossless", "declared lossless, but pixels came back different"),
         ("not-applicable", "no image could be coded"),
@@ -82,8 +85,8 @@ def test_a_codec_that_needs_its_own_memory_is_found():
     ("how", "message"),
     [
         ("nan", "column oddity is NaN"),
-        ("range", "oddity 1.5 not in"),
-        ("missing", "gave .'oddity'., declares"),
+        ("range", "oddity is 1.5, outside its declared range"),
+        ("missing", "score gave .'oddity'.; its declared columns are"),
         ("too-few", "results for"),
         ("not-applicable", "not applicable to any image"),
     ],
@@ -116,7 +119,11 @@ def test_a_good_distribution_metric_passes():
 
 
 @pytest.mark.parametrize(
-    ("how", "message"), [("float64", "float64, not float32"), ("too-few", "1 results for 2 images")]
+    ("how", "message"),
+    [
+        ("float64", "features returned float64 of 2 dimensions"),
+        ("too-few", "1 results for 2 images"),
+    ],
 )
 def test_a_distribution_metrics_broken_promises_are_found(how, message):
     with pytest.raises(AssertionError, match=message):
@@ -136,3 +143,58 @@ def test_a_distribution_metric_in_the_wrong_direction_is_found():
 def test_the_images_are_the_same_every_time():
     for name, image in images_of_the_kit().items():
         assert np.array_equal(image, images_of_the_kit()[name])
+
+
+def test_what_a_codec_says_of_a_bitstream_and_its_cost_is_checked():
+    for attributes, message in (
+        ({"parts": lambda self, bits: {"all": len(bits) + 4, "side": -4}}, "parts says 'side': -4"),
+        ({"parts": lambda self, bits: {"all": 1}}, "add up to 1 bytes, not"),
+        ({"complexity": lambda self, height, width: Complexity(decode_macs=-1)}, "decode_macs is -1"),
+        ({"complexity": lambda self, height, width: 12}, "complexity returned int"),
+        ({"artifacts": lambda self: [b"png"]}, "artifacts returned bytes"),
+        ({"artifacts": lambda self: [Artifact("a", b"", ""), Artifact("a", b"", "")]}, "two artifacts named a"),
+        ({"batch_size": 0}, "batch_size is 0; accepted: integers from 1"),
+        ({"close": lambda self: 1 / 0}, "close raised ZeroDivisionError"),
+        ({"rate_parameter": classmethod(lambda cls, parameters: RateParameter("bit", 1, 7))}, "is no parameter"),
+    ):
+        with pytest.raises(AssertionError, match=re.escape(message)):
+            check_codec(type("Made", (toys.Shift,), attributes), fresh_process=False, mutations=0)
+
+
+def test_a_decoder_that_remembers_is_found():
+    class Tired(toys.Shift):
+        count = 0
+
+        def decode(self, bitstream):
+            self.count += 1
+            found = super().decode(bitstream)
+            return Image(255 - found.pixels) if self.count > 1 else found
+
+    with pytest.raises(AssertionError, match="another instance, in another order, decoded other pixels"):
+        check_codec(Tired, fresh_process=False, mutations=0)
+
+
+def test_a_codec_is_set_up_a_few_times_only_and_closed_as_often():
+    counts = {"setup": 0, "close": 0}
+
+    class Counting(toys.Shift):
+        def setup(self):
+            counts["setup"] += 1
+
+        def close(self):
+            counts["close"] += 1
+
+    check_codec(Counting, fresh_process=False, mutations=5)
+    assert counts == {"setup": 5, "close": 5}
+
+
+def test_what_a_metric_explains_and_pools_is_checked():
+    for attributes, message in (
+        ({"explain": lambda self, candidates, prepared: None}, "explain returned NoneType"),
+        ({"explain": lambda self, candidates, prepared: Explanation({"a": None})}, "explain gave None"),
+        ({"pooling": "x", "pool": classmethod(lambda cls, column, values, pixels: 1 / 0)}, "pool failed"),
+        ({"pooling": "x", "pool": classmethod(lambda cls, column, values, pixels: sum(values))}, "pool of 2 ×"),
+        ({"score": lambda self, candidates, prepared: [None] * len(candidates)}, "score gave NoneType"),
+    ):
+        with pytest.raises(AssertionError, match=re.escape(message)):
+            check_metric(type("Made", (toys.Difference,), attributes))

@@ -41,6 +41,9 @@ class PointCoder:
     """The two instances of a codec at one operating point: one encodes, the other decodes.
 
     Every method raises ContractError when the codec breaks its contract, and otherwise whatever the codec raises.
+
+    Attributes:
+        batch_size: how many images the codec takes at once.
     """
 
     def __init__(self, make: Callable[[], Codec], timing: TimingPlan) -> None:
@@ -54,6 +57,7 @@ class PointCoder:
             for codec in self._cold:
                 codec.setup()
                 ready.append(codec)
+            self.batch_size = _checked_batch_size(self._encoder)
         except Exception:
             for codec in ready:
                 with contextlib.suppress(Exception):  # the first failure is the one to report
@@ -71,9 +75,9 @@ class PointCoder:
         return failed
 
     @property
-    def batch_size(self) -> int:
-        """How many images the codec takes at once."""
-        return self._encoder.batch_size
+    def deterministic(self) -> bool:
+        """Whether the codec promises the same bytes at every call."""
+        return self._encoder.deterministic
 
     @property
     def lossless(self) -> bool:
@@ -149,7 +153,7 @@ class PointCoder:
 
     def complexity(self, image: Image) -> Complexity | None:
         """Return what coding the image costs."""
-        found = self._decoder.complexity(image.height, image.width)
+        found = _called("complexity", lambda: self._decoder.complexity(image.height, image.width))
         if found is not None and not isinstance(found, Complexity):
             raise ContractError(f"complexity returned {type(found).__name__}, not a qbench.plugin.Complexity")
         for name, value in {} if found is None else vars(found).items():
@@ -193,6 +197,10 @@ class PointCoder:
         return result, time.perf_counter() - start
 
 
+UNTIMED = TimingPlan(repeats=1, budget=0.0, threads=1, concurrent_load="")
+"""One call each."""
+
+
 def check_artifacts(method: str, artifacts: Sequence[Any]) -> None:
     """Raise ContractError unless these are artifacts that can be written beside each other."""
     names = set()
@@ -204,6 +212,13 @@ def check_artifacts(method: str, artifacts: Sequence[Any]) -> None:
         if artifact.name in names:
             raise ContractError(f"{method} returned two artifacts named {artifact.name}")
         names.add(artifact.name)
+
+
+def _checked_batch_size(codec: Codec) -> int:
+    size = codec.batch_size
+    if not isinstance(size, int) or isinstance(size, bool) or size < 1:
+        raise ContractError(f"batch_size is {size!r}; accepted: integers from 1")
+    return size
 
 
 def _called(method: str, call: Callable[[], T]) -> T:

@@ -236,7 +236,7 @@ class ImageCoder(Stage):
         if point.target is not None:
             return 1
         try:
-            return max(1, self._coder(point).batch_size)
+            return self._coder(point).batch_size
         except Exception:  # a codec that can't be set up fails, with its reason, in each of its cells
             return 1
 

@@ -7,18 +7,16 @@ from collections.abc import Sequence
 from qbench.contracts.context import Context
 from qbench.contracts.metric import Candidates, Explanation, Metric, Reference
 from qbench.errors import NotApplicable, PluginError, QbenchError, StoreError
-from qbench.execute.coder import PointCoder, check_artifacts
+from qbench.execute.coder import UNTIMED, PointCoder, check_artifacts
 from qbench.execute.coding import codec_maker, stored_reconstruction
 from qbench.execute.scoring import make_metric, require_format
-from qbench.execute.work import ContractError, TimingPlan
+from qbench.execute.work import ContractError
 from qbench.images.image import Image
 from qbench.images.sources import ImageSource
 from qbench.planning.types import OperatingPoint, Plan, PlannedImage, PlannedMetric
 from qbench.records import CellRecord, Failure
 from qbench.registry.registry import Registry
 from qbench.store.folder import RunFolder
-
-UNTIMED = TimingPlan(repeats=1, budget=0.0, threads=1, concurrent_load="")
 
 
 def explain_cells(
@@ -54,7 +52,7 @@ def explain_cells(
         require_format(instance, reference)
         prepared = instance.prepare(reference)
         return [
-            _check_explanation(
+            check_explanation(
                 instance.explain(
                     Candidates(reference, [reconstruction], [cell.bitstream_size or 0], context.device), prepared
                 )
@@ -114,7 +112,7 @@ def _reconstruction(
         raise PluginError(f"{failure.plugin} failed: {failure.message}\n{failure.traceback}") from error
 
 
-def _check_explanation(found: object) -> Explanation:
+def check_explanation(found: object) -> Explanation:
     """Return an explanation that can be shown.
 
     Raises:

@@ -118,18 +118,18 @@ def score_batches(metric: Metric, reference: Reference, groups: Sequence[Candida
         prepared = metric.prepare(reference)
     except Exception as problem:  # NotApplicable included
         return [problem] * sum(len(group) for group in groups)
-    return _each(groups, lambda group: _score(metric, group, prepared))
+    return _each(groups, lambda group: score_batch(metric, group, prepared))
 
 
 def feature_batches(metric: DistributionMetric, groups: Sequence[Candidates]) -> list[Outcome]:
     """Compute a distribution metric's features of all reconstructions of one image; an outcome for each, in order."""
-    return _each(groups, lambda group: list(_features(metric, group)))
+    return _each(groups, lambda group: list(feature_batch(metric, group)))
 
 
 def original_features(metric: DistributionMetric, reference: Reference) -> Features:
     """Compute a distribution metric's features of the original."""
     require_format(metric, reference)
-    return _features(metric, Candidates(reference, [reference.image], [0], reference.device))[0]
+    return feature_batch(metric, Candidates(reference, [reference.image], [0], reference.device))[0]
 
 
 def finish_point(
@@ -141,7 +141,7 @@ def finish_point(
         ContractError: the metric broke its contract.
         Exception: whatever the metric raises, NotApplicable included.
     """
-    outcome = _checked(metric, metric.finish(originals, reconstructions))
+    outcome = checked_scores(metric, metric.finish(originals, reconstructions))
     if isinstance(outcome, Exception):
         raise outcome
     return outcome
@@ -165,14 +165,26 @@ def _each(groups: Sequence[Candidates], call: Callable[[Candidates], list[Outcom
     return outcomes
 
 
-def _score(metric: Metric, group: Candidates, prepared: Any) -> list[Outcome]:
+def score_batch(metric: Metric, group: Candidates, prepared: Any) -> list[Outcome]:
+    """Score one batch of reconstructions.
+
+    Raises:
+        ContractError: not one result per reconstruction; what is wrong with a single result is its outcome.
+        Exception: whatever the metric raises.
+    """
     results = list(metric.score(group, prepared))
     if len(results) != len(group):
         raise ContractError(f"score returned {len(results)} results for {len(group)} reconstructions")
-    return [result if isinstance(result, NotApplicable) else _checked(metric, result) for result in results]
+    return [result if isinstance(result, NotApplicable) else checked_scores(metric, result) for result in results]
 
 
-def _features(metric: DistributionMetric, group: Candidates) -> Sequence[Features]:
+def feature_batch(metric: DistributionMetric, group: Candidates) -> Sequence[Features]:
+    """Compute the features of one batch of images.
+
+    Raises:
+        ContractError: not one array per image, or arrays of another form.
+        Exception: whatever the metric raises.
+    """
     results = list(metric.features(group))
     if len(results) != len(group):
         raise ContractError(f"features returned {len(results)} results for {len(group)} images")
@@ -185,7 +197,8 @@ def _features(metric: DistributionMetric, group: Candidates) -> Sequence[Feature
     return results
 
 
-def _checked(metric: MetricDeclaration, result: Any) -> dict[str, float] | ContractError:
+def checked_scores(metric: MetricDeclaration, result: Any) -> dict[str, float] | ContractError:
+    """Return a result's values, or what its contract doesn't allow."""
     declared = [column.name for column in metric.columns]
     if not hasattr(result, "keys") or sorted(result.keys()) != sorted(declared):
         given = sorted(result.keys()) if hasattr(result, "keys") else type(result).__name__

@@ -72,16 +72,24 @@ Pools = Mapping[str, tuple[str, Callable[[Sequence[float], Sequence[int]], float
 def pools(run: Run, metrics: Catalogue[type[MetricDeclaration]]) -> Pools:
     """Return how a run's metrics aggregate over images, as far as they are installed and have a way of their own."""
     return {
-        column_id(planned.label, planned.metric, column.name): (offer.cls.pooling, partial(_pool, offer, column.name))
+        column_id(planned.label, planned.metric, column.name): (
+            offer.cls.pooling,
+            partial(pooled_value, offer, column.name),
+        )
         for planned in run.plan.metrics
         if planned.metric in metrics and (offer := metrics.offer(planned.metric)).cls.pooling
         for column in planned.columns
     }
 
 
-def _pool(
+def pooled_value(
     offer: Offer[type[MetricDeclaration]], column: str, values: Sequence[float], pixels: Sequence[int]
 ) -> float | None:
+    """Return what a metric's ``pool`` makes of a column's values over images of so many pixels.
+
+    Raises:
+        PluginError: it fails, or returns something else than a number or None.
+    """
     found = offer.ask("pool", column, values, pixels)
     if found is not None and (isinstance(found, bool) or not isinstance(found, Real) or math.isnan(found)):
         raise offer.broken("pool", f"returned {found!r} for {column}; accepted: a number, or None")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -19,8 +20,14 @@ from qbench.contracts.metric import (
     Scope,
 )
 from qbench.errors import NotApplicable
+from qbench.execute.explaining import check_explanation
+from qbench.execute.scoring import feature_batch, finish_point, score_batch
 from qbench.images.image import Image
+from qbench.registry.catalogue import Offer, PluginInfo
+from qbench.registry.forms import form_problem
+from qbench.reporting.aggregate import pooled_value
 from qbench.testing.images import test_images
+from qbench.testing.promises import promised
 
 TOLERANCE = 1e-5
 """How much a value may depend on the batch it is computed in, relative to its size."""
@@ -35,12 +42,14 @@ def check_metric(
     """Check that a metric keeps its contract.
 
     Every image gives all declared columns, in range, or *not applicable*; never NaN; a value does not depend on the
-    rest of the batch; a full-reference metric finds nothing better than the original itself.
+    rest of the batch; a full-reference metric finds nothing better than the original itself; ``pool`` of one image, or
+    of equal ones, is their value; ``explain`` gives what can be shown.
 
     Raises:
         AssertionError: which promise was broken, on which image.
     """
-    metric = cls(cls.Parameters.model_validate(dict(parameters or {})), Context())
+    metric = _made(cls, parameters)
+    assert isinstance(metric, Metric), f"{cls.__name__} is no qbench.plugin.Metric"
     scored = 0
     for name, image in (images or _images()).items():
         reference = Reference(name, image)
@@ -50,16 +59,20 @@ def check_metric(
             if not reason.reason:
                 raise AssertionError(f"{name}: not applicable without a reason") from reason
             continue
-        candidates = [image, *_distorted(image)]
-        sizes = [max(1, image.size // 8)] * len(candidates)
-        together = metric.score(Candidates(reference, candidates, sizes), prepared)
-        assert len(together) == len(candidates), f"{name}: {len(together)} results for {len(candidates)} candidates"
-        for index, result in enumerate(together):
-            alone = metric.score(Candidates(reference, candidates[index : index + 1], sizes[:1]), prepared)[0]
-            _check_result(cls, name, result, alone)
+        candidates = Candidates(reference, [image, *_distorted(image)], [max(1, image.size // 8)] * 3)
+        with promised(name):
+            together = _scores(metric, candidates, prepared)
+            for index, result in enumerate(together):
+                _check_same(cls, result, _scores(metric, candidates.one(index), prepared)[0])
+            if cls.scope is Scope.FULL_REFERENCE:
+                _check_identity(cls, together)
+            for result in together:
+                if not isinstance(result, NotApplicable):
+                    _check_pool(cls, result, image.height * image.width)
+            if type(metric).explain is not Metric.explain:
+                with contextlib.suppress(NotApplicable):
+                    check_explanation(metric.explain(candidates.one(1), prepared))
         scored += 1
-        if cls.scope is Scope.FULL_REFERENCE:
-            _check_identity(cls, name, together)
     assert scored, "the metric was not applicable to any image"
 
 
@@ -80,7 +93,8 @@ def check_distribution_metric(
     Raises:
         AssertionError: which promise was broken.
     """
-    metric = cls(cls.Parameters.model_validate(dict(parameters or {})), Context())
+    metric = _made(cls, parameters)
+    assert isinstance(metric, DistributionMetric), f"{cls.__name__} is no qbench.plugin.DistributionMetric"
     waves = _images()["waves"]
     originals = list(images) if images is not None else [Image(np.roll(waves, 13 * n, axis=1)) for n in range(8)]
     distorted = [_distorted(image)[0] for image in originals]
@@ -89,24 +103,36 @@ def check_distribution_metric(
         made = []
         for original, image in zip(originals, given, strict=True):
             pair = Candidates(Reference("image", original), [image, original], [1, 1])
-            both = metric.features(pair)
-            assert len(both) == 2, f"features returned {len(both)} results for 2 images"
-            alone = metric.features(Candidates(pair.reference, [image], [1]))[0]
-            assert both[0].dtype == np.float32, f"features are {both[0].dtype}, not float32"
-            assert both[0].ndim == 2, f"features have {both[0].ndim} dimensions, not samples × features"
+            both = feature_batch(metric, pair)
+            alone = feature_batch(metric, pair.one(0))[0]
+            assert both[0].shape == alone.shape, f"features have shape {both[0].shape} in a batch, {alone.shape} alone"
             assert np.allclose(both[0], alone, rtol=1e-3, atol=1e-4), "features depend on the rest of the batch"
             made.append(alone)
         assert len({array.shape[1] for array in made}) == 1, "images have different numbers of features"
         return made
 
-    reference = features(originals)
-    same, worse = metric.finish(reference, reference), metric.finish(reference, features(distorted))
-    for result in (same, worse):
-        _check_result(cls, "all images", result, result)
+    with promised("all images"):
+        reference = features(originals)
+        same, worse = finish_point(metric, reference, reference), finish_point(metric, reference, features(distorted))
     column = cls.columns[0]
-    own, other = float(same[column.name]), float(worse[column.name])
+    own, other = same[column.name], worse[column.name]
     ordered = own >= other if column.direction is Direction.HIGHER else own <= other
     assert ordered, f"{column.name} prefers distorted images ({other}) to the originals themselves ({own})"
+
+
+def _made(cls: type[MetricDeclaration], parameters: Mapping[str, Any] | None) -> MetricDeclaration:
+    problem = form_problem(MetricDeclaration, cls)
+    assert not problem, problem
+    return cls(cls.Parameters.model_validate(dict(parameters or {})), Context())
+
+
+def _scores(metric: Metric, candidates: Candidates, prepared: Any) -> list[dict[str, float] | NotApplicable]:
+    found: list[dict[str, float] | NotApplicable] = []
+    for outcome in score_batch(metric, candidates, prepared):
+        if not isinstance(outcome, (dict, NotApplicable)):
+            raise outcome if isinstance(outcome, Exception) else TypeError(outcome)
+        found.append(outcome)
+    return found
 
 
 def _images() -> dict[str, Image]:
@@ -124,25 +150,28 @@ def _distorted(image: Image) -> list[Image]:
     return [Image(noisy), Image(flat)]
 
 
-def _check_result(cls: type[MetricDeclaration], name: str, result: Any, alone: Any) -> None:
-    if isinstance(result, NotApplicable):
-        assert isinstance(alone, NotApplicable), f"{name}: not applicable in a batch, but applicable alone"
-        return
-    declared = sorted(column.name for column in cls.columns)
-    assert sorted(result) == declared, f"{name}: gave {sorted(result)}, declares {declared}"
-    for column in cls.columns:
-        value = float(result[column.name])
-        assert not math.isnan(value), f"{name}: column {column.name} is NaN"
-        low = -math.inf if column.lower is None else column.lower
-        high = math.inf if column.upper is None else column.upper
-        assert low - TOLERANCE <= value <= high + TOLERANCE, f"{name}: {column.name} {value} not in [{low}, {high}]"
-        same = value == alone[column.name] or math.isclose(
-            value, alone[column.name], rel_tol=TOLERANCE, abs_tol=TOLERANCE
-        )
-        assert same, f"{name}: {column.name} is {value} in a batch, {alone[column.name]} alone"
+def _close(value: float, other: float) -> bool:
+    return value == other or math.isclose(value, other, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
 
 
-def _check_identity(cls: type[Metric], name: str, results: Sequence[Any]) -> None:
+def _check_same(cls: type[Metric], result: Any, alone: Any) -> None:
+    applicable = [not isinstance(each, NotApplicable) for each in (result, alone)]
+    assert applicable[0] == applicable[1], "applicable in a batch but not alone, or the other way round"
+    for column in cls.columns if all(applicable) else ():
+        values = result[column.name], alone[column.name]
+        assert _close(*values), f"{column.name} is {values[0]} in a batch, {values[1]} alone"
+
+
+def _check_pool(cls: type[Metric], result: Mapping[str, float], pixels: int) -> None:
+    offer = Offer[type[MetricDeclaration]](cls, PluginInfo("tested"))
+    for column in cls.columns if cls.pooling else ():
+        for count in (1, 2):
+            value = result[column.name]
+            found = pooled_value(offer, column.name, [value] * count, [pixels] * count)
+            assert found is None or _close(found, value), f"pool of {count} × {value} is {found} in {column.name}"
+
+
+def _check_identity(cls: type[Metric], results: Sequence[Any]) -> None:
     if any(isinstance(result, NotApplicable) for result in results):
         return
     for column in cls.columns:
@@ -151,4 +180,4 @@ def _check_identity(cls: type[Metric], name: str, results: Sequence[Any]) -> Non
             value <= own + TOLERANCE if column.direction is Direction.HIGHER else value >= own - TOLERANCE
             for value in others
         ]
-        assert all(worse), f"{name}: {column.name} prefers a distorted image to the original itself"
+        assert all(worse), f"{column.name} prefers a distorted image to the original itself"
