@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import io
 import sys
 import types
 
 import pytest
 import toys
 from pydantic import Field
+from rich.console import Console
 
 from qbench.contracts.codec import Codec, RateParameter
 from qbench.contracts.context import Context
@@ -13,9 +15,11 @@ from qbench.contracts.dataset import Dataset
 from qbench.contracts.metric import Column, Direction, Metric
 from qbench.contracts.parameters import Parameters, accepted_form, parameter_rows
 from qbench.errors import PluginError
-from qbench.registry.catalogue import PluginInfo
+from qbench.registry.catalogue import PluginInfo, rate_parameter
 from qbench.registry.hookspecs import hookimpl
-from qbench.registry.registry import Registry
+from qbench.registry.registry import Registry, default_registry
+from qbench.reporting.plugins import print_offer
+from qbench.suite.schema import suite_schema
 
 
 def plugin(**hooks):
@@ -119,25 +123,6 @@ def codec(**attributes):
         (codec(Parameters=NoDefault), "every parameter needs a default"),
         (codec(Parameters=Reserved), "parameter name target is reserved"),
         (codec(name="Bad Name"), "the name 'Bad Name' is not accepted; accepted: letters, digits"),
-        (
-            codec(rate_parameter=classmethod(lambda cls, parameters: 1 / 0)),
-            "rate_parameter of the default parameters: Zero",
-        ),
-        (codec(rate_parameter=classmethod(lambda cls, parameters: "q")), "returned str, not a qbench.plugin.RateParam"),
-        (
-            codec(
-                Parameters=toys.Shift.Parameters,
-                rate_parameter=classmethod(lambda cls, parameters: RateParameter("bit", 1, 7)),
-            ),
-            "rate_parameter names `bit`, which is no parameter; did you mean `bits`?",
-        ),
-        (
-            codec(
-                Parameters=toys.Shift.Parameters,
-                rate_parameter=classmethod(lambda cls, parameters: RateParameter("bits", 7, 1)),
-            ),
-            "rate_parameter goes from 7 to 1",
-        ),
     ],
 )
 def test_classes_of_the_wrong_form_are_refused(cls, problem):
@@ -154,18 +139,52 @@ def test_a_metrics_first_column_has_its_name():
 @pytest.mark.parametrize(
     ("attributes", "problem"),
     [
-        (
-            {"default_label": classmethod(lambda cls, parameters, profile: 1 / 0)},
-            "default_label of the default parameters",
-        ),
-        ({"default_label": classmethod(lambda cls, parameters, profile: "")}, "default_label returned '', not a name"),
         ({"pooling": "in its own way"}, "`pool` and `pooling` belong together"),
         ({"pool": classmethod(lambda cls, column, values, pixels: 1.0)}, "`pool` and `pooling` belong together"),
     ],
 )
-def test_what_a_metric_says_of_itself_is_tried(attributes, problem):
+def test_pool_and_pooling_belong_together(attributes, problem):
     made = registry(bad=offering(type("Made", (toys.Difference,), attributes), hook="qbench_register_metrics"))
     assert problem in made.plugins[0].problem
+
+
+@pytest.mark.parametrize(
+    ("answer", "problem"),
+    [
+        (lambda: 1 / 0, r"rate_parameter failed:\nTraceback"),
+        (lambda: "q", r"rate_parameter returned str, not a qbench\.plugin\.RateParameter"),
+        (lambda: RateParameter("bit", 1, 7), r"names `bit`, which is no parameter; did you mean `bits`\?"),
+        (lambda: RateParameter("bits", 7, 1), "rate_parameter goes from 7 to 1"),
+    ],
+)
+def test_a_rate_parameter_that_breaks_its_contract_is_named_and_harms_no_other(answer, problem):
+    wrong = type("Wrong", (toys.Shift,), {"name": "w", "rate_parameter": classmethod(lambda cls, parameters: answer())})
+    made = registry(bad=offering(wrong, toys.Noisy))
+    with pytest.raises(PluginError, match=r"(?s)w, plugin bad \(bad-package 1.2\): .*" + problem):
+        rate_parameter(made.codecs.offer("w"), {})
+    labels = suite_schema(made)["properties"]["codecs"]["properties"]
+    assert labels.keys() == {"w", "noisy"}
+    console = Console(file=io.StringIO())
+    print_offer(console, made, "w")
+    assert "rate_parameter" in console.file.getvalue()
+
+
+def test_nothing_of_a_class_is_called_when_it_registers():
+    # It may ask for what other plugins offer, which are not all registered yet.
+    def called(*arguments):
+        raise AssertionError("called")
+
+    names = ("rate_parameter", "libraries", "weights", "default_label")
+    silent = dict.fromkeys(names, classmethod(called))
+    assert registry(a=offering(type("C", (toys.Shift,), silent))).plugins[0].ok
+    metric = offering(type("M", (toys.Difference,), silent), hook="qbench_register_metrics")
+    assert registry(a=metric).plugins[0].ok
+
+
+def test_a_name_that_is_claimed_twice_is_told_by_show():
+    made = registry(one=offering(toys.Shift), two=offering(toys.Shift))
+    with pytest.raises(PluginError, match=r"registered by both one .* and two"):
+        print_offer(Console(file=io.StringIO()), made, "shift")
 
 
 def test_a_class_method_that_fails_later_is_named_with_its_plugin():
@@ -300,3 +319,16 @@ def test_a_plugin_that_cannot_be_kept_stops_nobody():
     made = registry(bad=types.SimpleNamespace(), good=offering(toys.Shift))
     assert "unhashable" in made.plugins[0].problem
     assert made.plugins[1].ok
+
+
+def test_a_plugin_that_looks_others_up_while_it_registers_is_named(tmp_path, monkeypatch):
+    offered(tmp_path, "hasty", "[qbench]\nhasty = hasty\n")
+    (tmp_path / "hasty.py").write_text("from qbench.plugin import find_loss\nfind_loss('vit')\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    default_registry.cache_clear()
+    try:
+        info = next(info for info in default_registry().plugins if info.name == "hasty")
+        assert "not all plugins are registered yet" in info.problem
+        assert "jpeg" in default_registry().codecs
+    finally:
+        default_registry.cache_clear()

@@ -150,6 +150,10 @@ class Catalogue(Mapping[str, T], Generic[T]):
             raise PluginError(f"unknown {self.kind} `{name}`{did_you_mean(name, self._offers)} (known: {known}){hint}")
         return offers[0]
 
+    def claimed_twice(self, name: str) -> bool:
+        """Whether several plugins claim a name, so that none can be used."""
+        return len(self._offers.get(name, [])) > 1
+
     def __contains__(self, name: object) -> bool:
         """Whether the name can be used."""
         return len(self._offers.get(str(name), [])) == 1

@@ -1,4 +1,7 @@
-"""What is checked of a class when a plugin registers it."""
+"""What is checked of a class when a plugin registers it.
+
+None of its methods is called: they may ask for what other plugins offer, which are not all registered yet.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from qbench.contracts.codec import Codec, RateParameter
 from qbench.contracts.metric import MetricDeclaration
 from qbench.contracts.recipe import Recipe
 from qbench.contracts.weights import Weights
-from qbench.errors import QbenchError, did_you_mean
+from qbench.errors import did_you_mean
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_+-]*")
 """Names of what plugins offer, and labels in suites."""
@@ -45,9 +48,7 @@ def _class_problem(cls: Any) -> str:
             cls.Parameters()
         except ValueError:
             return "every parameter needs a default"
-    if issubclass(cls, MetricDeclaration):
-        return _metric_problem(cls)
-    return _codec_problem(cls) if issubclass(cls, Codec) else ""
+    return _metric_problem(cls) if issubclass(cls, MetricDeclaration) else ""
 
 
 def _metric_problem(metric: type[MetricDeclaration]) -> str:
@@ -56,21 +57,7 @@ def _metric_problem(metric: type[MetricDeclaration]) -> str:
         return "its first column must have the metric's own name"
     if bool(metric.pooling) is (metric.pool.__func__ is MetricDeclaration.pool.__func__):  # type: ignore[attr-defined]
         return "`pool` and `pooling` belong together: how a column is aggregated, and in words"
-    try:
-        label = metric.default_label(metric.Parameters(), "bundled")
-    except QbenchError:  # a profile that it has no weights in
-        return ""
-    except Exception as error:
-        return f"default_label of the default parameters: {type(error).__name__}: {error}"
-    return "" if isinstance(label, str) and label else f"default_label returned {label!r}, not a name"
-
-
-def _codec_problem(codec: type[Codec]) -> str:
-    try:
-        rate = codec.rate_parameter(codec.Parameters())
-    except Exception as error:
-        return f"rate_parameter of the default parameters: {type(error).__name__}: {error}"
-    return rate_problem(codec, rate)
+    return ""
 
 
 def rate_problem(codec: type[Codec], rate: object) -> str:

@@ -8,6 +8,7 @@ only it could have brought.
 from __future__ import annotations
 
 import textwrap
+import threading
 import traceback
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -203,11 +204,26 @@ def _one_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {textwrap.shorten(text, 300)}"
 
 
+_loading: set[int] = set()
+"""Threads that are loading the plugins."""
+
+
 @cache
 def default_registry() -> Registry:
-    """Return the registry of everything installed, loaded once per process."""
-    registry = Registry()
-    registry.load_entry_points()
+    """Return the registry of everything installed, loaded once per process.
+
+    Raises:
+        PluginError: a plugin asks for it while it is imported or registers.
+    """
+    thread = threading.get_ident()
+    if thread in _loading:
+        raise PluginError("not all plugins are registered yet; look others up when a suite is planned, or later")
+    _loading.add(thread)
+    try:
+        registry = Registry()
+        registry.load_entry_points()
+    finally:
+        _loading.remove(thread)
     return registry
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from typing import Any
 
 from rich import box
@@ -13,10 +14,10 @@ from rich.text import Text
 from qbench.contracts.codec import Codec
 from qbench.contracts.metric import MetricDeclaration, column_id
 from qbench.contracts.parameters import parameter_rows
-from qbench.errors import PluginError, did_you_mean
+from qbench.errors import PluginError, QbenchError, did_you_mean
 from qbench.home import dataset_home
 from qbench.models.resolve import is_here
-from qbench.registry.catalogue import PluginInfo
+from qbench.registry.catalogue import Offer, PluginInfo, rate_parameter
 from qbench.registry.registry import Registry
 from qbench.reporting.notation import range_text
 
@@ -48,7 +49,7 @@ def print_offer(console: Console, registry: Registry, name: str) -> None:
         if name in catalogue:
             found = True
             offer: Any = catalogue.offer(name)
-            _print_class(console, catalogue.kind, offer.cls, str(offer.plugin))
+            _print_class(console, catalogue.kind, offer)
     plugins = [info for info in registry.plugins if info.name == name]
     for info in plugins:
         console.print(Text(f"plugin {info}", "bold"))
@@ -57,6 +58,9 @@ def print_offer(console: Console, registry: Registry, name: str) -> None:
         if not info.ok:
             console.print(Text(f"  broken: {info.problem}", "bold red"))
     if not found and not plugins:
+        for catalogue in registry.classes:
+            if catalogue.claimed_twice(name):
+                catalogue.offer(name)  # raises, naming both
         known = [other for catalogue in registry.classes for other in catalogue]
         known += [info.name for info in registry.plugins]
         raise PluginError(
@@ -74,18 +78,17 @@ def print_datasets(console: Console, registry: Registry) -> None:
     console.print(table)
 
 
-def _print_class(console: Console, kind: str, cls: Any, plugin: str) -> None:
-    console.print(Text.assemble((cls.name, "bold"), f"  {kind} of plugin {plugin}"))
+def _print_class(console: Console, kind: str, offer: Offer[Any]) -> None:
+    cls = offer.cls
+    console.print(Text.assemble((cls.name, "bold"), f"  {kind} of plugin {offer.plugin}"))
     console.print(Text(_paragraphs(cls.__doc__ or cls.summary)))
     if getattr(cls, "reference", ""):
         console.print(Text(f"reference: {cls.reference}"))
     if issubclass(cls, Codec):
         console.print(Text(f"runs on {cls.runs_on}"))
-        rate = cls.rate_parameter(cls.Parameters())
-        if rate is not None:
-            console.print(Text(f"targets are reached with {rate.name}, {rate.low:g} to {rate.high:g}"))
+        console.print(_said(offer, _rate))
     if issubclass(cls, (Codec, MetricDeclaration)):
-        console.print(_libraries(cls))
+        console.print(_said(offer, _libraries))
     if hasattr(cls, "Parameters"):  # generators, losses and datasets have none
         rows = parameter_rows(cls.Parameters)
         if rows:
@@ -109,12 +112,22 @@ def _print_class(console: Console, kind: str, cls: Any, plugin: str) -> None:
         console.print(table)
 
 
-def _libraries(cls: type[Codec] | type[MetricDeclaration]) -> Text:
+def _said(offer: Offer[Any], what: Callable[[Offer[Any]], str]) -> Text:
     try:
-        libraries = cls.libraries()
-    except PluginError as error:  # not installed; the text says how to
+        return Text(what(offer))
+    except QbenchError as error:  # a library that is not installed, or a plugin that breaks its contract
         return Text(str(error), "yellow")
-    return Text("libraries: " + (", ".join(f"{name} {version}" for name, version in libraries.items()) or "none"))
+
+
+def _rate(codec: Offer[type[Codec]]) -> str:
+    rate = rate_parameter(codec, {})
+    return "no targets" if rate is None else f"targets are reached with {rate.name}, {rate.low:g} to {rate.high:g}"
+
+
+def _libraries(offer: Offer[Any]) -> str:
+    return "libraries: " + (
+        ", ".join(f"{name} {version}" for name, version in offer.ask("libraries").items()) or "none"
+    )
 
 
 def _brought(info: PluginInfo) -> list[str]:

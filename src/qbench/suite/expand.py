@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from qbench.contracts.metric import Scope, column_id
-from qbench.errors import did_you_mean
+from qbench.errors import PluginError, did_you_mean
 from qbench.registry.catalogue import rate_parameter
 from qbench.registry.registry import Registry
 from qbench.suite.document import Path
@@ -83,9 +83,7 @@ class Expander:
         for point in self._swept(label, name, settings, path):
             rate = rate_parameter(self._registry.codecs.offer(name), point.parameters)
             if rate is None:
-                supported = [
-                    other for other, known in self._registry.codecs.items() if known.rate_parameter(known.Parameters())
-                ]
+                supported = [other for other in self._registry.codecs if self._supports_targets(other)]
                 text = f"{name} doesn't support targets with these settings; codecs that do: {', '.join(supported)}"
                 self._findings.say(at, text)
                 return
@@ -102,6 +100,12 @@ class Expander:
             for target in targets:
                 swept = {**point.swept, f"target.{target.name}": target.wanted}
                 yield PointSpec(label, name, parameters, swept, target, point.files)
+
+    def _supports_targets(self, name: str) -> bool:
+        try:
+            return rate_parameter(self._registry.codecs.offer(name), {}) is not None
+        except PluginError:  # of another codec than this suite's
+            return False
 
     def _targets(self, value: Any, at: Path) -> Iterator[TargetSpec]:
         if not isinstance(value, dict) or len(value) != 1:

@@ -7,6 +7,8 @@ from typing import Any
 from pydantic import BaseModel
 
 from qbench.contracts.codec import Codec
+from qbench.errors import PluginError
+from qbench.registry.catalogue import Offer, rate_parameter
 from qbench.registry.forms import NAME
 from qbench.registry.registry import Registry
 from qbench.suite.load import PROFILES
@@ -21,7 +23,7 @@ def suite_schema(registry: Registry) -> dict[str, Any]:
     images["oneOf"] = [{"required": [key]} for key in ("dataset", "folder", "glob", "files")]
     codecs = _labelled(
         "codec",
-        {name: _with_target(codec) for name, codec in registry.codecs.items()},
+        {name: _with_target(registry.codecs.offer(name)) for name in registry.codecs},
         registry.codecs,
     )
     metrics = _labelled(
@@ -54,9 +56,12 @@ def suite_schema(registry: Registry) -> dict[str, Any]:
     }
 
 
-def _with_target(codec: type[Codec]) -> dict[str, Any]:
-    schema = _inline(codec.Parameters, sweep=True)
-    rate = codec.rate_parameter(codec.Parameters())
+def _with_target(codec: Offer[type[Codec]]) -> dict[str, Any]:
+    schema = _inline(codec.cls.Parameters, sweep=True)
+    try:
+        rate = rate_parameter(codec, {})
+    except PluginError:  # told when a suite gives it a target; a broken plugin must not take the others' schema along
+        rate = None
     if rate is not None:
         values = {"anyOf": [{"type": "number"}, {"type": "array", "items": {"type": "number"}, "minItems": 1}]}
         schema["properties"]["target"] = {
