@@ -16,6 +16,7 @@ from qbench.results.run import Status
 
 
 def run(suite, **options):
+    suite = {**suite, "metrics": [each for each in suite["metrics"] if each != "psnr"]}  # loads torch in every worker
     return qbench.run(suite, **{"output": "run", "cache": False, "jobs": 2, **options})
 
 
@@ -64,12 +65,12 @@ def test_a_worker_that_dies_takes_only_the_cell_in_its_hands_along(suite, instal
 
 
 def test_a_metric_that_kills_its_worker_is_blamed(suite, installed):
-    suite["metrics"] = ["bpp", {"oddity": {"how": "crash"}}, "psnr"]
+    suite["metrics"] = ["bpp", {"oddity": {"how": "crash"}}, "difference"]
     done = run(suite)
     assert done.complete
     for row in done.rows:
         assert row.status is Status.OK
-        assert row.entries["bpp"].status is row.entries["psnr"].status is Status.OK
+        assert row.entries["bpp"].status is row.entries["difference"].status is Status.OK
         assert row.entries["oddity"].status is Status.FAILED
     assert done.failures[0].message == "the worker process was killed by SIGKILL"
 
@@ -83,7 +84,7 @@ def test_a_decoder_that_kills_its_worker_again_and_again_is_given_up(suite, inst
     assert scored.complete
     for row in scored.rows:
         assert row.status is Status.OK
-        assert row.entries["psnr"].status is Status.OK
+        assert row.entries["difference"].status is Status.OK
         assert row.entries["mse"].status is Status.FAILED
 
 

@@ -21,13 +21,18 @@ def suite_schema(registry: Registry) -> dict[str, Any]:
     images = _inline(ImagesEntry)
     images["properties"]["dataset"] = {"enum": list(registry.datasets), "description": "a named dataset"}
     images["oneOf"] = [{"required": [key]} for key in ("dataset", "folder", "glob", "files")]
+    definitions = dict(top.get("$defs", {}))
     codecs = _labelled(
+        definitions,
         "codec",
         {name: _with_target(registry.codecs.offer(name)) for name in registry.codecs},
         registry.codecs,
     )
     metrics = _labelled(
-        "metric", {name: _inline(metric.Parameters) for name, metric in registry.metrics.items()}, registry.metrics
+        definitions,
+        "metric",
+        {name: _inline(metric.Parameters) for name, metric in registry.metrics.items()},
+        registry.metrics,
     )
     listed = {
         "type": "array",
@@ -52,7 +57,7 @@ def suite_schema(registry: Registry) -> dict[str, Any]:
         "additionalProperties": False,
         "required": ["images", "codecs", "metrics"],
         "properties": properties,
-        "$defs": top.get("$defs", {}),
+        "$defs": definitions,
     }
 
 
@@ -74,23 +79,30 @@ def _with_target(codec: Offer[type[Codec]]) -> dict[str, Any]:
     return schema
 
 
-def _labelled(key: str, models: dict[str, dict[str, Any]], catalogue: Any) -> dict[str, Any]:
-    """Schema of a mapping label → settings, where ``key`` names the thing and defaults to the label."""
-    named = {}
+def _labelled(
+    definitions: dict[str, Any], key: str, models: dict[str, dict[str, Any]], catalogue: Any
+) -> dict[str, Any]:
+    """Schema of a mapping label → settings, where ``key`` names the thing and defaults to the label.
+
+    Every thing is defined once, in ``definitions``: any label may stand for any of them.
+    """
+    named, others = {}, []
     for name, schema in models.items():
-        settings = {**schema, "properties": {key: {"const": name}, **schema["properties"]}}
-        settings["type"] = ["object", "null"]
-        settings["description"] = catalogue[name].summary
-        named[name] = settings
-    others = [
-        {**schema, "properties": {**schema["properties"], key: {"const": name}}, "required": [key]}
-        for name, schema in named.items()
-    ]
+        definitions[f"{key}-{name}"] = {
+            **schema,
+            "type": ["object", "null"],
+            "description": catalogue[name].summary,
+            "properties": {key: {"const": name}, **schema["properties"]},
+        }
+        named[name] = {"$ref": f"#/$defs/{key}-{name}"}
+        others.append({"allOf": [named[name], {"type": "object", "required": [key]}]})
+    definitions[f"any-{key}"] = {"anyOf": others} if others else False
+    named_otherwise = {"$ref": f"#/$defs/any-{key}"}
     return {
         "type": "object",
         "propertyNames": {"pattern": f"^{NAME.pattern}$"},
-        "properties": {name: {"anyOf": [schema, *others]} for name, schema in named.items()},
-        "additionalProperties": {"anyOf": others} if others else False,
+        "properties": {name: {"anyOf": [schema, named_otherwise]} for name, schema in named.items()},
+        "additionalProperties": named_otherwise,
     }
 
 
