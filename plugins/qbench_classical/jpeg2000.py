@@ -20,7 +20,7 @@ class Jpeg2000Parameters(Parameters):
     lossless: bool = Field(False, description="code the pixels exactly (reversible 5/3 wavelet); without psnr and bpp")
 
     @model_validator(mode="after")
-    def _one_knob(self) -> Jpeg2000Parameters:
+    def _one_rate(self) -> Jpeg2000Parameters:
         if (self.psnr is not None) + (self.bpp is not None) + self.lossless > 1:
             raise ValueError("psnr, bpp and lossless exclude one another; give one of them")
         return self

@@ -27,7 +27,7 @@ class JpegXlParameters(Parameters):
     lossless: bool = Field(False, description="code the pixels exactly; without quality and distance")
 
     @model_validator(mode="after")
-    def _one_knob(self) -> JpegXlParameters:
+    def _one_rate(self) -> JpegXlParameters:
         if (self.quality is not None) + (self.distance is not None) + self.lossless > 1:
             raise ValueError("quality, distance and lossless exclude one another; give one of them")
         return self

@@ -45,7 +45,7 @@ class Failure(_Row):
     """What broke, and in which component."""
 
     plugin: str
-    """The component to blame: ``codec jpeg``, ``metric ssim``, ``image face``, ``worker``."""
+    """The component to blame, and its plugin: ``codec jpeg, plugin classical (qbench 0.1.0)``, ``image face``."""
     error: str
     """Type of the exception."""
     message: str

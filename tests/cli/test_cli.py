@@ -54,7 +54,7 @@ def test_a_run_from_end_to_end(qbench_command, suite_file):
     assert done.returncode == 0, done.stderr
     assert "3 images × 2 operating points = 6 cells" in done.stdout
     assert "jpeg:quality=50" in done.stdout
-    assert "6/6 cells coded, 12/12 scores" in done.stderr
+    assert "6/6 cells, 12/12 scores" in done.stderr
     again = qbench_command("run", suite_file)
     assert again.returncode == 0
     assert "6 of 6 cells and 12 of 12 scores already done" in again.stderr

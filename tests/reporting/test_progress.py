@@ -40,7 +40,7 @@ def test_a_plain_log_where_there_is_no_terminal():
         "1 of 4 cells and 2 of 8 scores already done",
         "failed: face · jpeg:quality=5 · codec jpeg: boom [bold]",
         "a worker died",
-        "3/4 cells coded, 5/8 scores, 1 failed",
+        "3/4 cells, 5/8 scores, 1 failed",
     ]
 
 

@@ -66,5 +66,5 @@ def _check(target: Target, tried: Mapping[float, float], nearest: float) -> None
     all_beyond = all(value > wanted for value in tried.values()) or all(value < wanted for value in tried.values())
     if all_beyond and abs(reached - wanted) > OUT_OF_REACH * max(abs(wanted), abs(reached)):
         raise NotApplicable(
-            f"{target.name} {wanted:g} is out of reach: {target.parameter} {nearest:g} already gives {reached:.4g}"
+            f"{target.name} {wanted:g} is out of reach; the nearest is {reached:.4g}, at {target.parameter} {nearest:g}"
         )

@@ -102,7 +102,7 @@ def require_size(width: int, height: int) -> None:
         ImageError: it has no pixels, or too many.
     """
     if width < 1 or height < 1:
-        raise ImageError(f"{width}×{height} is no size of an image")
+        raise ImageError(f"{width}×{height} is not an image size")
     most = most_pixels()
     if width * height > most:
         raise ImageError(

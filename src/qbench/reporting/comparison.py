@@ -63,7 +63,7 @@ class Comparison:
     Attributes:
         points: operating points in both; ``missing`` those in only one of them.
         images: names of the images in both whose pixels are the same.
-        differences: certain regressions first, the largest relative ones at the top; then the rest, likewise.
+        differences: significant regressions first, the largest relative ones at the top; then the rest, likewise.
         rates: metric and BD-rate of each codec in both, the first run's curve being the anchor.
     """
 

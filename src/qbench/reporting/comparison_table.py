@@ -17,7 +17,7 @@ MOST_DIFFERENCES = 40
 
 
 def print_comparison(console: Console, first: Run, second: Run, found: Comparison, *, everything: bool = False) -> None:
-    """Print rates saved, then differences, certain regressions first."""
+    """Print rates saved, then differences, significant regressions first."""
     console.print(
         Text(f"{first.name} → {second.name}: {len(found.points)} operating points, {len(found.images)} images", "bold")
     )
@@ -34,7 +34,7 @@ def print_comparison(console: Console, first: Run, second: Run, found: Compariso
     notes = [f"{same} of {len(found.differences)} means are equal"]
     if rest:
         notes.append(f"{rest} more differences with --all")
-    notes.append("intervals are 95 %, of the mean difference, by resampling images; bold: significantly worse")
+    notes.append("95 % intervals of the mean difference, bootstrapped over images; bold: significantly worse")
     console.print(Text("; ".join(notes), "dim"))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
@@ -155,12 +155,9 @@ def _value(method: str, both: Array) -> float:
     if method == "pearson" and not np.isfinite(both).all():
         return math.nan
     one, other = both.T if method == "pearson" else _ranks(both).T
-    found: Callable[[Array, Array], float] = {
-        "spearman": lambda x, y: float(np.corrcoef(x, y)[0, 1]),
-        "kendall": lambda x, y: float(stats.kendalltau(x, y).statistic),
-        "pearson": lambda x, y: float(np.corrcoef(x, y)[0, 1]),
-    }[method]
-    return found(one, other)
+    if method == "kendall":
+        return float(stats.kendalltau(one, other).statistic)
+    return float(np.corrcoef(one, other)[0, 1])  # of ranks, Spearman's
 
 
 def _ranks(both: Array) -> Array:

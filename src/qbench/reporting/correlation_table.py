@@ -28,7 +28,7 @@ BLUE, WHITE, RED = (5, 113, 176), (247, 247, 247), (202, 0, 32)
 def correlation_view(cells: Cells, found: Sequence[Correlation], method: str, width: int) -> RenderableType:
     """Show a heat map of one method where there are several columns, and all pairs with all methods, closest first."""
     parts: list[RenderableType] = []
-    notes = [f"{len(cells.values)} cells; intervals are 95 %, by resampling images (cells, where images are few)"]
+    notes = [f"{len(cells.values)} cells; 95 % intervals, bootstrapped over images (over cells where images are few)"]
     if HUMAN not in cells.columns and len(cells.columns) > 2:
         needed = _width(cells.columns)
         if needed <= width:

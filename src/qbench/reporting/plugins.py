@@ -70,7 +70,7 @@ def print_offer(console: Console, registry: Registry, name: str) -> None:
 
 def print_datasets(console: Console, registry: Registry) -> None:
     """List datasets, and whether their images are there."""
-    table = _table("dataset", "images", "what", "licence", "there")
+    table = _table("dataset", "images", "what", "licence", "available")
     for name, cls in registry.datasets.items():
         there = cls().present(dataset_home(name))
         state = Text("yes", "green") if there else Text(f"no: qbench datasets pull {name}", "yellow")

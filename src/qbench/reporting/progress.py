@@ -119,7 +119,7 @@ class RunDisplay(_Display):
         failed = f", {self._failures} failed" if self._failures else ""
         left = 0.0 if last else max(task.time_remaining or 0.0 for task in (cells, jobs))
         eta = f", about {left:.0f} s left" if left else ""
-        done = f"{cells.completed:.0f}/{cells.total:.0f} cells coded, {jobs.completed:.0f}/{jobs.total:.0f} scores"
+        done = f"{cells.completed:.0f}/{cells.total:.0f} cells, {jobs.completed:.0f}/{jobs.total:.0f} scores"
         self._console.print(done + failed + eta, highlight=False)
 
 

@@ -96,7 +96,7 @@ class RunFolder:
 
     def artifact_path(self, point: OperatingPoint, image: str, name: str) -> Path:
         """Where a file that a codec left to look at is kept."""
-        return self._point_path("artifacts", point) / _slug(image) / _slug(name)
+        return self._point_path("artifacts", point) / _slug(image) / _slug(name, ending=True)
 
     def features_path(self, metric: str, point: OperatingPoint | None, image: str) -> Path:
         """Where a distribution metric's features of a reconstruction (or of the original) wait to be finished."""
@@ -225,10 +225,15 @@ class RunFolder:
             raise StoreError(f"{path}: can't write: {error.strerror or error}{hint}") from error
 
 
-def _slug(name: str) -> str:
-    """Return a file name for any text: safe on every system, and different for different texts."""
+def _slug(name: str, *, ending: bool = False) -> str:
+    """Return a file name for any text: safe on every system, and different for different texts.
+
+    Args:
+        ending: let it end as the text does, so that a viewer knows what is in the file.
+    """
     safe = re.sub(r"[^A-Za-z0-9._=,+-]+", "-", name)[:100].lstrip(".") or "-"
     digest = hashlib.sha256(name.encode()).hexdigest()[:8]
     if re.fullmatch(r"(?i)(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", name):  # names of devices on Windows
         return f"{digest}-{safe}"
-    return safe if safe == name else f"{safe}-{digest}"
+    suffix = re.search(r"\.[A-Za-z0-9]{1,8}\Z", name) if ending else None
+    return safe if safe == name else f"{safe}-{digest}{suffix[0] if suffix else ''}"

@@ -13,6 +13,8 @@ import sys
 import zlib
 from pathlib import Path
 
+from qbench.store.migrations import FORMAT_VERSION
+
 HERE = Path(__file__).resolve().parent
 LINE = re.compile(r'\{"crc32":"[0-9a-f]{8}","record":(.*)\}')
 
@@ -36,6 +38,9 @@ def line(text: str) -> str:
 
 def main() -> None:
     """Run the suite, and name the folder after its version."""
+    kept = HERE / f"v{FORMAT_VERSION}"
+    if kept.exists():
+        sys.exit(f"{kept} exists: a kept folder is never made anew; raise FORMAT_VERSION first (docs/run-folder.md)")
     folder = HERE / "new"
     options = ["--output", folder.name, "--no-cache", "--no-report", "--quiet", "--jobs", "1", "--device", "cpu"]
     subprocess.run([sys.executable, "-m", "qbench", "run", "suite.yaml", *options], cwd=HERE, check=True)
@@ -46,7 +51,7 @@ def main() -> None:
     (folder / "lock").unlink(missing_ok=True)
     for path in folder.rglob("*"):
         path.chmod(0o755 if path.is_dir() else 0o644)
-    folder.rename(HERE / f"v{json.loads(lines[0])['qbench-journal']}")
+    folder.rename(kept)
 
 
 if __name__ == "__main__":
