@@ -3,7 +3,7 @@
 Latents of photographs are looked for once, and then sent in several ways:
 
 - QSGD with Elias omega codes, as the thesis did;
-- a uniform quantiser with range coding, whose tables know how far each number of a latent spreads;
+- a uniform quantiser with range coding, whose CDFs know the scale of each number of a latent;
 - the same with refinement: the search goes on through the quantiser;
 - tiles whose tables also know how far the numbers of neighbouring tiles spread, against tiles that don't.
 
@@ -83,8 +83,8 @@ class Study:
         return points
 
     def expected(self, precision: int) -> npt.NDArray[np.int32]:
-        """Tables of the numbers of a latent, before neighbours have been seen; 20 is a standard deviation of 1."""
-        return np.array(self.generator.spreads or [0] * self.generator.latent_size, np.int32) - precision + 20
+        """CDFs of the numbers of a latent, before neighbours have been seen; 20 is a standard deviation of 1."""
+        return np.array(self.generator.log2_scales or [0] * self.generator.latent_size, np.int32) - precision + 20
 
     def alone(self, levels: npt.NDArray[np.int32], precision: int) -> int:
         """Bytes, each target by itself."""

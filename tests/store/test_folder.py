@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -116,9 +117,9 @@ def test_any_names_make_different_safe_file_names(one, other):
     assert (_slug(one) == _slug(other)) == (one == other)
 
 
-def test_artifacts_end_as_their_names_do(tmp_path):
+def test_artifacts_end_as_their_names_do(tmp_path, plan):
+    at = plan.points[0]
     place = RunFolder(tmp_path).artifact_path
-    at = POINT
     assert place(at, "a", "loss.png").name == "loss.png"
     assert re.fullmatch(r"loss-curve\.png-[0-9a-f]{8}\.png", place(at, "a", "loss curve.png").name)
     assert re.fullmatch(r"a-b-[0-9a-f]{8}", place(at, "a", "a b").name)
