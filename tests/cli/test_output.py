@@ -67,6 +67,10 @@ def test_a_full_disk_is_one_line(done, environment):
     assert (found.returncode, found.stderr) == (1, "error: output: No space left on device\n")
     found = subprocess.run([*command, "-o", "/dev/full"], capture_output=True, env=environment, text=True, check=False)
     assert (found.returncode, found.stderr) == (1, "error: /dev/full: can't write: No space left on device\n")
+    command = [sys.executable, "-m", "qbench", "report", "run", "--no-explain", "-o", "/dev/full"]
+    found = subprocess.run(command, capture_output=True, env=environment, text=True, check=False)
+    assert (found.returncode, found.stderr) == (1, "error: /dev/full: can't write: No space left on device\n")
+    assert Path("/dev/full").is_char_device()
 
 
 def test_a_disk_that_fills_during_the_report_leaves_no_half_file(done, qbench_command, monkeypatch):

@@ -6,10 +6,13 @@ import io
 
 import numpy as np
 import pytest
+import toys
 from PIL import Image
 from rich.console import Console
 
 import qbench
+from qbench.execute.work import Notice
+from qbench.images.image import Image as Pixels
 from qbench.reporting.costs import timings_sheet
 from qbench.reporting.tables import sheet_table
 
@@ -75,3 +78,18 @@ def test_the_timings_say_so(suite, registry):
     console = Console(width=120, record=True, file=io.StringIO())
     console.print(sheet_table(timings_sheet(run(suite, registry)), 120))
     assert "up to 3 images encoded together" in " ".join(console.export_text().split())
+
+
+def test_a_batch_that_decodes_differently_is_told_and_coded_one_by_one(suite, registry, monkeypatch):
+    def decode_batch(self, bitstreams):
+        return [Pixels(255 - self.decode(bitstream).pixels) for bitstream in bitstreams]
+
+    monkeypatch.setattr(toys.Together, "decode_batch", decode_batch)
+    told = []
+    done = run(suite, registry, on_event=lambda event: told.append(event.text) if isinstance(event, Notice) else None)
+    assert {row.cell.timing.decode.batch for row in done.rows} == {1}
+    assert done.failures == []
+    assert (
+        "codec together, plugin toys (toys 1.0): decode_batch gives other pixels than decode; "
+        "its images are coded one by one" in told
+    )

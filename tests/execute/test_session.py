@@ -10,7 +10,7 @@ from PIL import Image
 
 import qbench
 from qbench.errors import ImageError, RunLockedError, StoreError
-from qbench.execute.work import CellStarted, Progress, Recorded, ScoringStarted, Stop
+from qbench.execute.work import CellStarted, Notice, Progress, Recorded, ScoringStarted, Stop
 from qbench.results.run import Status
 from qbench.store.folder import RunFolder
 
@@ -405,3 +405,21 @@ def test_bad_images_stop_a_run_before_it_begins(suite, registry, photos):
     (photos / "p1.png").write_bytes(b"nothing")
     with pytest.raises(ImageError, match=r"p1\.png: not an image"):
         run(suite, registry)
+
+
+def test_codecs_are_set_up_once_and_a_close_that_raises_harms_nobody(suite, registry, monkeypatch):
+    calls = []
+
+    def close(self):
+        calls.append("close")
+        raise RuntimeError("can't let go")
+
+    monkeypatch.setattr(toys.Shift, "setup", lambda self: calls.append("setup"))
+    monkeypatch.setattr(toys.Shift, "close", close)
+    told = []
+    suite["codecs"] = {"shift": {"bits": 2}}
+    done = run(suite, registry, on_event=lambda event: told.append(event.text) if isinstance(event, Notice) else None)
+    assert done.complete
+    assert done.failures == []
+    assert calls == ["setup", "setup", "close", "close"]  # one encodes, the other decodes, three images
+    assert "codec shift, plugin toys (toys 1.0): close failed: RuntimeError: can't let go" in told

@@ -107,7 +107,7 @@ def test_exif_orientation_is_applied(tmp_path):
     exif[0x0112] = 6  # the camera was turned: show it rotated by 90° clockwise
     read = read_image(save(tmp_path / "a.png", Image.fromarray(pixels), exif=exif))
     assert np.array_equal(read.pixels, np.rot90(pixels, -1))
-    assert read.notes == ("rotated by its EXIF orientation",)
+    assert read.notes == ("rotated by its orientation tag",)
 
 
 def test_an_icc_profile_is_converted_to_srgb(tmp_path):

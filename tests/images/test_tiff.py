@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
+
+import imagecodecs
 import numpy as np
 import pytest
 import tifffile
@@ -130,7 +134,7 @@ def test_pillows_compressions_agree_with_pillow(tmp_path, compression):
 def test_the_orientation_tag(tmp_path):
     found = read(tmp_path / "a.tif", PIXELS, photometric="rgb", extratags=[(274, 3, 1, 6, False)])
     assert np.array_equal(found.pixels, np.rot90(PIXELS, -1))
-    assert found.notes == ("rotated by its EXIF orientation",)
+    assert found.notes == ("rotated by its orientation tag",)
 
 
 def test_the_orientation_of_what_libtiff_decodes(tmp_path):
@@ -139,7 +143,7 @@ def test_the_orientation_of_what_libtiff_decodes(tmp_path):
     image.save(path, compression="group4", tiffinfo={274: 6})
     found = read_image(path)
     assert np.array_equal(found.pixels[..., 0], np.rot90(np.asarray(image), -1) * 255)
-    assert "rotated by its EXIF orientation" in found.notes
+    assert "rotated by its orientation tag" in found.notes
 
 
 @pytest.mark.parametrize(
@@ -171,3 +175,133 @@ def test_nothing_is_printed_about_a_damaged_file(tmp_path, capfd):
     except ImageError as error:
         assert "a.tif" in str(error)
     assert capfd.readouterr().err == ""
+
+
+def to_srgb(light):
+    """IEC 61966-2-1, of light in [0, 1]."""
+    light = np.asarray(light, np.float64)
+    return np.where(light <= 0.0031308, light * 12.92, 1.055 * np.maximum(light, 1e-9) ** (1 / 2.4) - 0.055)
+
+
+def patched(path, tag, change):
+    """Change the entries of a tag in place: ``change`` gets the bytes of the classic little-endian file."""
+    data = bytearray(path.read_bytes())
+    (directory,) = struct.unpack_from("<I", data, 4)
+    (count,) = struct.unpack_from("<H", data, directory)
+    for place in range(directory + 2, directory + 2 + 12 * count, 12):
+        if struct.unpack_from("<H", data, place)[0] == tag:
+            change(data, place)
+            path.write_bytes(data)
+            return
+    raise AssertionError(f"no tag {tag}")
+
+
+def test_a_transfer_function_says_what_samples_mean(tmp_path):
+    ramp = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    linear = tuple(round(65_535 * each / 255) for each in range(256))
+    found = read(tmp_path / "a.tif", ramp, extratags=[(301, "H", 256, linear, True)])
+    assert np.array_equal(found.pixels[..., 0], np.rint(255 * to_srgb(ramp / 255)))
+    assert "transfer function of its own converted to sRGB" in found.notes
+    gamma = tuple(round(65_535 * (each / 255) ** 1.8) for each in range(256)) + 2 * linear
+    colour = np.stack([ramp, ramp.T, ramp], axis=-1)
+    found = read(tmp_path / "b.tif", colour, photometric="rgb", extratags=[(301, "H", 768, gamma, True)])
+    light = np.stack([(ramp / 255) ** 1.8, ramp.T / 255, ramp / 255], axis=-1)
+    assert np.abs(found.pixels - np.rint(255 * to_srgb(light))).max() <= 1
+
+
+def test_primaries_are_converted_and_those_of_srgb_left_alone(tmp_path):
+    colour = sample_pixels(16, 12)
+    whites = {"srgb": ((3127, 3290), (64, 33, 30, 60, 15, 6)), "p3": ((3127, 3290), (68, 32, 265, 69, 15, 6))}
+    for name, (white, primaries) in whites.items():
+        fractions = (white[0], 10_000, white[1], 10_000)
+        places = tuple(part for each in primaries for part in (each, 1000 if each == 265 else 100))
+        tags = [(318, "2I", 2, fractions, True), (319, "2I", 6, places, True)]
+        found = read(tmp_path / f"{name}.tif", colour, photometric="rgb", extratags=tags)
+        if name == "srgb":
+            assert np.array_equal(found.pixels, colour)
+        else:
+            assert "primaries of its own converted to sRGB" in found.notes
+            png = tmp_path / "p3.png"
+            chunk = b"cHRM" + struct.pack(">8I", 31270, 32900, 68000, 32000, 26500, 69000, 15000, 6000)
+            whole = imagecodecs.png_encode(colour)
+            cut = whole.index(b"IDAT") - 4
+            made = struct.pack(">I", 32) + chunk + struct.pack(">I", zlib.crc32(chunk))
+            png.write_bytes(whole[:cut] + made + whole[cut:])
+            assert np.array_equal(found.pixels, read_image(png).pixels)
+
+
+def test_ycbcr_without_compression(tmp_path):
+    rgb = sample_pixels(16, 12).astype(float)
+    r, g, b = np.moveaxis(rgb, -1, 0)
+    y = 0.299 * r + 0.587 * g + 0.114 * b
+    samples = np.stack([y, 128 + (b - y) / 1.772, 128 + (r - y) / 1.402], axis=-1).round().clip(0, 255).astype(np.uint8)
+    found = read(tmp_path / "a.tif", samples, photometric="ycbcr", extratags=[(530, "H", 2, (1, 1), True)])
+    assert np.abs(found.pixels - rgb).max() <= 2
+    assert "YCbCr converted to RGB" in found.notes
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (
+            {"extratags": [(532, "2I", 6, (16, 1, 235, 1) + (128, 1, 240, 1) * 2, True)]},
+            "black and white are not the ends",
+        ),
+        ({"extratags": [(50706, "B", 4, (1, 4, 0, 0), True)]}, "DNG is a raw photograph"),
+        ({"subfiletype": 1}, "thumbnails or masks alone"),
+    ],
+)
+def test_what_would_be_read_wrong_is_refused(tmp_path, options, problem):
+    with pytest.raises(ImageError, match=problem):
+        read(tmp_path / "a.tif", sample_pixels(16, 12), photometric="rgb", **options)
+
+
+def test_a_thumbnail_in_front_is_passed_over(tmp_path):
+    path = tmp_path / "a.tif"
+    whole = sample_pixels(32, 24)
+    with tifffile.TiffWriter(path) as file:
+        file.write(whole[::4, ::4], photometric="rgb", subfiletype=1)
+        file.write(whole, photometric="rgb")
+    assert np.array_equal(read_image(path).pixels, whole)
+
+
+def test_a_palette_with_alpha(tmp_path):
+    indices = (np.arange(64) % 4).astype(np.uint8).reshape(8, 8)
+    alpha = np.where(indices > 1, 255, 0).astype(np.uint8)
+    colours = np.zeros((3, 256), np.uint16)
+    colours[0, :4] = np.array([10, 20, 30, 40]) * 257
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(
+        path,
+        np.stack([indices, alpha], axis=-1),
+        photometric="minisblack",
+        planarconfig="contig",
+        extrasamples=["unassalpha"],
+        extratags=[(320, "H", 768, tuple(colours.ravel().tolist()), True)],
+    )
+    patched(path, 262, lambda data, place: data.__setitem__(slice(place + 8, place + 10), b"\x03\0"))
+    found = read_image(path)
+    assert np.array_equal(found.pixels[..., 0], np.where(indices > 1, (indices + 1) * 10, 255))
+    assert "alpha composited on white" in found.notes
+
+
+def test_segments_that_are_missing_cut_or_of_another_size_are_refused(tmp_path):
+    path = tmp_path / "a.tif"
+    samples = sample_pixels(32, 24)
+    tifffile.imwrite(path, samples, photometric="rgb", rowsperstrip=24)
+    patched(path, 279, lambda data, place: data.__setitem__(slice(place + 8, place + 12), bytes(4)))
+    with pytest.raises(ImageError, match="strips or tiles of its samples are missing"):
+        read_image(path)
+    tifffile.imwrite(path, samples, photometric="rgb", compression="jpeg", rowsperstrip=24)
+    patched(path, 279, lambda data, place: struct.pack_into("<I", data, place + 8, 500))
+    with pytest.raises(ImageError, match="a JPEG strip or tile ends too early"):
+        read_image(path)
+    tifffile.imwrite(path, samples, photometric="rgb", compression="jpeg", rowsperstrip=24)
+    data = path.read_bytes()
+    frame = data.index(b"\xff\xc0") + 5
+    path.write_bytes(data[:frame] + struct.pack(">HH", 60_000, 60_000) + data[frame + 4 :])
+    with pytest.raises(ImageError, match="a JPEG strip or tile has another size than its tags say"):
+        read_image(path)
+    tifffile.imwrite(path, samples, photometric="rgb", compression="png")
+    with pytest.raises(ImageError, match="compressed by PNG is not supported"):
+        read_image(path)

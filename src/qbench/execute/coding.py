@@ -21,6 +21,7 @@ from qbench.execute.work import (
     CodedImage,
     ContractError,
     ImageWork,
+    Notice,
     Recorded,
     WorkEvent,
     told,
@@ -45,14 +46,16 @@ class ImageCoder(Stage):
         self._images: dict[str, Image] = {}
         self._ahead: dict[tuple[str, str], tuple[Encoded, Decoded]] = {}
 
-    def close(self) -> None:
-        """Let codecs release what they took."""
+    def close(self) -> list[Notice]:
+        """Let codecs release what they took; return what went wrong."""
+        failed = []
         for (point_id, _), coder in self._coders.items():
             error = coder.close()
             if error is not None:
                 owner = self._plan.point(point_id).owner
-                self._notices.append(f"{owner}: close failed: {type(error).__name__}: {error}")
+                failed.append(Notice(f"{owner}: close failed: {type(error).__name__}: {error}"))
         self._coders.clear()
+        return failed
 
     def code(self, work: ImageWork, coded: CodedImage) -> Iterator[WorkEvent]:
         """Code an image's cells, filling ``coded`` with what is to be scored. Stops between cells when asked to."""

@@ -89,7 +89,8 @@ def run_in_process(
             stop.set()  # whoever listens has gone: leave no thread at work behind
         for thread in threads:
             thread.join()
-        coder.close()
+        closing = coder.close()
+    yield from closing
     if trouble is not None:
         raise trouble
 

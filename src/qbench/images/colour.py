@@ -13,6 +13,7 @@ import numpy.typing as npt
 from qbench.errors import ImageError
 from qbench.images.decoded import (
     CodePoints,
+    CurvesAndPrimaries,
     Decoded,
     GammaAndPrimaries,
     IccProfile,
@@ -20,6 +21,8 @@ from qbench.images.decoded import (
     require_described,
 )
 
+SIGNATURES = {"grey": b"GRAY", "RGB": b"RGB ", "CMYK": b"CMYK"}
+"""Colour models in the header of an ICC profile."""
 Floats = npt.NDArray[np.float64]
 
 DEEP = 65_535
@@ -79,7 +82,7 @@ def _from_profile(decoded: Decoded, profile: bytes) -> list[str]:
     if model == "grey" and profile[16:20] == b"RGB ":
         model = "RGB"  # grey, described as equal parts of red, green and blue
     unusable = "unusable ICC profile ignored"
-    if {"grey": b"GRAY", "RGB": b"RGB ", "CMYK": b"CMYK"}[model] != profile[16:20]:
+    if SIGNATURES[model] != profile[16:20]:
         return [*to_srgb(decoded), unusable]
     try:
         if _is_srgb(profile, model):
@@ -93,6 +96,19 @@ def _from_profile(decoded: Decoded, profile: bytes) -> list[str]:
     _deepen(decoded, converted)
     decoded.model = "RGB"
     return [f"ICC profile “{_profile_name(profile)}” converted to sRGB"]
+
+
+def is_usable(profile: bytes, model: Model) -> bool:
+    """Whether a profile describes such colours, so that they can be converted."""
+    if model == "grey" and profile[16:20] == b"RGB ":
+        model = "RGB"
+    try:
+        if SIGNATURES[model] == profile[16:20]:
+            _transformed(np.zeros((1, 1, {"grey": 1, "RGB": 3, "CMYK": 4}[model]), np.uint16), profile, model)
+            return True
+    except (RuntimeError, ValueError):
+        pass
+    return False
 
 
 @functools.lru_cache(maxsize=16)
@@ -149,52 +165,75 @@ def _profile_name(profile: bytes) -> str:
 # -- primaries and transfer functions -----------------------------------------------------------------------------
 
 
-def _from_primaries(decoded: Decoded, colour: CodePoints | GammaAndPrimaries) -> list[str]:
-    described = _described(colour)
+def _from_primaries(decoded: Decoded, colour: CodePoints | GammaAndPrimaries | CurvesAndPrimaries) -> list[str]:
+    described = _described(colour, decoded.maximum)
     if described is None:
         return []
-    chromaticities, to_light, note = described
-    light = np.asarray(to_light(np.arange(decoded.maximum + 1) / decoded.maximum), np.float64)
-    same = _same_primaries(chromaticities)
-    if same and np.abs(_from_light(light) * 255 - np.linspace(0, 255, decoded.maximum + 1)).max() < 0.5:
-        return []
-    matrix = np.eye(3)
-    if not same:
+    chromaticities, light, note = described
+    notes, matrix = [], None
+    if not _same_primaries(chromaticities):
         assert chromaticities is not None
-        try:
-            matrix = np.linalg.inv(_to_xyz(BT709)) @ _adapted(chromaticities) @ _to_xyz(chromaticities)
-        except (np.linalg.LinAlgError, ZeroDivisionError):
-            return ["unusable chromaticities ignored"]
-    samples = decoded.samples
-    if same:  # each sample on its own
+        matrix = _between(chromaticities)
+        if matrix is None:
+            notes.append("unusable chromaticities ignored")
+            note = note.removesuffix(OWN_PRIMARIES).removesuffix(" and ")
+    steps = np.linspace(0, 255, decoded.maximum + 1)[:, None]
+    if matrix is None and np.abs(_from_light(light) * 255 - steps).max() < 0.5:
+        return notes
+    samples = np.minimum(decoded.samples, decoded.maximum)
+    if samples.shape[2] == 1 and (matrix is not None or light.shape[1] == 3):
+        samples, decoded.model = np.repeat(samples, 3, axis=2), "RGB"
+    converted = np.empty(samples.shape, np.uint16)
+    if matrix is None:  # each sample on its own
         table = np.rint(_from_light(light) * DEEP).astype(np.uint16)
-        converted = table[np.minimum(samples, decoded.maximum)]
+        for channel in range(samples.shape[2]):
+            converted[..., channel] = table[:, channel % light.shape[1]][samples[..., channel]]
     else:
-        if samples.shape[2] == 1:
-            samples, decoded.model = np.repeat(samples, 3, axis=2), "RGB"
-        converted = np.empty(samples.shape, np.uint16)
         rows = max(1, ROWS_TOGETHER // samples.shape[1])
         for top in range(0, samples.shape[0], rows):
-            linear = light[np.minimum(samples[top : top + rows], decoded.maximum)] @ matrix.T
-            converted[top : top + rows] = np.rint(_from_light(linear.clip(0, 1)) * DEEP)
+            part = samples[top : top + rows]
+            linear = np.stack([light[:, each % light.shape[1]][part[..., each]] for each in range(3)], axis=-1)
+            converted[top : top + rows] = np.rint(_from_light((linear @ matrix.T).clip(0, 1)) * DEEP)
     _deepen(decoded, converted)
-    return [f"{note} converted to sRGB"]
+    return [*notes, f"{note} converted to sRGB"]
+
+
+def _between(chromaticities: Sequence[float]) -> Floats | None:
+    """Return the matrix from linear RGB of these chromaticities to that of sRGB; None if they span no colours."""
+    if min(chromaticities[1::2]) <= 0:
+        return None
+    try:
+        matrix: Floats = np.linalg.inv(_to_xyz(BT709)) @ _adapted(chromaticities) @ _to_xyz(chromaticities)
+    except (np.linalg.LinAlgError, ZeroDivisionError):
+        return None
+    return matrix if np.isfinite(matrix).all() and np.abs(matrix).max() < 100 else None
 
 
 def _same_primaries(chromaticities: Sequence[float] | None) -> bool:
     return chromaticities is None or np.allclose(chromaticities, BT709, atol=2e-3)
 
 
-def _described(colour: CodePoints | GammaAndPrimaries) -> tuple[tuple[float, ...] | None, Any, str] | None:
-    """Return chromaticities, the function from samples to light, and a name; None for what is sRGB."""
+OWN_PRIMARIES = "primaries of its own"
+
+
+def _described(
+    colour: CodePoints | GammaAndPrimaries | CurvesAndPrimaries, maximum: int
+) -> tuple[tuple[float, ...] | None, Floats, str] | None:
+    """Return chromaticities, the light of every sample (shape (maximum + 1)×1 or ×3), and a name; None for sRGB."""
+    values = (np.arange(maximum + 1) / maximum)[:, None]
+    if isinstance(colour, CurvesAndPrimaries):
+        own = [] if _same_primaries(colour.chromaticities) else [OWN_PRIMARIES]
+        if colour.light is None:
+            return colour.chromaticities, _srgb_to_light(values), "".join(own)
+        return colour.chromaticities, colour.light, " and ".join(["transfer function of its own", *own])
     if isinstance(colour, GammaAndPrimaries):
         gamma, chromaticities = colour.gamma, colour.chromaticities
         same = _same_primaries(chromaticities)
         if gamma is not None and abs(gamma - 1 / 2.2) < 5e-4 and same:
             return None  # as PNG's third edition says in 11.3.2.2
-        function = _srgb_to_light if gamma is None else lambda values: values ** (1 / gamma)
+        light = _srgb_to_light(values) if gamma is None else values ** (1 / gamma)
         parts = [f"gamma {gamma:.5g}"] if gamma is not None else []
-        return chromaticities, function, " and ".join([*parts, *([] if same else ["primaries of its own"])])
+        return chromaticities, light, " and ".join([*parts, *([] if same else [OWN_PRIMARIES])])
     if colour.primaries not in PRIMARIES or colour.transfer not in TRANSFERS:
         raise ImageError(
             f"colours of code points {colour.primaries} (primaries) and {colour.transfer} (transfer function) of "
@@ -203,7 +242,8 @@ def _described(colour: CodePoints | GammaAndPrimaries) -> tuple[tuple[float, ...
     name = NAMES.get(colour.primaries, f"primaries {colour.primaries}")
     if PRIMARIES[colour.primaries] == BT709:
         name = "sRGB primaries"
-    return PRIMARIES[colour.primaries], TRANSFERS[colour.transfer][1], f"{name}, {TRANSFERS[colour.transfer][0]},"
+    transfer, to_light = TRANSFERS[colour.transfer]
+    return PRIMARIES[colour.primaries], to_light(values), f"{name}, {transfer},"
 
 
 def _to_xyz(chromaticities: Sequence[float]) -> Floats:
@@ -253,6 +293,21 @@ TRANSFERS: dict[int, tuple[str, Callable[[Floats], Floats]]] = {
     15: ("BT.2020 transfer function", _bt709_to_light),
 }
 """ITU-T H.273, table 3: from samples to light, each the inverse of the function that is defined there."""
+
+
+# -- YCbCr -------------------------------------------------------------------------------------------------------
+
+
+def ycbcr_to_rgb(samples: npt.NDArray[Any], maximum: int) -> npt.NDArray[Any]:
+    """Convert YCbCr of full range with the coefficients of ITU-R BT.601; rounded, of the same depth."""
+    half = (maximum + 1) // 2
+    y, cb, cr = (samples[..., each].astype(np.float64) for each in range(3))
+    rgb = np.stack(
+        [y + 1.402 * (cr - half), y - 0.344136 * (cb - half) - 0.714136 * (cr - half), y + 1.772 * (cb - half)],
+        axis=-1,
+    )
+    converted: npt.NDArray[Any] = rgb.round().clip(0, maximum).astype(samples.dtype)
+    return converted
 
 
 # -- depth --------------------------------------------------------------------------------------------------------

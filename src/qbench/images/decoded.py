@@ -44,7 +44,20 @@ class GammaAndPrimaries:
     chromaticities: tuple[float, ...] | None
 
 
-ColourDescription = IccProfile | CodePoints | GammaAndPrimaries
+@dataclass(frozen=True)
+class CurvesAndPrimaries:
+    """Colours are described by tables, as TIFF's transfer function, and by chromaticities.
+
+    Attributes:
+        light: of every sample 0 … maximum, shape (maximum + 1)×1 or ×3, in [0, 1]; None means sRGB's.
+        chromaticities: x and y of white, red, green and blue; None means those of sRGB.
+    """
+
+    light: npt.NDArray[np.float64] | None
+    chromaticities: tuple[float, ...] | None
+
+
+ColourDescription = IccProfile | CodePoints | GammaAndPrimaries | CurvesAndPrimaries
 
 
 @dataclass

@@ -109,7 +109,7 @@ def _upright(pixels: npt.NDArray[Any], orientation: int, notes: list[str]) -> np
     """Turn an image as EXIF's orientation says (JEITA CP-3451, 4.6.4 A)."""
     if orientation not in range(2, 9):
         return pixels
-    notes.append("rotated by its EXIF orientation")
+    notes.append("rotated by its orientation tag")
     if orientation in (5, 6, 7, 8):
         pixels = pixels.transpose(1, 0, 2)
     if orientation in (2, 3, 6, 7):
