@@ -8,6 +8,7 @@ import zlib
 import imagecodecs
 import numpy as np
 import pytest
+import tifffile
 from conftest import sample_pixels
 from PIL import Image, ImageCms
 
@@ -291,3 +292,116 @@ def test_an_orientation_of_no_meaning_changes_nothing(tmp_path, orientation):
     found = read_image(tmp_path / "a.png")
     assert np.array_equal(found.pixels, PIXELS)
     assert found.notes == ()
+
+
+# -- PNG: what is unusable falls to the next ------------------------------------------------------------------------
+
+LINEAR = np.rint(255 * from_light(PIXELS / 255)).astype(np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("broken", "note"),
+    [
+        ((b"iCCP", b"x\0\0" + zlib.compress(bytes(500))), "unusable ICC profile ignored"),
+        ((b"iCCP", b"x\0\0" + zlib.compress(profile())[:-20]), "unusable ICC profile ignored"),
+        ((b"cICP", bytes([12, 13, 0])), "damaged chunk cICP ignored"),
+        ((b"sRGB", b""), "damaged chunk sRGB ignored"),
+        ((b"cHRM", bytes(32)), "unusable chromaticities ignored"),
+        ((b"cHRM", bytes(12)), "damaged chunk cHRM ignored"),
+    ],
+)
+def test_gamma_counts_where_what_comes_before_it_is_unusable(tmp_path, broken, note):
+    found = png(tmp_path / "a.png", PIXELS, broken, gama(1.0))
+    assert np.array_equal(found.pixels, LINEAR)
+    assert set(found.notes) == {note, "gamma 1 converted to sRGB"}
+
+
+def pieces(path):
+    data, place, found = path.read_bytes(), 8, []
+    while place < len(data):
+        (length,) = struct.unpack_from(">I", data, place)
+        found.append(data[place : place + 12 + length])
+        place += 12 + length
+    return found
+
+
+def test_chunks_in_the_wrong_place_or_damaged(tmp_path):
+    path = tmp_path / "a.png"
+    png(path, PIXELS)
+    signature, (header, *samples, end) = path.read_bytes()[:8], pieces(path)
+    gamma = chunk(*gama(1.0))
+    cases = {
+        "chunk gAMA behind the samples ignored": [header, *samples, gamma, end],
+        "damaged chunk gAMA ignored": [header, gamma[:-4] + bytes(4), *samples, end],
+        "unusable EXIF data ignored": [header, chunk(b"eXIf", b"not EXIF at all"), *samples, end],
+    }
+    for note, parts in cases.items():
+        path.write_bytes(signature + b"".join(parts))
+        found = read_image(path)
+        assert np.array_equal(found.pixels, PIXELS)
+        assert found.notes == (note,)
+    for message, parts in {
+        "its header is not its first chunk": [gamma, header, *samples, end],
+        "critical chunk 'ABCD' is not part of any PNG standard": [header, chunk(b"ABCD", b"x"), *samples, end],
+    }.items():
+        path.write_bytes(signature + b"".join(parts))
+        with pytest.raises(ImageError, match=message):
+            read_image(path)
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+def test_indices_beyond_the_palette(tmp_path, bits):
+    path = tmp_path / "a.png"
+    indices = (np.arange(256).reshape(16, 16) % (1 << bits)).astype(np.uint8)
+    image = Image.fromarray(indices, "P")
+    image.putpalette([each for index in range(1 << bits) for each in (index, 0, 255 - index)])
+    image.save(path, bits=bits)
+    assert np.array_equal(read_image(path).pixels[..., 0], indices)
+    short = b"".join(chunk(b"PLTE", piece[8:-4][:-3]) if piece[4:8] == b"PLTE" else piece for piece in pieces(path))
+    path.write_bytes(path.read_bytes()[:8] + short)
+    with pytest.raises(ImageError, match="it uses colours that its palette lacks"):
+        read_image(path)
+
+
+# -- what else changes pixels, or does not --------------------------------------------------------------------------
+
+
+def test_a_jpeg_whose_profile_lacks_a_part(tmp_path):
+    path = tmp_path / "a.jpg"
+    Image.fromarray(PIXELS).save(path, quality=95, icc_profile=profile() + bytes(80_000))
+    whole = path.read_bytes()
+    second = whole.index(b"ICC_PROFILE\0\x02")
+    length = int.from_bytes(whole[second - 2 : second], "big")
+    path.write_bytes(whole[: second - 4] + whole[second - 2 + length :])
+    assert read_image(path).notes == ("unusable ICC profile ignored",)
+
+
+def test_low_depths_are_widened_before_they_are_mixed(tmp_path):
+    path = tmp_path / "a.tif"
+    grey = np.repeat(np.arange(16, dtype=np.uint8), 16).reshape(16, 16)
+    alpha = np.tile(np.arange(16, dtype=np.uint8), 16).reshape(16, 16)
+    tifffile.imwrite(path, np.stack([grey, alpha], -1) * 17, photometric="minisblack", extrasamples=["unassalpha"])
+    assert np.array_equal(read_image(path).pixels[..., 0], np.rint(255 * (1 - alpha / 15 * (1 - grey / 15))))
+    jxl = tmp_path / "a.jxl"
+    jxl.write_bytes(imagecodecs.jpegxl_encode(np.stack([grey, alpha], -1), lossless=True, bitspersample=4))
+    found = read_image(jxl).pixels[..., 0]
+    assert np.array_equal(found, np.rint(255 * (1 - alpha / 15 * (1 - grey / 15))))
+
+
+def test_animations_and_sequences_say_that_the_first_is_read(tmp_path):
+    path = tmp_path / "a.jxl"
+    path.write_bytes(imagecodecs.jpegxl_encode(np.stack([PIXELS, 255 - PIXELS]), lossless=True))
+    found = read_image(path)
+    assert np.array_equal(found.pixels, PIXELS)
+    assert found.notes == ("first frame of an animation",)
+    path = tmp_path / "a.pgm"
+    path.write_bytes(b"P5 2 1 255\n\x07\x08P5 2 1 255\n\x09\x0a")
+    assert read_image(path).notes == ("first of several images", "grey converted to RGB")
+
+
+def test_what_pnm_allows(tmp_path):
+    path = tmp_path / "a.pgm"
+    path.write_bytes(b"P5 2 1 255 # white\n\x07\x08")
+    assert read_image(path).pixels[0, :, 0].tolist() == [7, 8]
+    path.write_bytes(b"P2 2 1 255\n000001 0000255\n")
+    assert read_image(path).pixels[0, :, 0].tolist() == [1, 255]

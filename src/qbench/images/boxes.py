@@ -22,12 +22,14 @@ class ItemProperties:
         turns: what is to be done to the decoded image, in order: ``("rotate", quarters anticlockwise)``,
             ``("mirror", axis)`` with axis 0 exchanging top and bottom, 1 left and right.
         cropped: whether a clean aperture is to be cut out.
+        premultiplied: whether the samples are multiplied by alpha; decoders undo it.
     """
 
     size: tuple[int, int] = (0, 0)
     colour: ColourDescription | None = None
     turns: list[tuple[str, int]] = field(default_factory=list)
     cropped: bool = False
+    premultiplied: bool = False
 
 
 def boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -88,7 +90,8 @@ def item_properties(data: bytes) -> ItemProperties:
         own = [known[number - 1] for number in numbers if 0 < number <= len(known)]
     except (IndexError, struct.error) as error:
         raise ImageError("damaged: its primary image is not described") from error
-    found = ItemProperties()
+    references = first(meta, b"iref") or b""
+    found = ItemProperties(premultiplied=any(kind == b"prem" for kind, _ in boxes(references[4:])))
     colours = []
     for kind, body in own:
         if kind == b"ispe" and len(body) >= 12:

@@ -22,6 +22,7 @@ from qbench.images.decoded import Decoded, IccProfile, from_channels, most_pixel
 warnings.filterwarnings("ignore", category=PillowImage.DecompressionBombWarning)
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
+UNUSABLE_EXIF = "unusable EXIF data ignored"
 _stderr = threading.Lock()
 
 
@@ -37,9 +38,13 @@ def decode_by_pillow(data: bytes, *formats: str) -> Decoded:
         require_size(*opened.size)
         frames = getattr(opened, "n_frames", 1)
         opened.seek(0)
-        orientation = opened.getexif().get(0x0112, 1)
         opened.load()
         decoded = _from_mode(opened)
+        try:
+            orientation = opened.getexif().get(0x0112, 1)
+        except Exception:  # whatever Pillow makes of damaged metadata
+            orientation = 1
+            decoded.notes.append(UNUSABLE_EXIF)
         profile = opened.info.get("icc_profile")
     if frames > 1:
         decoded.notes.insert(0, f"first of {frames} frames")
@@ -47,6 +52,18 @@ def decode_by_pillow(data: bytes, *formats: str) -> Decoded:
         decoded.colour = IccProfile(profile)
     decoded.orientation = orientation if isinstance(orientation, int) else 1
     return decoded
+
+
+def orientation_of(exif: bytes, notes: list[str]) -> int:
+    """Return the orientation that EXIF data state: 1, with a note, if they can't be read."""
+    read = PillowImage.Exif()
+    try:
+        read.load(exif)
+        orientation = read.get(0x0112, 1)
+    except Exception:  # whatever Pillow makes of damaged metadata
+        notes.append(UNUSABLE_EXIF)
+        return 1
+    return orientation if isinstance(orientation, int) else 1
 
 
 def _opened(data: bytes, formats: tuple[str, ...]) -> PillowImage.Image:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from qbench.images import heif, jpeg2000, jpegxl, png, pnm, tiff
+from qbench.images import bmp, heif, jpeg2000, jpegxl, png, pnm, tiff
 from qbench.images.by_pillow import decode_by_pillow
 from qbench.images.decoded import Decoded
 
@@ -36,6 +36,27 @@ class FileFormat:
     colours: str
 
 
+def _jpeg(data: bytes) -> Decoded:
+    decoded = decode_by_pillow(data, "JPEG", "MPO")
+    if not _whole_profile(data):
+        decoded.colour = None
+        decoded.notes.append("unusable ICC profile ignored")
+    return decoded
+
+
+def _whole_profile(data: bytes) -> bool:
+    """Whether all parts of a JPEG's ICC profile are there, which may be split over several segments (ICC.1, B.4)."""
+    place, parts, total = 2, set(), 0
+    while place + 4 <= len(data) and data[place] == 0xFF and data[place + 1] not in (0xD9, 0xDA):
+        length = int.from_bytes(data[place + 2 : place + 4], "big")
+        segment = data[place + 4 : place + 2 + length]
+        if data[place + 1] == 0xE2 and segment.startswith(b"ICC_PROFILE\0") and len(segment) > 14:
+            parts.add(segment[12])
+            total = segment[13]
+        place += 2 + max(length, 2)
+    return parts == set(range(1, total + 1))
+
+
 def _any_of(*beginnings: bytes) -> Callable[[bytes], bool]:
     return lambda data: data.startswith(beginnings)
 
@@ -53,7 +74,7 @@ FORMATS = (
         "JPEG",
         (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
         _any_of(b"\xff\xd8\xff"),
-        lambda data: decode_by_pillow(data, "JPEG", "MPO"),
+        _jpeg,
         "8",
         "grey, YCbCr, RGB, CMYK; ICC",
     ),
@@ -117,9 +138,9 @@ FORMATS = (
         "BMP",
         (".bmp", ".dib"),
         _any_of(b"BM"),
-        lambda data: decode_by_pillow(data, "BMP"),
-        "1 to 8",
-        "RGB, palette; alpha",
+        bmp.decode,
+        "1 to 8; 16 and 32 by masks",
+        "RGB, palette; alpha; ICC, gamma and primaries",
     ),
     FileFormat(
         "GIF",

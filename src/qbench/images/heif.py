@@ -39,6 +39,8 @@ def decode_avif(data: bytes) -> Decoded:
     else:
         bits = _av1_bits(data)
         decoded = from_channels(imagecodecs.avif_decode(data), (1 << bits) - 1)
+    if properties.premultiplied and decoded.alpha is not None:
+        decoded.notes.append("premultiplied alpha undone")
     decoded.colour = properties.colour
     _turn(decoded, properties.turns)
     return decoded

@@ -161,5 +161,7 @@ def _palette_depth(body: bytes) -> int:
     _, columns = struct.unpack_from(">HB", body)
     depths = set(body[3 : 3 + columns])
     if len(depths) != 1 or max(depths) >= 16:
-        raise ImageError("JPEG 2000 with a palette of signed colours, more than 16 bits, or depths that differ is not supported")
+        raise ImageError(
+            "JPEG 2000 with a palette of signed colours, more than 16 bits, or depths that differ is not supported"
+        )
     return int(max(depths)) + 1

@@ -38,6 +38,7 @@ class Header:
     bits: int
     colour: ColourDescription | None
     alpha_associated: bool
+    animated: bool
 
 
 def decode(data: bytes) -> Decoded:
@@ -56,6 +57,8 @@ def decode(data: bytes) -> Decoded:
         raise ImageError(f"JPEG XL with samples of type {samples.dtype} has no agreed conversion to 8 bits")
     decoded = from_channels(samples, (1 << min(header.bits, 16)) - 1)
     decoded.colour = header.colour
+    if header.animated:
+        decoded.notes.append("first frame of an animation")
     decoded.premultiplied = header.alpha_associated and decoded.alpha is not None
     return decoded
 
@@ -99,7 +102,7 @@ class _Bits:
 
 def _read(bits: _Bits) -> Header:
     width, height = _size(bits)
-    depth, colour, associated = 8, None, False
+    depth, colour, associated, animated = 8, None, False, False
     if not bits(1):  # not all_default
         if bits(1):  # extra fields: orientation, which libjxl applies; preview; animation
             bits(3)
@@ -107,7 +110,8 @@ def _read(bits: _Bits) -> Header:
                 _size(bits)
             if bits(1):
                 _preview(bits)
-            if bits(1):
+            animated = bool(bits(1))
+            if animated:
                 _animation(bits)
         depth = _depth(bits)
         bits(1)  # modular_16bit_buffers
@@ -115,7 +119,7 @@ def _read(bits: _Bits) -> Header:
             associated |= _extra_channel(bits)
         bits(1)  # xyb_encoded
         colour = _colour(bits)
-    return Header(width, height, depth, colour, associated)
+    return Header(width, height, depth, colour, associated, animated)
 
 
 def _size(bits: _Bits) -> tuple[int, int]:

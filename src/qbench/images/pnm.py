@@ -33,27 +33,37 @@ def decode(data: bytes) -> Decoded:
     require_size(width, height)
     if not 0 < maximum <= 65_535:
         raise ImageError(f"damaged: PNM with a maximum of {maximum}")
+    # A comment may follow the maximum, too (pnm(5)); then one character of white space.
+    comment = re.compile(rb"[ \t]*#[^\r\n]*").match(data, place)
+    place = comment.end() if comment else place
     shape = (height, width, channels)
     samples: npt.NDArray[Any]
+    end = len(data)
     count = height * width * channels
     if plain:
         samples = _plain(data[place:], count, bitmap).reshape(shape)
     elif bitmap:
-        rows = np.frombuffer(_raw(data, place + 1, height * ((width + 7) // 8)), np.uint8).reshape(height, -1)
+        end = place + 1 + height * ((width + 7) // 8)
+        rows = np.frombuffer(_raw(data, place + 1, end), np.uint8).reshape(height, -1)
         samples = np.unpackbits(rows, axis=1)[:, :width, None]
     else:
         dtype = np.dtype(">u2" if maximum > 255 else np.uint8)
-        samples = np.frombuffer(_raw(data, place + 1, count * dtype.itemsize), dtype).reshape(shape)
+        end = place + 1 + count * dtype.itemsize
+        samples = np.frombuffer(_raw(data, place + 1, end), dtype).reshape(shape)
+    left = b"" if plain else data[end:].lstrip()
     if samples.max() > maximum:
         raise ImageError(f"damaged: a sample exceeds the file's maximum of {maximum}")
     samples = samples.astype(np.uint16 if maximum > 255 else np.uint8)
-    return from_channels(1 - samples if bitmap else samples, maximum)  # a bitmap's 1 is black
+    decoded = from_channels(1 - samples if bitmap else samples, maximum)  # a bitmap's 1 is black
+    if re.match(rb"P[1-6]\s", left):
+        decoded.notes.append("first of several images")
+    return decoded
 
 
-def _raw(data: bytes, start: int, size: int) -> bytes:
-    if len(data) < start + size:
+def _raw(data: bytes, start: int, end: int) -> bytes:
+    if len(data) < end:
         raise ImageError("damaged or truncated: the file ends before its samples do")
-    return data[start : start + size]
+    return data[start:end]
 
 
 def _plain(text: bytes, count: int, bitmap: bool) -> npt.NDArray[np.int64]:
@@ -62,6 +72,6 @@ def _plain(text: bytes, count: int, bitmap: bool) -> npt.NDArray[np.int64]:
     words = re.findall(rb"[01]", text)[:count] if bitmap else text.split(None, count)[:count]
     if len(words) < count:
         raise ImageError("damaged or truncated: the file ends before its samples do")
-    if any(len(word) > 5 or not word.isdigit() for word in words):
+    if any(not word.isdigit() or len(word.lstrip(b"0")) > 5 for word in words):
         raise ImageError("damaged: a sample is not a number")
-    return np.array(words, dtype="S5").astype(np.int64)
+    return np.array([int(word) for word in words], np.int64)

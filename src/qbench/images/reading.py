@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from qbench.errors import ImageError, shown
-from qbench.images.colour import rescaled, to_srgb
-from qbench.images.decoded import Decoded
+from qbench.images.colour import DEEP, rescaled, to_srgb
+from qbench.images.decoded import CurvesAndPrimaries, Decoded
 from qbench.images.formats import FORMATS
 from qbench.images.image import Image
 
@@ -64,9 +64,14 @@ def read_image(path: str | Path, *, alpha: Alpha = "white") -> Image:
 
 def _finish(decoded: Decoded, alpha: Alpha) -> Image:
     notes = decoded.notes
+    maximum = decoded.maximum
+    # What is mixed from now on is rounded at full depth; tables of light are for the file's own samples.
+    if maximum < 255 and not isinstance(decoded.colour, CurvesAndPrimaries):
+        decoded.samples = rescaled(decoded.samples, maximum, DEEP)
+        decoded.alpha = None if decoded.alpha is None else rescaled(decoded.alpha, maximum, DEEP)
+        decoded.maximum = DEEP
     if decoded.premultiplied and decoded.alpha is not None:
         _divide_by_alpha(decoded)
-    maximum = decoded.maximum
     notes += to_srgb(decoded)
     if maximum != 255:
         bits = maximum.bit_length()
