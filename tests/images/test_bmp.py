@@ -92,6 +92,8 @@ def test_colours_that_a_header_describes(tmp_path):
     srgb = ((0.4124, 0.2126, 0.0193), (0.3576, 0.7152, 0.1192), (0.1805, 0.0722, 0.9505))  # IEC 61966-2-1
     ends = [round(each * 2**30) for end in srgb for each in end]
     assert colour(tmp_path / "e.bmp", kind=0, ends=ends).notes == ()
+    places = [round(each * 2**30) for each in (0.64, 0.33, 0.03, 0.30, 0.60, 0.10, 0.15, 0.06, 0.79)]
+    assert colour(tmp_path / "i.bmp", kind=0, ends=places, gammas=(round(2**16 / 2.2),) * 3).notes == ()
     swapped = colour(tmp_path / "f.bmp", kind=0, ends=ends[3:6] + ends[:3] + ends[6:])
     assert np.abs(swapped.pixels - PIXELS[..., [1, 0, 2]].astype(int)).max() <= 1
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()

@@ -305,3 +305,12 @@ def test_segments_that_are_missing_cut_or_of_another_size_are_refused(tmp_path):
     tifffile.imwrite(path, samples, photometric="rgb", compression="png")
     with pytest.raises(ImageError, match="compressed by PNG is not supported"):
         read_image(path)
+
+
+def test_transfer_functions_that_change_nothing_or_make_no_sense(tmp_path):
+    ramp = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    usual = tuple(round(65_535 * (each / 255) ** 2.2) for each in range(256))
+    assert read(tmp_path / "a.tif", ramp, extratags=[(301, "H", 256, usual, True)]).notes == ("grey converted to RGB",)
+    found = read(tmp_path / "b.tif", ramp, extratags=[(301, "H", 256, tuple(range(256)), True)])
+    assert found.notes == ("unusable transfer function ignored", "grey converted to RGB")
+    assert np.array_equal(found.pixels[..., 0], ramp)

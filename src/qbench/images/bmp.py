@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from qbench.errors import ImageError
 from qbench.images.by_pillow import decode_by_pillow
-from qbench.images.colour import rescaled
+from qbench.images.colour import BT709, rescaled
 from qbench.images.decoded import (
     ColourDescription,
     Decoded,
@@ -94,11 +94,14 @@ def _colour(data: bytes, size: int) -> ColourDescription | None:
         return None  # nothing is stated
     if len(set(gammas)) > 1:
         raise ImageError("BMP with a gamma of each colour's own has no conversion here")
-    chromaticities = None
-    if ends.any():
-        white = ends.sum(axis=0)  # of all three primaries together
-        places = [*white[:2] / max(white.sum(), 1e-9)]
-        for end in ends:
-            places += [*end[:2] / max(end.sum(), 1e-9)]
-        chromaticities = tuple(map(float, places))
-    return GammaAndPrimaries(1 / gammas[0] if gammas[0] else None, chromaticities)
+    gamma = gammas[0] or None
+    # Programs write the exponent of either direction: 2.2 to light, or 0.4545 to samples.
+    return GammaAndPrimaries(1 / gamma if gamma and gamma > 1 else gamma, _chromaticities(ends) if ends.any() else None)
+
+
+def _chromaticities(ends: npt.NDArray[np.float64]) -> tuple[float, ...]:
+    """Return x and y of white and primaries, which programs write as XYZ or, adding up to 1 each, as xyz."""
+    sums = ends.sum(axis=1)
+    white = np.array([*BT709[:2], 0]) if np.abs(sums - 1).max() < 0.02 else ends.sum(axis=0) / max(ends.sum(), 1e-9)
+    places = np.concatenate([white[:2], *(end[:2] / max(total, 1e-9) for end, total in zip(ends, sums, strict=True))])
+    return tuple(map(float, places))

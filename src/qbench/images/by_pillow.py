@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
 import tempfile
 import threading
 import warnings
@@ -72,7 +73,9 @@ def _opened(data: bytes, formats: tuple[str, ...]) -> PillowImage.Image:
     except UnidentifiedImageError as error:
         raise ImageError(f"damaged: its header is not one of {formats[0]}") from error
     except PillowImage.DecompressionBombError as error:
-        raise ImageError(f"refused: more than {most_pixels()} pixels; set QBENCH_MAX_PIXELS to accept more") from error
+        count = re.search(r"\((\d+) pixels\)", str(error))
+        size = f"{count[1]} pixels, " if count else ""
+        raise ImageError(f"refused: {size}more than {most_pixels()}; set QBENCH_MAX_PIXELS to accept more") from error
 
 
 def _from_mode(opened: PillowImage.Image) -> Decoded:

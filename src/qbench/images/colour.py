@@ -225,6 +225,8 @@ def _described(
         own = [] if _same_primaries(colour.chromaticities) else [OWN_PRIMARIES]
         if colour.light is None:
             return colour.chromaticities, _srgb_to_light(values), "".join(own)
+        if not own and np.abs(colour.light - values**2.2).max() < 2e-3:
+            return None  # TIFF's default, which is taken for sRGB as PNG's is
         return colour.chromaticities, colour.light, " and ".join(["transfer function of its own", *own])
     if isinstance(colour, GammaAndPrimaries):
         gamma, chromaticities = colour.gamma, colour.chromaticities

@@ -7,6 +7,7 @@ pixels the reader doesn't know of.
 from __future__ import annotations
 
 import stat
+import struct
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -56,10 +57,15 @@ def read_image(path: str | Path, *, alpha: Alpha = "white") -> Image:
     except ImageError as error:
         raise ImageError(f"{shown(path)}: {error}") from error
     except Exception as error:  # each library has its own errors for damage, and some have any
-        text = str(error).strip().splitlines()
-        raise ImageError(
-            f"{shown(path)}: damaged or truncated {form.name}: {text[0] if text else type(error).__name__}"
-        ) from error
+        raise ImageError(f"{shown(path)}: damaged or truncated {form.name}{_detail(error)}") from error
+
+
+def _detail(error: Exception) -> str:
+    """Return what a library says of a file, where that means something to others."""
+    first = (str(error).strip().splitlines() or [""])[0]
+    internal = isinstance(error, (LookupError, TypeError, AttributeError, AssertionError, struct.error))
+    internal |= first.startswith(("invalid literal", "cannot reshape", "buffer is ", "could not broadcast"))
+    return "" if internal or " " not in first else f": {first}"
 
 
 def _finish(decoded: Decoded, alpha: Alpha) -> Image:

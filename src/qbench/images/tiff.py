@@ -204,12 +204,15 @@ def _describe_colours(decoded: Decoded, page: Any, photometric: int) -> None:
     curves = page.tags.valueof(TRANSFER_FUNCTION)
     entries = 1 << page.bitspersample
     light = None
-    if curves is not None and photometric == PALETTE:
-        raise ImageError("TIFF of a palette with a transfer function has no conversion here")
     if curves is not None and np.size(curves) in (entries, 3 * entries):
         light = np.array(curves, np.float64).reshape(-1, entries).T / 65_535
         if photometric == WHITE_IS_ZERO:
             light = light[::-1]
+        if light[-1].min() < 0.5:  # white would be dark: of numbers of another size than 16 bits
+            decoded.notes.append("unusable transfer function ignored")
+            light = None
+        elif len(light) != decoded.maximum + 1:
+            raise ImageError("TIFF of a palette with a transfer function has no conversion here")
     if light is not None or chromaticities is not None:
         decoded.colour = CurvesAndPrimaries(light, chromaticities)
 
