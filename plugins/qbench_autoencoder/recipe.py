@@ -41,7 +41,7 @@ MEASURED = 24
 class AutoencoderParameters(TrainingParameters):
     """Settings of the training."""
 
-    epochs: int = Field(40, ge=1, description=f"of {STEPS} steps each; may be changed when a training is resumed")
+    epochs: int = Field(40, ge=1, description=f"of {STEPS} steps each; may be changed on resume")
     batch: int = Field(16, ge=4, multiple_of=4, description=f"crops of {CROP} pixels per step")
     rate: float = Field(6e-4, gt=0, description="peak learning rate, of AdamW")
     lowest: float = Field(0.0002, gt=0, description="weight of the error, in squared 8-bit values, at level 1")

@@ -22,7 +22,7 @@ class Jpeg2000Parameters(Parameters):
     @model_validator(mode="after")
     def _one_rate(self) -> Jpeg2000Parameters:
         if (self.psnr is not None) + (self.bpp is not None) + self.lossless > 1:
-            raise ValueError("psnr, bpp and lossless exclude one another; give one of them")
+            raise ValueError("psnr, bpp and lossless are mutually exclusive; give one of them")
         return self
 
 

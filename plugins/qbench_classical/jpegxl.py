@@ -29,7 +29,7 @@ class JpegXlParameters(Parameters):
     @model_validator(mode="after")
     def _one_rate(self) -> JpegXlParameters:
         if (self.quality is not None) + (self.distance is not None) + self.lossless > 1:
-            raise ValueError("quality, distance and lossless exclude one another; give one of them")
+            raise ValueError("quality, distance and lossless are mutually exclusive; give one of them")
         return self
 
     @property

@@ -58,7 +58,7 @@ class Photograph(ImageFile):
         """
         image = super().read()
         if image.digest != self.digest:
-            raise ImageError(f"{self.path}: these are not the pixels of Kodak's {self.path.name}; fetch it anew")
+            raise ImageError(f"{self.path}: the pixels differ from Kodak's {self.path.name}; fetch it anew")
         return image
 
 

@@ -87,7 +87,7 @@ class Vif(PiqMetric):
         """Refuse images that are too small, or carry no information."""
         super().prepare(reference)
         if np.ptp(reference.pixels.reshape(-1, 3), axis=0).max() == 0:
-            raise NotApplicable("the original is of one colour and carries no information")
+            raise NotApplicable("the original is a single colour and contains no information")
 
 
 class IwSsim(PiqMetric):

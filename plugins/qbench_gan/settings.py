@@ -50,7 +50,7 @@ class InversionParameters(Parameters):
         1, ge=1, le=256, description="number of starts, of which the best is kept; all but the first are random"
     )
     losses: dict[str, float] = Field(
-        {"mse": 1.0}, min_length=1, description="what is minimised: weights of mse and of losses from plugins"
+        {"mse": 1.0}, min_length=1, description="objective: weights of mse and of losses from plugins"
     )
     coder: Literal["uniform", "qsgd"] = Field(
         "uniform", description="uniform quantiser with range coding; or the thesis's QSGD with Elias omega codes"
@@ -59,7 +59,7 @@ class InversionParameters(Parameters):
     refine: int = Field(
         30, ge=0, le=100_000, description="iterations through the quantiser, after the search (uniform only)"
     )
-    snapshots: int = Field(0, ge=0, description="iterations between images left as artifacts; 0: none")
+    snapshots: int = Field(0, ge=0, description="iterations between images saved as artifacts; 0: none")
     thesis_exact: bool = Field(
         False, description="reproduce the thesis's errors: fitted to [0, 1], stretched when saved, zeros coded as ones"
     )

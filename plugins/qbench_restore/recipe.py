@@ -31,7 +31,7 @@ MEASURED = 24
 class RestoreParameters(TrainingParameters):
     """Settings of the training."""
 
-    epochs: int = Field(12, ge=1, description=f"of {STEPS} steps each; may be changed when a training is resumed")
+    epochs: int = Field(12, ge=1, description=f"of {STEPS} steps each; may be changed on resume")
     batch: int = Field(16, ge=1, description=f"crops of {CROP} pixels per step")
     lowest: int = Field(3, ge=1, le=100, description="lowest quality of the JPEGs")
     highest: int = Field(97, ge=1, le=100, description="highest quality")

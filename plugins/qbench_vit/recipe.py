@@ -22,9 +22,7 @@ if TYPE_CHECKING:
 class VitParameters(TrainingParameters):
     """Settings of the training; the defaults made the bundled weights."""
 
-    epochs: int = Field(
-        18, ge=1, description="passes over the training images; may be changed when a training is resumed"
-    )
+    epochs: int = Field(18, ge=1, description="passes over the training images; may be changed on resume")
     batch: int = Field(256, ge=8, description="images per step")
     decay: float = Field(0.05, ge=0, description="weight decay")
     warmup: float = Field(1.0, ge=0, description="warm-up epochs")

@@ -15,7 +15,7 @@ from unicodedata import category
 
 
 class QbenchError(Exception):
-    """Something the user can mend. ``str(error)`` says what, where, and what is accepted.
+    """An error that the user can fix. ``str(error)`` says what, where, and what is accepted.
 
     Attributes:
         exit_code: of the command line.

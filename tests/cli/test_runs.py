@@ -39,7 +39,7 @@ def test_a_report_that_can_not_be_written_loses_nothing(qbench_command, photos):
     Path("suite.yaml").write_text(yaml.safe_dump({"name": "mine", "images": [{"folder": str(photos)}], **CURVES}))
     Path("run/report.html").mkdir(parents=True)
     ended = qbench_command("run", "suite.yaml", "-q", "-o", "run")
-    assert ended.returncode == 0, ended.stderr
+    assert ended.returncode == 1, ended.stderr
     assert "no report: run/report.html: can't write" in ended.stdout
     refused = qbench_command("report", "run", "nothing")
     assert refused.returncode == 2

@@ -67,7 +67,7 @@ def test_decodes_with_an_instance_that_did_not_encode():
         ("not-bytes", "encode returned bytearray, not bytes"),
         ("wrong-shape", r"decode returned <Image 2×1, 8-bit sRGB> for <Image 8×8, 8-bit sRGB>"),
         ("not-an-image", "decode returned ndarray, not a qbench.plugin.Image"),
-        ("not-deterministic", "says it is deterministic"),
+        ("not-deterministic", "declared deterministic"),
     ],
 )
 def test_broken_promises_are_told_apart(how, message):

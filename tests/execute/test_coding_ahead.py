@@ -90,6 +90,6 @@ def test_a_batch_that_decodes_differently_is_told_and_coded_one_by_one(suite, re
     assert {row.cell.timing.decode.batch for row in done.rows} == {1}
     assert done.failures == []
     assert (
-        "codec together, plugin toys (toys 1.0): decode_batch gives other pixels than decode; "
+        "codec together, plugin toys (toys 1.0): decode_batch and decode return different pixels; "
         "its images are coded one by one" in told
     )

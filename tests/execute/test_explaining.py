@@ -40,7 +40,7 @@ def test_a_report_decodes_nothing_and_says_so(made, registry, monkeypatch):
         (Explanation({"largest": [3]}), r"explain gave \[3\], a list; accepted: text and numbers"),
         (
             Explanation({}, (ExplanationTable("labels", ("label", "rank"), (("cat",),)),)),
-            "a row of the table `labels` has not one value per column",
+            "a row of the table `labels` doesn't have one value per column",
         ),
         (Explanation({}, (), (b"png",)), "explain returned bytes, not a qbench.plugin.Artifact"),
     ],

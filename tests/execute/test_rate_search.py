@@ -81,8 +81,8 @@ def test_a_target_out_of_reach_is_not_applicable(suite):
     done = run(suite)
     assert not done.failures
     assert {row.status for row in done.rows} == {Status.NOT_APPLICABLE}
-    assert re.match(r"bpp 0.01 is out of reach; the nearest is [\d.]+, at quality \d$", done.rows[0].reason)
-    assert re.match(r"bpp 90 is out of reach; the nearest is [\d.]+, at quality 100$", done.rows[1].reason)
+    assert re.match(r"bpp 0.01 is out of reach; the closest value is [\d.]+, at quality \d$", done.rows[0].reason)
+    assert re.match(r"bpp 90 is out of reach; the closest value is [\d.]+, at quality 100$", done.rows[1].reason)
 
 
 def test_it_resumes_caches_and_works_in_workers(suite):
@@ -113,6 +113,8 @@ def test_other_settings_sweep_beside_it(suite):
         ({"jpeg": {"target": {"bp": 1}}}, r"no metric of this suite gives `bp`; did you mean `bpp`\?"),
         ({"jpeg": {"target": {"bpp": "x"}}}, "'x' is not accepted; accepted: a finite number"),
         ({"jpeg": {"target": {"bpp": 1}, "quality": 4}}, "quality is chosen by the target; remove one of them"),
+        ({"jpeg": {"target": {"bpp": 0}}}, "0 is no value of bpp, which is 0 to ∞"),
+        ({"jpeg": {"target": {"bpp": [1, -2]}}}, "-2 is no value of bpp"),
         ({"png": {"target": {"bpp": 1}}}, "png doesn't support targets with these settings; codecs that do"),
         ({"jpeg": {"target": {"bpp": 1}, "subsampling": "x"}}, r"codecs\.jpeg\.subsampling: 'x' is not accepted"),
     ],

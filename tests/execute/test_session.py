@@ -314,7 +314,7 @@ def test_a_deleted_bitstream_is_coded_again(suite, registry):
 def test_another_suites_folder_is_refused(suite, registry):
     run(suite, registry)
     suite["seed"] = 3
-    with pytest.raises(StoreError, match="holds a run of another plan"):
+    with pytest.raises(StoreError, match="contains a run with a different plan"):
         run(suite, registry)
 
 

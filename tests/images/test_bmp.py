@@ -103,7 +103,7 @@ def test_colours_that_a_header_describes(tmp_path):
 
 def test_what_would_be_read_wrong_is_refused(tmp_path):
     for options, message in (
-        ({"kind": 0x4C494E4B}, "its colour profile is another file"),
+        ({"kind": 0x4C494E4B}, "its colour profile is in another file"),
         ({"kind": 0, "gammas": (1 << 16, 1 << 17, 1 << 16)}, "a gamma of each colour's own"),
     ):
         with pytest.raises(ImageError, match=message):

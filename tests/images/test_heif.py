@@ -37,7 +37,7 @@ def test_an_avif_is_turned_as_its_container_says(tmp_path, orientation):
     expected = UPRIGHT[orientation]
     assert found.shape == expected.shape
     assert np.abs(found.pixels.astype(int) - expected).max() <= 3
-    assert found.notes == (() if orientation == 1 else ("rotated as its container says",))
+    assert found.notes == (() if orientation == 1 else ("rotated as its container states",))
 
 
 @pytest.mark.skipif(not features.check("avif"), reason="this Pillow writes no AVIF")

@@ -119,7 +119,7 @@ def test_a_profile_of_any_method_counts_and_the_first_that_is_known(tmp_path):
 @pytest.mark.parametrize(
     ("header", "message"),
     [
-        ([colours(14)], "enumerated colour space 14 has no conversion here"),
+        ([colours(14)], "enumerated colour space 14 is not supported"),
         ([colours(16), channels((0, 0, 1), (1, 0, 2), (2, 1, 2))], "opacity of single colours is not supported"),
         ([box(b"colr", b"\x01\0")], "a box of its header is too short"),
         ([colours(12)], "of 3 channels, 4 of them colours"),

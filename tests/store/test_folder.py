@@ -38,7 +38,7 @@ def test_another_plan_is_refused(tmp_path, plan):
     folder = RunFolder(tmp_path / "run")
     with folder.locked(), folder.writing() as journal:
         folder.begin(plan, journal)
-        with pytest.raises(StoreError, match="holds a run of another plan"):
+        with pytest.raises(StoreError, match="contains a run with a different plan"):
             folder.begin(replace(plan, seed=5), journal)
 
 

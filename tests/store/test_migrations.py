@@ -219,7 +219,7 @@ def test_schema_prints_that_of_suites_unless_told_otherwise(qbench_command):
     unknown = qbench_command("schema", "run-folders")
     assert (unknown.returncode, unknown.stdout) == (2, "")
     assert unknown.stderr == (
-        "error: no schema of `run-folders`; did you mean `run-folder`? (accepted: suite, run-folder)\n"
+        "error: no schema for `run-folders`; did you mean `run-folder`? (accepted: suite, run-folder)\n"
     )
 
 

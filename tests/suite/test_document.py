@@ -164,3 +164,8 @@ def test_tags_that_do_not_fit_are_refused(text):
 def test_what_is_nested_without_end_is_refused(text):
     with pytest.raises(SuiteError, match=r"s\.yaml"):
         parse(text, "s.yaml")
+
+
+def test_a_range_without_end_is_refused_before_it_is_counted():
+    with pytest.raises(SuiteError, match=r"range\(0, 1000000000000\) has more than 200000 values"):
+        dump({"seed": range(10**12)})

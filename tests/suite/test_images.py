@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from conftest import sample_pixels
 from PIL import Image
 
+import qbench
 from qbench.errors import DatasetError, ImageError
 from qbench.images.sources import ImageFile
 from qbench.suite.images import _unique_names, resolve_images
@@ -78,7 +81,7 @@ def test_other_files_of_a_folder_are_passed_over_with_a_count(photos, registry):
         (photos / name).write_bytes(b"x")
     assert remarks(registry, {"folder": str(photos)}) == (
         ["p0", "p1", "p2"],
-        [f"{photos}: passed over 2 .tga, 1 without a suffix, 2 hidden"],
+        [f"{photos}: skipped 2 .tga, 1 without a suffix, 2 hidden"],
     )
 
 
@@ -157,3 +160,24 @@ def test_every_unreadable_image_is_listed(photos, registry):
 def test_a_dataset_that_is_not_there_names_the_command(registry):
     with pytest.raises(DatasetError, match="qbench datasets pull kodak"):
         resolve(registry, {"dataset": "kodak"})
+
+
+def test_a_loop_of_links_leads_to_the_shortest_path(tmp_path, registry):
+    folder = tmp_path / "set"
+    (folder / "z").mkdir(parents=True)
+    Image.fromarray(sample_pixels(8, 8)).save(folder / "z" / "a.png")
+    (folder / "a").symlink_to(folder)
+    plan = qbench.plan(
+        {"images": [{"glob": f"{folder}/**/*.png"}], "codecs": {"png": None}, "metrics": ["bpp"]}, registry=registry
+    )
+    (image,) = plan.images
+    assert image.location == str(folder / "z" / "a.png")
+
+
+def test_a_name_that_the_locale_lacks_is_told_apart_from_a_broken_one(tmp_path):
+    (tmp_path / "p").mkdir()
+    Image.fromarray(sample_pixels(8, 8)).save(tmp_path / "p" / "\u00e9.png")
+    code = "import qbench; qbench.plan({'images': [{'folder': 'p'}], 'codecs': {'png': None}, 'metrics': ['bpp']})"
+    environment = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, check=False)
+    assert b"encoding (ascii) lacks a character of the path; set PYTHONUTF8=1" in done.stderr

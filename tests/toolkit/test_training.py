@@ -87,7 +87,7 @@ def test_a_longer_training_may_go_on_from_a_shorter_one(tmp_path):
 
 def test_what_it_refuses(tmp_path):
     train(tmp_path / "work", stop_after=1)
-    with pytest.raises(QbenchError, match="belongs to a training with other settings or data"):
+    with pytest.raises(QbenchError, match="belongs to a training run with different settings or data"):
         train(tmp_path / "work", batch=5)
     with pytest.raises(QbenchError, match="fewer training images than a batch of 4"):
         LineTrainer(tmp_path / "none", steps=0)

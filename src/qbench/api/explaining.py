@@ -30,13 +30,13 @@ def explain(
     registry: Registry | None = None,
     notice: Callable[[str], None] = lambda text: None,
 ) -> tuple[PlannedMetric, Explanation]:
-    """Ask a metric what is behind its scores of one cell.
+    """Explain a metric's scores for one cell.
 
     Args:
         run: the run, or its path or name.
         image, point: of the cell.
         metric: its label in the run; may be left out where only one metric has something to explain.
-        notice: called with what plugins have to tell.
+        notice: called with notices from plugins.
 
     Returns:
         The metric as it was planned, and its explanation.

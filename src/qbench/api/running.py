@@ -93,7 +93,7 @@ def run(
 
     Raises:
         QbenchError: bad input, or a run folder that can't be used.
-        TypeError: an option that there is not; or overrides, profile or seed for a plan, which has them already.
+        TypeError: an unknown option; or overrides, profile or seed for a plan, which has them already.
     """
     how = _checked(options)
     if isinstance(suite, Plan) and (overrides or profile is not None or seed is not None):
@@ -118,7 +118,7 @@ def score(run: AnyRun, metrics: str | Sequence[str], **options: Unpack[RunOption
 
     Raises:
         QbenchError: unknown metric, originals that are gone or have changed, nothing kept to score.
-        TypeError: an option that there is not.
+        TypeError: an unknown option.
     """
     how = _checked(options)
     registry = options.get("registry") or default_registry()
@@ -135,7 +135,7 @@ def _checked(options: RunOptions) -> Options:
 
     Raises:
         QbenchError: a value that is not accepted.
-        TypeError: an option that there is not.
+        TypeError: an unknown option.
     """
     known = [*ExecutionOptions.__annotations__, *Watching.__annotations__]
     for name in options:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from qbench.cli.runs import RunName, RunNames, complete_run
+from qbench.cli.streams import say
 
 if TYPE_CHECKING:
     from qbench.reporting.bd import Method
@@ -34,15 +35,15 @@ def report_command(
     """Write an HTML report: tables, curves, and images to look at, in one file that opens offline."""
     from qbench.api.reporting import report
 
-    for written in report(runs, output, explain=explain, notice=partial(typer.echo, err=True)):
-        typer.echo(written)
+    for written in report(runs, output, explain=explain, notice=partial(say, error=True)):
+        say(written)
 
 
 def correlate_command(
     runs: RunNames,
     human: Annotated[
         Path | None,
-        typer.Option(help="CSV of people's scores: columns image, point, and score, mos or dmos.", show_default=False),
+        typer.Option(help="CSV of human scores: columns image, point, and score, mos or dmos.", show_default=False),
     ] = None,
     method: Annotated[str, typer.Option(help="spearman, kendall or pearson: for the heat map and order.")] = "spearman",
     resamples: Annotated[
@@ -53,7 +54,7 @@ def correlate_command(
         Path | None, typer.Option("--output", "-o", help="Also write to a file: .svg, .html, .csv or .json.")
     ] = None,
 ) -> None:
-    """Show how well metrics agree with one another over the cells of runs, or with people."""
+    """Show how well metrics agree with one another, or with human scores, across the cells of runs."""
     from qbench.api.reporting import correlate
     from qbench.errors import QbenchError, did_you_mean
     from qbench.reporting.console import Console
@@ -73,7 +74,7 @@ def plot_command(
     runs: RunNames,
     output: Annotated[Path, typer.Option("--output", "-o", help="File to write: .pdf, .svg or .png.")],
     metric: Annotated[
-        str | None, typer.Option(help="Column to draw over bits per pixel; by default the first that is not a rate.")
+        str | None, typer.Option(help="Column to plot against bits per pixel; by default the first that is not a rate.")
     ] = None,
     linear: Annotated[bool, typer.Option("--linear", help="Linear rate axis instead of a logarithmic one.")] = False,
     mixed: Annotated[
@@ -83,7 +84,7 @@ def plot_command(
     """Draw rate–distortion curves for a paper."""
     from qbench.api.reporting import plot
 
-    plot(runs, output, metric, linear=linear, mixed=mixed, notice=lambda text: typer.echo(f"note: {text}", err=True))
+    plot(runs, output, metric, linear=linear, mixed=mixed, notice=lambda text: say(f"note: {text}", error=True))
 
 
 def compare_command(
@@ -120,6 +121,6 @@ def compare_command(
     print_comparison(Console(), one, other, found, everything=everything)
     violated = [(each.text, reason) for each in conditions for reason in each.violations(found)]
     for text, reason in violated:
-        typer.echo(f"failed: {text}: {reason}", err=True)
+        say(f"failed: {text}: {reason}", error=True)
     if violated:
         raise typer.Exit(1)

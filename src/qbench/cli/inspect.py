@@ -11,6 +11,7 @@ import typer
 
 from qbench.cli.running import Device
 from qbench.cli.runs import RunName
+from qbench.cli.streams import put, say
 
 MOST_EXPLAINED = 20
 """Rows of a table that are shown unless all are asked for."""
@@ -22,7 +23,9 @@ NOTHING = {
 }
 """Why a table is empty."""
 
-plugins_app = typer.Typer(help="List the installed plugins, or describe what they bring.", invoke_without_command=True)
+plugins_app = typer.Typer(
+    help="List the installed plugins, or describe what they provide.", invoke_without_command=True
+)
 datasets_app = typer.Typer(help="List named datasets, or fetch one.", invoke_without_command=True)
 cache_app = typer.Typer(help="Show or clear the cache shared by runs.", no_args_is_help=True)
 
@@ -57,7 +60,7 @@ def show_command(
         bool, typer.Option("--complexity", help="Show parameters, kMAC/pixel and memory, as codecs state them.")
     ] = False,
     pooled: Annotated[
-        bool, typer.Option("--pooled", help="Aggregate as metrics define it: PSNR of the overall MSE, total bits.")
+        bool, typer.Option("--pooled", help="Use each metric's own aggregation, e.g. PSNR of the overall MSE.")
     ] = False,
     failures: Annotated[bool, typer.Option("--failures", help="Show every failure with its traceback.")] = False,
 ) -> None:
@@ -105,7 +108,7 @@ def show_command(
         else None,
     )
     if view.sheet is not None and not view.sheet.lines:
-        typer.echo(f"nothing to show of {asked[0]}: {NOTHING[asked[0]]}", err=True)
+        say(f"nothing to show of {asked[0]}: {NOTHING[asked[0]]}", error=True)
     if form == "parquet":
         if output is None:
             raise QbenchError("the parquet format is binary: name a file with --output")
@@ -113,10 +116,7 @@ def show_command(
         return
     if form != "table":
         text = formats.write_text(found, form, view)
-        if output is None:
-            typer.echo(text, nl=False)
-        else:
-            _write(output, text)
+        put(text, output)
         return
     kept = None if output is None else io.StringIO()
     console = Console(file=kept)
@@ -134,7 +134,7 @@ def show_command(
     if not found.complete:
         console.print("this run is incomplete; run its suite again to resume it", style="yellow")
     if output is not None and kept is not None:
-        _write(output, kept.getvalue())
+        put(kept.getvalue(), output)
 
 
 def explain_command(
@@ -149,7 +149,7 @@ def explain_command(
     ] = None,
     device: Device = "auto",
 ) -> None:
-    """Show what is behind a metric's value of one cell, such as the labels that a classifier kept and lost."""
+    """Explain a metric's value for one cell, such as the labels that a classifier kept and lost."""
     from qbench.api.explaining import explain
     from qbench.errors import QbenchError
     from qbench.reporting.console import Console
@@ -157,10 +157,10 @@ def explain_command(
 
     if form not in ("table", "json"):
         raise QbenchError(f"unknown format `{form}` (accepted: table, json)")
-    tell = partial(typer.echo, err=True)
+    tell = partial(say, error=True)
     planned, explanation = explain(run, image, point, metric, device=device, notice=tell)
     if form == "json":
-        typer.echo(explanation_json(explanation))
+        put(explanation_json(explanation) + "\n")
     else:
         title = f"{planned.label} · {image} · {point}"
         print_explanation(Console(), title, explanation, 0 if everything else MOST_EXPLAINED)
@@ -168,7 +168,7 @@ def explain_command(
         if not explanation.artifacts:
             raise QbenchError(f"{planned.label} has no artifacts here; nothing was written to {output}")
         for path in write_artifacts(explanation.artifacts, output):
-            typer.echo(path, err=True)
+            say(path, error=True)
 
 
 @plugins_app.callback()
@@ -200,18 +200,15 @@ def plugins_reference_command(
     kind: Annotated[str, typer.Argument(help="metrics.")],
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write to a file.")] = None,
 ) -> None:
-    """Write the documentation's page of all that is installed of a kind, in Markdown."""
+    """Write the reference page for everything installed of one kind, in Markdown."""
     from qbench.errors import QbenchError
     from qbench.registry.registry import default_registry
     from qbench.reporting.reference import metrics_page
 
     if kind != "metrics":
-        raise QbenchError(f"no reference page of `{kind}` (accepted: metrics)")
+        raise QbenchError(f"no reference page for `{kind}` (accepted: metrics)")
     text = metrics_page(default_registry())
-    if output is None:
-        typer.echo(text, nl=False)
-    else:
-        _write(output, text)
+    put(text, output)
 
 
 @datasets_app.callback()
@@ -268,12 +265,9 @@ def schema_command(
 
         schema = run_folder_schema()
     else:
-        raise QbenchError(f"no schema of `{what}`{did_you_mean(what, known)} (accepted: {', '.join(known)})")
+        raise QbenchError(f"no schema for `{what}`{did_you_mean(what, known)} (accepted: {', '.join(known)})")
     text = json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
-    if output is None:
-        typer.echo(text, nl=False)
-    else:
-        _write(output, text)
+    put(text, output)
 
 
 @cache_app.command("info")
@@ -284,7 +278,7 @@ def cache_info_command() -> None:
 
     cache = Cache(cache_home())
     cells, scores, size = cache.size()
-    typer.echo(cache.trouble or f"{cache.path}: {cells} cells, {scores} scores, {size / 1e6:.1f} MB")
+    say(cache.trouble or f"{cache.path}: {cells} cells, {scores} scores, {size / 1e6:.1f} MB")
 
 
 @cache_app.command("clear")
@@ -295,18 +289,11 @@ def cache_clear_command() -> None:
 
     path = cache_home() / Cache.FILE
     path.unlink(missing_ok=True)
-    typer.echo(f"{path}: removed")
+    say(f"{path}: removed")
 
 
 def version_command() -> None:
     """Print qbench's version."""
     import qbench
 
-    typer.echo(f"qbench {qbench.__version__}")
-
-
-def _write(path: Path, text: str) -> None:
-    from qbench.toolkit.files import writing
-
-    with writing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    say(f"qbench {qbench.__version__}")

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from qbench.cli.streams import put, say
+
 models_app = typer.Typer(help="List, download, verify and locate model weights.", invoke_without_command=True)
 
 Name = Annotated[str, typer.Argument(help="Name of the model.", show_default=False)]
@@ -44,7 +46,7 @@ def pull_command(name: Name) -> None:
     weights = default_registry().model(name)
     with _bar(name) as progress:
         path = pull(weights, progress)
-    typer.echo(path)
+    say(path)
 
 
 @models_app.command("verify")
@@ -61,7 +63,7 @@ def verify_command(
     for weights in chosen:
         with _bar(weights.name) as progress:
             path = verify(weights, progress)
-        typer.echo(f"{weights.name}: as registered, {path}")
+        say(f"{weights.name}: as registered, {path}")
 
 
 @models_app.command("path")
@@ -70,7 +72,7 @@ def path_command(name: Name) -> None:
     from qbench.models.resolve import find_weights
     from qbench.registry.registry import default_registry
 
-    typer.echo(find_weights(default_registry().model(name)))
+    put(f"{find_weights(default_registry().model(name))}\n")
 
 
 @contextlib.contextmanager

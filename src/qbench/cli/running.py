@@ -40,11 +40,11 @@ EXECUTION = {
     ),
     "device": (Device, "auto"),
     "no_cache": (
-        Annotated[bool, typer.Option("--no-cache", help="Neither use nor fill the cache across runs.")],
+        Annotated[bool, typer.Option("--no-cache", help="Neither read nor write the cache shared across runs.")],
         False,
     ),
     "fail_fast": (Annotated[bool, typer.Option("--fail-fast", help="Stop at the first failure.")], False),
-    "retry_failed": (Annotated[bool, typer.Option("--retry-failed", help="Retry what failed before.")], False),
+    "retry_failed": (Annotated[bool, typer.Option("--retry-failed", help="Retry earlier failures.")], False),
 }
 """Options of every command that executes: name → annotation and default."""
 Report = Annotated[bool, typer.Option("--report/--no-report", help="Write report.html into the run folder.")]
@@ -212,10 +212,12 @@ def _finish(run: Run, interrupted: bool, *, quiet: bool, report: bool) -> None:
     if not quiet:
         print_run(console, run)
     say(f"run folder: {run.path}")
+    unwritten = False
     if report and not interrupted:
         try:
             write_report(run, explain=run.plan.cells <= MOST_EXPLAINED)
         except QbenchError as error:  # what was measured is available all the same
+            unwritten = True
             say(f"no report: {error}", "red")
         else:
             say(f"report: {run.path / 'report.html'}")
@@ -223,7 +225,7 @@ def _finish(run: Run, interrupted: bool, *, quiet: bool, report: bool) -> None:
         say(f"{len(run.failures)} failed; qbench show {run.path} --failures shows their tracebacks", "red")
     if not run.complete:
         say(f"incomplete; resume with: {shlex.join(['qbench', *sys.argv[1:]])}")
-    if interrupted or run.failures or not run.complete:
+    if interrupted or run.failures or unwritten or not run.complete:
         raise typer.Exit(INTERRUPTED if interrupted else SOME_FAILED)
 
 

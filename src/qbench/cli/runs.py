@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from qbench.cli.streams import say
+
 
 def complete_run(incomplete: str) -> list[str]:
     """Return the names below ``runs/`` that begin so, for the shell's completion."""
@@ -39,9 +41,9 @@ def runs_command() -> None:
     from qbench.reporting.console import Console
     from qbench.reporting.runs import runs_table
 
-    found = runs(notice=partial(typer.echo, err=True))
+    found = runs(notice=partial(say, error=True))
     if not found:
-        typer.echo(f"no runs in {RUNS}/ yet: qbench run SUITE makes one")
+        say(f"no runs in {RUNS}/ yet: qbench run SUITE makes one")
         return
     console = Console()
     console.print(runs_table(found, console.width))
@@ -50,17 +52,15 @@ def runs_command() -> None:
 def import_command(
     files: Annotated[list[Path], typer.Argument(help="JSON files of another tool.", show_default=False)],
     name: Annotated[str, typer.Option("--as", metavar="RUN", help="Name of the new run.")],
-    form: Annotated[
-        str | None, typer.Option("--format", "-f", help="Their format; by default the one that recognises them.")
-    ] = None,
+    form: Annotated[str | None, typer.Option("--format", "-f", help="File format; detected by default.")] = None,
 ) -> None:
-    """Make a run of results of another tool, to lay published curves over one's own."""
+    """Import another tool's results as a run, e.g. to plot published curves with your own."""
     from qbench.api.runs import import_results
 
     run = import_results(files, name, form=form)
     for note in run.sessions[0].provenance["notes"]:
-        typer.echo(f"note: {note}", err=True)
-    typer.echo(f"run folder: {run.path}")
+        say(f"note: {note}", error=True)
+    say(f"run folder: {run.path}")
 
 
 def export_command(
@@ -72,4 +72,4 @@ def export_command(
     from qbench.api.runs import export
 
     for path in export(run, form, output):
-        typer.echo(path)
+        say(path)

@@ -5,6 +5,10 @@ from __future__ import annotations
 import codecs
 import os
 import sys
+from pathlib import Path
+
+from qbench.errors import shown
+from qbench.toolkit.files import writing
 
 PLAIN = {
     "×": "x",
@@ -29,6 +33,25 @@ def prepare_streams() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="qbench-plain")
+
+
+def say(text: object, *, error: bool = False) -> None:
+    """Print what people read: what a terminal would obey is escaped."""
+    stream = sys.stderr if error else sys.stdout
+    stream.write("".join(f"{shown(line)}\n" for line in str(text).splitlines()))
+
+
+def put(text: str, output: Path | None = None) -> None:
+    """Write what programs read, as it is, to a file or to stdout.
+
+    Raises:
+        OutputError: the file can't be written.
+    """
+    if output is None:
+        sys.stdout.write(text)
+        return
+    with writing(output) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def silence_stdout() -> None:

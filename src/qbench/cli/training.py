@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from qbench.cli.running import INTERRUPTED, Device
+from qbench.cli.streams import say
 
 
 def add_to(app: typer.Typer) -> None:
@@ -43,4 +44,4 @@ def train_command(
     if trained is None:
         console.print("stopped; rerun the same command to resume", highlight=False)
         raise typer.Exit(INTERRUPTED)
-    typer.echo(f"weights: {trained}")
+    say(f"weights: {trained}")

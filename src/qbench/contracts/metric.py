@@ -308,6 +308,13 @@ def column_id(label: str, metric_name: str, column_name: str) -> str:
     return label if column_name == metric_name else f"{label}.{column_name}"
 
 
+def range_text(column: Column) -> str:
+    """Return a column's range: ``0 to 1``, ``-∞ to ∞``."""
+    low = "-∞" if column.lower is None else f"{column.lower:g}"
+    high = "∞" if column.upper is None else f"{column.upper:g}"
+    return f"{low} to {high}"
+
+
 def _to_tensor(pixels: Sequence[Samples], device: str) -> torch.Tensor:
     import torch
 

@@ -183,7 +183,7 @@ class PointCoder:
         while not seconds or (len(seconds) < self._timing.repeats and spent < self._timing.budget):
             again, duration = self._once(call)
             if codec.deterministic and not _same(again, result):
-                raise ContractError("says it is deterministic, but the same input gave two different results")
+                raise ContractError("declared deterministic, but the same input gave different results")
             seconds.append(duration)
             spent += duration
         median = statistics.median(seconds) / batch

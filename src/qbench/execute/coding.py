@@ -104,7 +104,7 @@ class ImageCoder(Stage):
         bitstream, reconstruction = encoded.bitstream, decoded.image
         if coder.lossless and not reconstruction.equals(image):
             wrong = int((reconstruction.pixels != image.pixels).any(axis=2).sum())
-            raise ContractError(f"says it is lossless here, but {wrong} pixels came back different")
+            raise ContractError(f"declared lossless, but {wrong} pixels differ after decoding")
         parts, cost = coder.parts(bitstream), coder.complexity(image)
         self._folder.write_file(self._folder.bitstream_path(point, name), bitstream)
         if self._plan.keep["reconstructions"]:
@@ -232,7 +232,7 @@ class ImageCoder(Stage):
         encoded = coder.encode_batch(images)
         decoded = coder.decode_batch([each.bitstream for each in encoded], images)
         if not decoded[0].image.equals(coder.decode_stored(encoded[0].bitstream, images[0])):
-            raise ContractError("decode_batch gives other pixels than decode")
+            raise ContractError("decode_batch and decode return different pixels")
         return list(zip(encoded, decoded, strict=True))
 
     def _batch_size(self, point: OperatingPoint) -> int:

@@ -123,7 +123,7 @@ def check_explanation(found: object) -> Explanation:
     values = [*found.facts.values()]
     for table in found.tables:
         if any(len(row) != len(table.columns) for row in table.rows):
-            raise ContractError(f"explain: a row of the table `{table.title}` has not one value per column")
+            raise ContractError(f"explain: a row of the table `{table.title}` doesn't have one value per column")
         values += [value for row in table.rows for value in row]
     for value in values:
         if not isinstance(value, str | int | float):

@@ -65,6 +65,5 @@ def _check(target: Target, tried: Mapping[float, float], nearest: float) -> None
         raise NotApplicable(f"{target.name} {wanted:g} is out of reach: every setting tried gives {reached:g}")
     all_beyond = all(value > wanted for value in tried.values()) or all(value < wanted for value in tried.values())
     if all_beyond and abs(reached - wanted) > OUT_OF_REACH * max(abs(wanted), abs(reached)):
-        raise NotApplicable(
-            f"{target.name} {wanted:g} is out of reach; the nearest is {reached:.4g}, at {target.parameter} {nearest:g}"
-        )
+        closest = f"the closest value is {reached:.4g}, at {target.parameter} {nearest:g}"
+        raise NotApplicable(f"{target.name} {wanted:g} is out of reach; {closest}")

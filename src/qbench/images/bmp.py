@@ -82,7 +82,7 @@ def _colour(data: bytes, size: int) -> ColourDescription | None:
         return None
     (kind,) = struct.unpack_from("<I", data, 14 + 56)
     if kind == LINKED:
-        raise ImageError("its colour profile is another file, which a BMP only names; embed it or convert the file")
+        raise ImageError("its colour profile is in another file; embed it or convert the file")
     if kind == EMBEDDED and size >= V5:
         place, length = struct.unpack_from("<II", data, 14 + 112)
         return IccProfile(data[14 + place : 14 + place + length])
@@ -93,7 +93,7 @@ def _colour(data: bytes, size: int) -> ColourDescription | None:
     if not ends.any() and not any(gammas):
         return None  # nothing is stated
     if len(set(gammas)) > 1:
-        raise ImageError("BMP with a gamma of each colour's own has no conversion here")
+        raise ImageError("BMP with a gamma of each colour's own is not supported")
     gamma = gammas[0] or None
     # Programs write the exponent of either direction: 2.2 to light, or 0.4545 to samples.
     return GammaAndPrimaries(1 / gamma if gamma and gamma > 1 else gamma, _chromaticities(ends) if ends.any() else None)

@@ -239,7 +239,7 @@ def _described(
     if colour.primaries not in PRIMARIES or colour.transfer not in TRANSFERS:
         raise ImageError(
             f"colours of code points {colour.primaries} (primaries) and {colour.transfer} (transfer function) of "
-            "ITU-T H.273 have no conversion to sRGB here; convert the file first"
+            "ITU-T H.273 can't be converted to sRGB; convert the file first"
         )
     name = NAMES.get(colour.primaries, f"primaries {colour.primaries}")
     if PRIMARIES[colour.primaries] == BT709:

@@ -64,7 +64,7 @@ def decode_heic(data: bytes) -> Decoded:
     decoded.colour = properties.colour
     decoded.premultiplied = bool(opened.premultiplied_alpha) if hasattr(opened, "premultiplied_alpha") else False
     if properties.turns:
-        decoded.notes.append("rotated as its container says")
+        decoded.notes.append("rotated as its container states")
     return decoded
 
 
@@ -96,4 +96,4 @@ def _turn(decoded: Decoded, turns: Iterable[tuple[str, int]]) -> None:
         if decoded.alpha is not None:
             decoded.alpha = turn(decoded.alpha, how)
     if turned:
-        decoded.notes.append("rotated as its container says")
+        decoded.notes.append("rotated as its container states")

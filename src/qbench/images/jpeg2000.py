@@ -44,7 +44,7 @@ def decode(data: bytes) -> Decoded:
     """Decode a JPEG 2000 image.
 
     Raises:
-        ImageError: damaged, too large, or of colours or depths that have no conversion here.
+        ImageError: damaged, too large, or of colours or depths that are not supported.
     """
     import imagecodecs
 
@@ -111,7 +111,7 @@ def _said(data: bytes) -> _Said:
     """Read the boxes of a JP2 header.
 
     Raises:
-        ImageError: colours or channels that have no conversion here, or boxes that are damaged.
+        ImageError: colours or channels that are not supported, or boxes that are damaged.
     """
     said = _Said()
     header = next((body for kind, body in boxes(data) if kind == b"jp2h"), b"")
@@ -135,7 +135,7 @@ def _read_colour(body: bytes, said: _Said) -> None:
     if method == 1:
         (space,) = struct.unpack_from(">I", body, 3)
         if space not in COLOURS:
-            raise ImageError(f"JPEG 2000 of the enumerated colour space {space} has no conversion here")
+            raise ImageError(f"JPEG 2000 of the enumerated colour space {space} is not supported")
         said.space, said.unknown = space, 0
     elif method in (2, 3):  # a restricted ICC profile, or any (ISO/IEC 15444-2)
         said.profile, said.unknown = body[3:], 0

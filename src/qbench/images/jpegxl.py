@@ -167,7 +167,7 @@ def _extra_channel(bits: _Bits) -> bool:
     if kind == 0:
         return bool(bits(1))
     if kind == 4:
-        raise ImageError("JPEG XL of CMYK has no conversion here")
+        raise ImageError("JPEG XL of CMYK is not supported")
     if kind == 2:  # a spot colour
         bits(64)
     elif kind == 5:  # a colour filter array
@@ -179,10 +179,10 @@ def _colour(bits: _Bits) -> ColourDescription | None:
     if bits(1):  # all_default: sRGB
         return None
     if bits(1):
-        raise ImageError("JPEG XL with an ICC profile has no conversion here; convert it to PNG with djxl first")
+        raise ImageError("JPEG XL with an ICC profile is not supported; convert it to PNG with djxl first")
     space = bits.enum()  # 0 RGB, 1 grey, 2 XYB, 3 unknown
     if space > 1:
-        raise ImageError("JPEG XL of colours other than RGB or grey has no conversion here")
+        raise ImageError("JPEG XL of colours other than RGB or grey is not supported")
     kind = bits.enum()
     white = (_place(bits), _place(bits)) if kind == 2 else WHITES.get(kind)
     primaries: tuple[float, ...] | None = PRIMARIES[1]
@@ -201,7 +201,7 @@ def _colour(bits: _Bits) -> ColourDescription | None:
         return GammaAndPrimaries(None, chromaticities)
     if transfer == 8:
         return GammaAndPrimaries(1.0, chromaticities)
-    raise ImageError(f"JPEG XL with transfer function {transfer} of ITU-T H.273 has no conversion here")
+    raise ImageError(f"JPEG XL with transfer function {transfer} of ITU-T H.273 is not supported")
 
 
 def _place(bits: _Bits) -> float:

@@ -103,7 +103,7 @@ def _chunks(data: bytes, notes: list[str]) -> dict[bytes, list[bytes]]:
         if whole and name in DESCRIBING[:5] and b"IDAT" in found:
             notes.append(f"chunk {text} behind the samples ignored")
         elif whole and name not in NEEDED and not name[0] & 0x20:
-            raise ImageError(f"its critical chunk {text!r} is not part of any PNG standard that is read here")
+            raise ImageError(f"unknown critical chunk {text!r}")
         elif whole:
             found.setdefault(name, []).append(bytes(view[place + 8 : end]))
         elif name in NEEDED:
@@ -130,7 +130,7 @@ def _colour(chunks: dict[bytes, list[bytes]], model: Model, notes: list[str]) ->
     if code_points is not None:
         primaries, transfer, matrix, full_range = code_points
         if matrix != 0 or full_range != 1:
-            raise ImageError("its cICP chunk is of samples other than full-range RGB, which have no conversion here")
+            raise ImageError("its cICP chunk is of samples other than full-range RGB, which are not supported")
         return CodePoints(primaries, transfer)
     if b"iCCP" in chunks:
         profile = _profile(chunks[b"iCCP"][0])

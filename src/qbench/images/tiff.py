@@ -75,7 +75,7 @@ def _first_of_its_own(file: Any) -> tuple[int, Any]:
         kind = page.tags.valueof(SUBFILE) if hasattr(page, "tags") else 0
         if not (isinstance(kind, int) and kind & (REDUCED | MASK)):
             return index, page
-    raise ImageError("TIFF of thumbnails or masks alone; the image that they stand for is not there")
+    raise ImageError("TIFF contains only thumbnails or masks, no full image")
 
 
 def _from_samples(page: Any, compression: int) -> Decoded:
@@ -114,11 +114,11 @@ def _require_supported(page: Any, bits: Any, photometric: int, compression: int)
         ImageError: saying what it is.
     """
     if photometric not in COLOURS:
-        raise ImageError(f"TIFF of photometric interpretation {_name(page.photometric)} has no conversion here")
+        raise ImageError(f"TIFF of photometric interpretation {_name(page.photometric)} is not supported")
     if compression not in (*LOSSLESS, JPEG):
         raise ImageError(f"TIFF compressed by {_name(page.compression)} is not supported")
     if page.imagedepth != 1:
-        raise ImageError("a TIFF of volumes is not an image")
+        raise ImageError("volumetric TIFF is not supported")
     if not isinstance(bits, int):
         raise ImageError(f"TIFF with samples of {'/'.join(map(str, bits))} bits is not supported")
     if page.sampleformat not in (1, 4) or bits > 16:
@@ -128,17 +128,17 @@ def _require_supported(page: Any, bits: Any, photometric: int, compression: int)
             f"{bits}-bit {kind} have no agreed conversion to 8 bits; convert the file to 8 or 16 bits first"
         )
     if photometric == SEPARATED and (page.tags.valueof(INK_SET, 1) != 1 or page.samplesperpixel < 4):
-        raise ImageError("a TIFF of inks other than CMYK has no conversion here")
+        raise ImageError("a TIFF of inks other than CMYK is not supported")
     if photometric == YCBCR and compression != JPEG and _numbers(page, SUBSAMPLING, (2, 2)) != (1, 1):
         raise ImageError("TIFF of subsampled YCbCr is supported with JPEG compression only")
     if photometric == YCBCR and not np.allclose(
         _numbers(page, COEFFICIENTS, BT601_COEFFICIENTS), BT601_COEFFICIENTS, atol=1e-3
     ):
-        raise ImageError("TIFF of YCbCr with other coefficients than BT.601's has no conversion here")
+        raise ImageError("TIFF of YCbCr with other coefficients than BT.601's is not supported")
     whole, middle = (1 << bits) - 1, 1 << (bits - 1)
     usual = (0, whole, middle, whole, middle, whole) if photometric == YCBCR else (0, whole) * 3
     if photometric in (YCBCR, RGB) and _numbers(page, REFERENCE_BLACK_WHITE, usual) != usual:
-        raise ImageError("TIFF whose black and white are not the ends of its range has no conversion here")
+        raise ImageError("TIFF whose black and white are not the ends of its range is not supported")
 
 
 def _numbers(page: Any, tag: int, default: tuple[float, ...]) -> tuple[float, ...]:
@@ -159,7 +159,7 @@ def _require_whole_segments(page: Any, compression: int) -> None:
         ImageError: saying so.
     """
     if len(page.dataoffsets) != math.prod(page.chunked) or len(page.databytecounts) != len(page.dataoffsets):
-        raise ImageError("damaged: it has not as many strips or tiles as its size needs")
+        raise ImageError("damaged: too few strips or tiles for its size")
     if not all(page.dataoffsets) or not all(page.databytecounts):
         raise ImageError("damaged: strips or tiles of its samples are missing")
     if compression != JPEG:
@@ -174,7 +174,7 @@ def _require_whole_segments(page: Any, compression: int) -> None:
             raise ImageError("damaged or truncated: a JPEG strip or tile ends too early")
         found = _jpeg_size(segment)
         if found is None or found[0] > width or found[1] > height:
-            raise ImageError("damaged: a JPEG strip or tile has another size than its tags say")
+            raise ImageError("damaged: the size of a JPEG strip or tile doesn't match its tags")
 
 
 def _jpeg_size(data: bytes) -> tuple[int, int] | None:
@@ -212,7 +212,7 @@ def _describe_colours(decoded: Decoded, page: Any, photometric: int) -> None:
             decoded.notes.append("unusable transfer function ignored")
             light = None
         elif len(light) != decoded.maximum + 1:
-            raise ImageError("TIFF of a palette with a transfer function has no conversion here")
+            raise ImageError("TIFF of a palette with a transfer function is not supported")
     if light is not None or chromaticities is not None:
         decoded.colour = CurvesAndPrimaries(light, chromaticities)
 

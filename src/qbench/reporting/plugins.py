@@ -12,14 +12,13 @@ from rich.table import Table
 from rich.text import Text
 
 from qbench.contracts.codec import Codec
-from qbench.contracts.metric import MetricDeclaration, column_id
+from qbench.contracts.metric import MetricDeclaration, column_id, range_text
 from qbench.contracts.parameters import parameter_rows
 from qbench.errors import PluginError, QbenchError, did_you_mean
 from qbench.home import dataset_home
 from qbench.models.resolve import is_here
 from qbench.registry.catalogue import Offer, PluginInfo, rate_parameter
 from qbench.registry.registry import Registry
-from qbench.reporting.notation import range_text
 
 
 def print_plugins(console: Console, registry: Registry) -> bool:

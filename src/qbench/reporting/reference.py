@@ -6,10 +6,9 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from qbench.contracts.metric import Column, MetricDeclaration
+from qbench.contracts.metric import Column, MetricDeclaration, range_text
 from qbench.contracts.parameters import parameter_rows
 from qbench.registry.registry import Registry
-from qbench.reporting.notation import range_text
 
 
 def metrics_page(registry: Registry) -> str:

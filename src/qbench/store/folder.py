@@ -79,7 +79,7 @@ class RunFolder:
             _ = state.plan
         except (ValueError, TypeError, KeyError) as error:  # a ValidationError is a ValueError
             reason = "; ".join(str(error).splitlines()[1:3]) or repr(error)
-            raise StoreError(f"{self.path}: the plan in its journal is no plan of this qbench: {reason}") from error
+            raise StoreError(f"{self.path}: this qbench can't read the plan in its journal: {reason}") from error
         return state
 
     def _read(self) -> RunState:
@@ -172,8 +172,8 @@ class RunFolder:
             return self._read()
         if state.plan_record.base != plan.key():
             raise StoreError(
-                f"{self.path}: holds a run of another plan ({state.plan.suite}; images, codecs, metrics, settings or "
-                "library versions differ). Choose another folder with --output"
+                f"{self.path}: contains a run with a different plan ({state.plan.suite}; images, codecs, metrics, "
+                "settings or library versions differ). Choose another folder with --output"
             )
         return state
 

@@ -75,6 +75,8 @@ def _plain(value: Any) -> Any:
         return {key: _plain(inner) for key, inner in value.items()}
     if hasattr(value, "tolist"):  # NumPy's numbers and arrays, without importing NumPy
         return value.tolist()
+    if isinstance(value, range) and value[MAX_NODES:]:
+        raise SuiteError([Problem("suite", "", f"{value!r} has more than {MAX_NODES} values")])
     if isinstance(value, list | tuple | range):
         return [_plain(inner) for inner in value]
     return str(value) if isinstance(value, str) else value

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from qbench.contracts.metric import Scope, column_id
+from qbench.contracts.metric import Scope, column_id, range_text
 from qbench.errors import PluginError, did_you_mean
 from qbench.registry.catalogue import rate_parameter
 from qbench.registry.registry import Registry
@@ -135,6 +135,10 @@ class Expander:
             place = (*at, name) if index is None else (*at, name, index)
             if isinstance(one, bool) or not isinstance(one, int | float) or not math.isfinite(one):
                 self._findings.say(place, f"{one!r} is not accepted; accepted: a finite number, or a list of numbers")
+                continue
+            within = (column.lower is None or one >= column.lower) and (column.upper is None or one <= column.upper)
+            if not within or (one <= 0 and self._registry.metrics[metric.metric].scope is Scope.RATE):
+                self._findings.say(place, f"{one!r} is no value of {name}, which is {range_text(column)}")
                 continue
             if one in seen:
                 self._findings.say(place, f"{one!r} is duplicated")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -160,7 +161,7 @@ def _sources(entry: ImagesEntry, base: Path, registry: Registry, remarks: list[s
     counts = [f"{count} {suffix}" for suffix, count in sorted(left.items())]
     counts += [f"{len(hidden)} hidden"] if hidden else []
     if counts:
-        remarks.append(f"{shown(place)}: passed over {', '.join(counts)}")
+        remarks.append(f"{shown(place)}: skipped {', '.join(counts)}")
     return [ImageFile(path, alpha=entry.alpha) for path in chosen]
 
 
@@ -168,7 +169,7 @@ def _expanded(text: str) -> Path:
     try:
         return Path(text).expanduser()
     except RuntimeError as error:
-        raise ImageError(f"{shown(text)}: no home folder is known for it; write the whole path") from error
+        raise ImageError(f"{shown(text)}: can't resolve its home folder; write the full path") from error
 
 
 def _each_once(found: Sequence[_Found], remarks: list[str]) -> list[_Found]:
@@ -181,6 +182,8 @@ def _each_once(found: Sequence[_Found], remarks: list[str]) -> list[_Found]:
         key = os.path.realpath(place) if isinstance(each.source, ImageFile) and "\0" not in place else place
         if key in kept:
             again[key] += 1
+            if len(Path(place).parts) < len(Path(kept[key].source.location).parts):
+                kept[key] = each  # a loop of links leads to it in ever longer ways
         else:
             kept[key] = each
     for key, count in again.items():
@@ -195,8 +198,16 @@ def _without_text(found: Sequence[_Found]) -> list[str]:
         try:
             each.source.location.encode()
         except UnicodeEncodeError:
-            problems.append(f"{shown(each.source.location)}: the path is not valid UTF-8; rename it")
+            problems.append(f"{shown(each.source.location)}: {_why_no_text(each.source.location)}")
     return problems
+
+
+def _why_no_text(path: str) -> str:
+    try:
+        os.fsencode(path).decode("utf-8")
+    except UnicodeError:
+        return "the path is not valid UTF-8; rename it"
+    return f"the locale's encoding ({sys.getfilesystemencoding()}) lacks a character of the path; set PYTHONUTF8=1"
 
 
 def _unique_names(sources: Sequence[ImageSource]) -> list[str]:

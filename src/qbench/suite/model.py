@@ -21,8 +21,8 @@ class ImagesEntry(Parameters):
     glob: str | None = Field(None, description="a pattern such as photos/**/*.png")
     files: list[str] | None = Field(None, description="a list of files", min_length=1)
     limit: int | None = Field(None, ge=1, description="use only the first N, sorted by name")
-    alpha: Alpha = Field("white", description="what transparency becomes: on white, on black, or dropped")
-    unreadable: Literal["refuse", "skip"] = Field("refuse", description="what is done about images that can't be read")
+    alpha: Alpha = Field("white", description="how to handle transparency: composite on white or black, or drop it")
+    unreadable: Literal["refuse", "skip"] = Field("refuse", description="how to handle unreadable images")
 
     @model_validator(mode="after")
     def _one_source(self) -> ImagesEntry:

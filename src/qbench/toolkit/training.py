@@ -163,7 +163,7 @@ class TrainingLoop:
         state = torch.load(self._path, map_location=self._device, weights_only=True)
         if state["identity"] != self._identity:
             raise QbenchError(
-                f"{self._path}: belongs to a training with other settings or data; choose another work folder"
+                f"{self._path}: belongs to a training run with different settings or data; choose another work folder"
             )
         for name, part in self._parts.items():
             part.load_state_dict(state["parts"][name])
@@ -201,7 +201,7 @@ class TrainingLoop:
 class TrainingParameters(Parameters):
     """Settings that trainings share; recipes change the defaults."""
 
-    epochs: int = Field(10, ge=1, description="may be changed when a training is resumed")
+    epochs: int = Field(10, ge=1, description="may be changed on resume")
     rate: float = Field(1e-3, gt=0, description="peak learning rate, of AdamW")
     average: float = Field(0.999, ge=0, lt=1, description="decay of the weights' moving average")
 

@@ -161,7 +161,7 @@ def test_jpeg_xl_qualities_are_libjxls_own_distances():
     ],
 )
 def test_settings_that_exclude_one_another(name, parameters):
-    with pytest.raises(ValidationError, match="exclude one another; give one of them"):
+    with pytest.raises(ValidationError, match="are mutually exclusive; give one of them"):
         make(name, **parameters)
 
 

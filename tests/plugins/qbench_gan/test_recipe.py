@@ -108,7 +108,7 @@ def test_an_interrupted_training_ends_the_same(data, tmp_path):
 
 def test_another_trainings_folder_is_refused(data, tmp_path):
     train(data, tmp_path / "work", stop_after=1)
-    with pytest.raises(QbenchError, match="belongs to a training with other settings or data"):
+    with pytest.raises(QbenchError, match="belongs to a training run with different settings or data"):
         train(data, tmp_path / "work", batch=4)
     with pytest.raises(QbenchError, match="fewer training images than a batch of 64"):
         train(data, tmp_path / "other", batch=64)

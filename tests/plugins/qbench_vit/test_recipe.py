@@ -123,7 +123,7 @@ def test_the_number_of_epochs_may_change_on_the_way_and_that_is_recorded(data, t
 
 def test_another_trainings_folder_is_refused(data, tmp_path):
     train(data, tmp_path / "work", stop_after=1)
-    with pytest.raises(QbenchError, match="belongs to a training with other settings or data"):
+    with pytest.raises(QbenchError, match="belongs to a training run with different settings or data"):
         train(data, tmp_path / "work", batch=8)
 
 
