@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import functools
 import http.server
+import shutil
 import sys
 import threading
 
@@ -19,11 +20,10 @@ def kodak():
     return default_registry().datasets["kodak"]()
 
 
-@pytest.fixture
-def server(kodak, tmp_path, monkeypatch):
-    """A stand-in for Kodak's home, with images of the right number and sizes."""
-    folder = tmp_path / "public"
-    folder.mkdir()
+@pytest.fixture(scope="module")
+def stand_ins(tmp_path_factory):
+    """Images of the right number and sizes, and the digests of their pixels."""
+    folder = tmp_path_factory.mktemp("stand-ins")
     digests = []
     for number in range(1, 25):
         size = (512, 768) if number in (4, 9, 10) else (768, 512)
@@ -31,7 +31,15 @@ def server(kodak, tmp_path, monkeypatch):
             folder / f"kodim{number:02d}.png", compress_level=1
         )
         digests.append(read_image(folder / f"kodim{number:02d}.png").digest)
-    monkeypatch.setattr(sys.modules[type(kodak).__module__], "DIGESTS", tuple(digests))
+    return folder, tuple(digests)
+
+
+@pytest.fixture
+def server(kodak, stand_ins, tmp_path, monkeypatch):
+    """A stand-in for Kodak's home."""
+    made, digests = stand_ins
+    folder = shutil.copytree(made, tmp_path / "public")
+    monkeypatch.setattr(sys.modules[type(kodak).__module__], "DIGESTS", digests)
 
     class Quiet(http.server.SimpleHTTPRequestHandler):
         def log_message(self, *arguments):
