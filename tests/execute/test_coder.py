@@ -39,11 +39,14 @@ def test_only_the_first_call_of_an_operating_point_is_a_warm_up():
     assert [timed.timing.warmup for timed in code(made, image(8, 8))] == [0, 0]
 
 
-def test_slow_codecs_are_neither_warmed_up_nor_repeated(tmp_path):
+def test_slow_codecs_are_warmed_up_and_timed_once(tmp_path):
     log = tmp_path / "log"
-    encoded, decoded = code(coder(toys.Shift, budget=0.05, seconds=0.1, log=str(log)), image(8, 8))
-    assert log.read_text().count("\n") == 1
-    assert (encoded.timing.repeats, encoded.timing.warmup) == (1, 0)
+    made = coder(toys.Shift, budget=0.05, seconds=0.1, log=str(log))
+    encoded, decoded = code(made, image(8, 8))
+    assert log.read_text().count("\n") == 2
+    assert (encoded.timing.repeats, encoded.timing.warmup) == (1, 1)
+    assert [timed.timing.warmup for timed in code(made, image(8, 8))] == [0, 0]
+    assert log.read_text().count("\n") == 3
     assert encoded.timing.seconds >= 0.1
     assert decoded.timing.seconds < 0.05
 
@@ -136,3 +139,55 @@ def test_several_bitstreams_are_decoded_together():
     assert [each.timing.batch for each in decoded] == [2, 2]
     for original, each in zip(originals, decoded, strict=True):
         assert each.image.equals(Image(original.pixels >> 1 << 1))
+
+
+def test_a_call_that_takes_very_long_is_not_made_twice(monkeypatch):
+    monkeypatch.setattr("qbench.execute.coder.LONGEST_WARM_UP", 0.0)
+    timings = [timed.timing for timed in code(coder(toys.Shift, budget=1e-9), image(8, 8))]
+    assert [(timing.repeats, timing.warmup) for timing in timings] == [(1, 0), (1, 0)]
+
+
+class Reusing(toys.Shift):
+    """Decodes into a buffer of its own, and gives it away, or a view of it that can't be written to."""
+
+    buffer = np.zeros((8, 8, 3), np.uint8)
+    view = False
+
+    def decode(self, bitstream):
+        np.copyto(self.buffer, super().decode(bitstream).pixels)
+        given = self.buffer[:]
+        given.setflags(write=not self.view)
+        return Image(given)
+
+
+@pytest.mark.parametrize("view", [False, True])
+def test_what_a_codec_decodes_is_ours_before_its_next_call(view, monkeypatch):
+    monkeypatch.setattr(Reusing, "view", view)
+    made = coder(Reusing)
+    first, second = image(8, 8), Image(255 - image(8, 8).pixels)
+    one = code(made, first)[1].image
+    other = code(made, second)[1].image
+    assert one.equals(first)
+    assert other.equals(second)
+    assert made.decode_stored(made.encode(first).bitstream, first).equals(first)
+
+
+def test_a_decoder_whose_results_differ_is_found_although_it_reuses_its_memory():
+    class Drifting(Reusing):
+        def decode(self, bitstream):
+            found = super().decode(bitstream)
+            self.drift = getattr(self, "drift", -1) + 1
+            self.buffer[0, 0, 0] = self.drift
+            return found
+
+    with pytest.raises(ContractError, match="declared deterministic"):
+        code(coder(Drifting), image(8, 8))
+
+
+def test_no_bytes_are_no_bitstream():
+    class Empty(toys.Shift):
+        def encode(self, image):
+            return b""
+
+    with pytest.raises(ContractError, match="encode returned no bytes"):
+        coder(Empty).encode(image(8, 8))

@@ -1,17 +1,24 @@
 from __future__ import annotations
 
+from types import ModuleType
+
 import numpy as np
 import pytest
 import toys
 from conftest import sample_pixels
 
+import qbench
 from qbench.contracts.context import Context
-from qbench.contracts.metric import Reference
+from qbench.contracts.metric import Candidates, Column, Direction, Reference
 from qbench.errors import NotApplicable
 from qbench.execute import scoring
 from qbench.execute.scoring import batches, score_batches
 from qbench.execute.work import ContractError
 from qbench.images.image import Image
+from qbench.registry.catalogue import PluginInfo
+from qbench.registry.hookspecs import hookimpl
+from qbench.registry.registry import default_registry
+from qbench.results.run import Status
 
 PIXELS = sample_pixels(40, 30)
 IMAGE = Image(PIXELS)
@@ -81,3 +88,47 @@ def test_infinity_is_a_value():
 def test_what_prepare_raises_is_everybodys_failure():
     outcomes = score(toys.Oddity, [IMAGE, IMAGE], how="prepare")
     assert [type(outcome) for outcome in outcomes] == [RuntimeError, RuntimeError]
+
+
+class InPlace(toys.Difference):
+    """Works in place on what other metrics read, too."""
+
+    name = "in-place"
+    columns = (Column("in-place", Direction.LOWER, 0, 255),)
+    how = "torch"
+
+    def score(self, candidates, prepared):
+        if self.how == "torch":
+            candidates.tensor.div_(2)
+        elif self.how == "numpy":
+            candidates.tensor.numpy()[...] /= 2
+        elif self.how == "reference":
+            candidates.reference.tensor.zero_()
+        return [{"in-place": 0.0}] * len(candidates)
+
+
+@pytest.mark.parametrize("how", ["torch", "numpy", "reference"])
+def test_a_metric_that_writes_where_others_read_is_found_and_harms_no_other(suite, how, monkeypatch):
+    monkeypatch.setattr(InPlace, "how", how)
+    registry = toys.registry()
+    plugin = ModuleType("in_place")
+    plugin.qbench_register_metrics = hookimpl(lambda register: register(InPlace))
+    registry.register(plugin, PluginInfo("in-place", "p", "1"))
+    plain = qbench.run({**suite, "metrics": ["mse", "psnr"]}, registry=registry, output="plain", cache=False)
+    suite["metrics"] = ["mse", "in-place", "psnr"]
+    done = qbench.run(suite, registry=registry, output="run", cache=False)
+    for row, other in zip(done.rows, plain.rows, strict=True):
+        assert row.entries["in-place"].status is Status.FAILED
+        assert "writes to a tensor of the images" in row.entries["in-place"].reason
+        assert row.entries["psnr"] == other.entries["psnr"]
+
+
+def test_tensors_of_many_large_reconstructions_are_not_kept(monkeypatch):
+    monkeypatch.setattr("qbench.execute.scoring.MOST_TENSOR_BYTES", 1000)
+    pixels = sample_pixels(40, 30)
+    reference = Reference("a", Image(pixels))
+    groups = [Candidates(reference, [Image(pixels)], [1]) for _ in range(3)]
+    mse = default_registry().metrics["mse"]
+    outcomes = score_batches(mse(mse.Parameters(), Context()), reference, groups)
+    assert outcomes == [{"mse": 0.0}] * 3
+    assert not any("tensor" in group.__dict__ for group in groups)

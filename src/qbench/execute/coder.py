@@ -18,6 +18,8 @@ from qbench.images.image import Image
 from qbench.records import CallTiming
 
 T = TypeVar("T")
+LONGEST_WARM_UP = 60.0
+"""Seconds; a first call that takes longer counts, as making another would take as long."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ class PointCoder:
     def encode(self, image: Image) -> Encoded:
         """Encode an image."""
         self._accept(image)
-        bitstream, timing = self._timed(self._encoder, lambda: self._encoder.encode(image), _check_bitstream)
+        bitstream, timing = self._timed(self._encoder, lambda: self._encoder.encode(image), _bitstream)
         artifacts = _called("artifacts", lambda: tuple(self._encoder.artifacts()))
         check_artifacts("artifacts", artifacts)
         return Encoded(bitstream, timing, artifacts)
@@ -97,49 +99,44 @@ class PointCoder:
     def decode(self, bitstream: bytes, original: Image) -> Decoded:
         """Decode the bitstream of an image."""
         image, timing = self._timed(
-            self._decoder, lambda: self._decoder.decode(bitstream), lambda made: _check_image(made, original)
+            self._decoder, lambda: self._decoder.decode(bitstream), lambda made: _image(made, original)
         )
-        return Decoded(image.frozen(), timing)
+        return Decoded(image, timing)
 
     def encode_batch(self, images: Sequence[Image]) -> list[Encoded]:
         """Encode several images in one call."""
         for image in images:
             self._accept(image)
 
-        def check(made: Any) -> None:
+        def taken(made: Any) -> list[bytes]:
             _check_count("encode_batch", made, "bitstreams", len(images), "images")
-            for bitstream in made:
-                _check_bitstream(bitstream)
+            return [_bitstream(bitstream) for bitstream in made]
 
-        made, timing = self._timed(self._encoder, lambda: self._encoder.encode_batch(images), check, len(images))
+        made, timing = self._timed(self._encoder, lambda: self._encoder.encode_batch(images), taken, len(images))
         return [Encoded(bitstream, timing) for bitstream in made]
 
     def decode_batch(self, bitstreams: Sequence[bytes], originals: Sequence[Image]) -> list[Decoded]:
         """Decode the bitstreams of several images in one call."""
 
-        def check(made: Any) -> None:
+        def taken(made: Any) -> list[Image]:
             _check_count("decode_batch", made, "images", len(bitstreams), "bitstreams")
-            for image, original in zip(made, originals, strict=True):
-                _check_image(image, original)
+            return [_image(image, original) for image, original in zip(made, originals, strict=True)]
 
         count = len(bitstreams)
-        made, timing = self._timed(self._decoder, lambda: self._decoder.decode_batch(bitstreams), check, count)
-        return [Decoded(image.frozen(), timing) for image in made]
+        made, timing = self._timed(self._decoder, lambda: self._decoder.decode_batch(bitstreams), taken, count)
+        return [Decoded(image, timing) for image in made]
 
     # -- not timed ------------------------------------------------------------------------------------------------
 
     def try_out(self, image: Image) -> tuple[bytes, Image]:
         """Encode and decode an image once."""
         self._accept(image)
-        bitstream = self._encoder.encode(image)
-        _check_bitstream(bitstream)
+        bitstream = _bitstream(self._encoder.encode(image))
         return bitstream, self.decode_stored(bitstream, image)
 
     def decode_stored(self, bitstream: bytes, like: Image) -> Image:
         """Decode a stored bitstream of an image of the same size as ``like``."""
-        reconstruction = self._decoder.decode(bitstream)
-        _check_image(reconstruction, like)
-        return reconstruction.frozen()
+        return _image(self._decoder.decode(bitstream), like)
 
     def parts(self, bitstream: bytes) -> Mapping[str, int]:
         """Return the sizes of a bitstream's parts."""
@@ -168,21 +165,24 @@ class PointCoder:
             raise NotApplicable(f"{self._encoder.name} does not accept {image.format} images")
 
     def _timed(
-        self, codec: Codec, call: Callable[[], T], check: Callable[[Any], None], batch: int = 1
+        self, codec: Codec, call: Callable[[], Any], taken: Callable[[Any], T], batch: int = 1
     ) -> tuple[T, CallTiming]:
         """Call until there are enough timings, or the budget is spent; return the first result.
 
-        The first call of an instance is a warm-up and not counted, unless it takes longer than the whole budget.
+        The first call of an instance is a warm-up and not counted, unless it is not to be followed by another.
+
+        Args:
+            taken: checks what the codec returned, and makes it ours: its next call may change what it keeps.
         """
         cold, self._cold[codec] = self._cold[codec], False
-        result, first = self._once(call)
-        check(result)
+        made, first = self._once(call)
+        result = taken(made)
         seconds, warmup, spent = [first], 0, first
-        if cold and spent < self._timing.budget:
+        if cold and first < LONGEST_WARM_UP and self._timing.repeats and self._timing.budget:
             seconds, warmup = [], 1
         while not seconds or (len(seconds) < self._timing.repeats and spent < self._timing.budget):
             again, duration = self._once(call)
-            if codec.deterministic and not _same(again, result):
+            if codec.deterministic and not _same(taken(again), result):
                 raise ContractError("declared deterministic, but the same input gave different results")
             seconds.append(duration)
             spent += duration
@@ -241,13 +241,17 @@ def _check_count(method: str, made: Any, what: str, expected: int, given: str) -
         raise ContractError(f"{method} returned {len(made)} {what} for {expected} {given}")
 
 
-def _check_bitstream(value: Any) -> None:
+def _bitstream(value: Any) -> bytes:
     if not isinstance(value, bytes):
         raise ContractError(f"encode returned {type(value).__name__}, not bytes")
+    if not value:
+        raise ContractError("encode returned no bytes")
+    return value
 
 
-def _check_image(value: Any, original: Image) -> None:
+def _image(value: Any, original: Image) -> Image:
     if not isinstance(value, Image):
         raise ContractError(f"decode returned {type(value).__name__}, not a qbench.plugin.Image")
     if (value.shape, value.format) != (original.shape, original.format):
         raise ContractError(f"decode returned {value} for {original}")
+    return value.frozen()

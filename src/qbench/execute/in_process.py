@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -28,7 +28,7 @@ def coder_and_scorer(
 
 def run_in_process(
     works: Sequence[ImageWork], setup: Setup, registry: Registry, stop: Stop, *, overlap: bool
-) -> Iterator[Event]:
+) -> Generator[Event]:
     """Work in this process. With ``overlap``, one thread codes the next image while another scores this one."""
     coder, scorer = coder_and_scorer(setup, registry, stop.is_set)
     events: queue.SimpleQueue[Event | BaseException | None] = queue.SimpleQueue()

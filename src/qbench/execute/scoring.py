@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,9 @@ CPU_BATCH_PIXELS = 600_000
 GPU_BATCH_PIXELS = 64_000_000
 """Likewise on an accelerator, where small batches leave it idle."""
 
+TENSOR_BYTES = 4
+MOST_TENSOR_BYTES = 400_000_000
+"""Of an image's reconstructions as tensors, which metrics share up to there."""
 ROUNDING = 1e-5
 """How far float32 arithmetic may carry a value past its range. Such values are kept as they are, never clamped."""
 
@@ -60,6 +64,10 @@ class ImageScorer(Stage):
                 sizes = [coded.waiting[index][1].bitstream_size or 0 for index in chosen]
                 shared[chosen] = list(batches(reference, images, sizes))
             outcomes = self._outcomes(metric, reference, shared[chosen])
+            if not (untouched(reference) and all(untouched(group) for group in shared[chosen])):
+                # The next metric must not read what this one wrote, nor can its own values be trusted.
+                outcomes = [ContractError("writes to a tensor of the images, which other metrics read")] * len(outcomes)
+                reference, shared = replace(reference), {}
             yield from told(self._notices)
             records = []
             for index, outcome in zip(chosen, outcomes, strict=True):
@@ -111,6 +119,24 @@ def batches(reference: Reference, images: Sequence[Image], sizes: Sequence[int])
         yield Candidates(reference, images[start : start + step], sizes[start : start + step], reference.device)
 
 
+def untouched(images: Reference | Candidates) -> bool:
+    """Whether the tensor of images, if they have one, still holds their samples."""
+    tensor = images.__dict__.get("tensor")
+    if tensor is None:
+        return True
+    pixels = [images.pixels] if isinstance(images, Reference) else images.pixels
+    expected = sum(int(each.sum(dtype=np.int64)) for each in pixels)
+    # Sums of integers are exact in float64; what changes samples without torch's notice most likely changes their sum.
+    return tensor._version == 0 and float(tensor.sum(dtype=float64())) == expected
+
+
+def float64() -> Any:
+    """Return torch's type of that name."""
+    import torch
+
+    return torch.float64
+
+
 def score_batches(metric: Metric, reference: Reference, groups: Sequence[Candidates]) -> list[Outcome]:
     """Score all reconstructions of one image with one metric; an outcome per reconstruction, in order."""
     try:
@@ -150,7 +176,10 @@ def finish_point(
 def _each(groups: Sequence[Candidates], call: Callable[[Candidates], list[Outcome]]) -> list[Outcome]:
     """Call for every batch; a batch that raises is tried again one by one, so that one bad image harms no other."""
     outcomes: list[Outcome] = []
+    large = TENSOR_BYTES * sum(image.size for group in groups for image in group.images) > MOST_TENSOR_BYTES
     for group in groups:
+        if large:
+            group = replace(group)  # whose tensor goes when it is scored: all together would take too much memory
         try:
             outcomes.extend(call(group))
         except Exception as problem:
@@ -284,7 +313,7 @@ class PointScorer:
                         found.append((planned, point))
         return found
 
-    def score(self, state: RunState) -> Iterator[WorkEvent]:
+    def score(self, state: RunState) -> Generator[WorkEvent]:
         """Yield a record for everything that is ready."""
         for planned, point in self.ready(state):
             yield ScoringStarted("all images", planned.label)

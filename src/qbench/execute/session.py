@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 
 from qbench.contracts.context import Context
 from qbench.errors import PluginError, StoreError
@@ -128,19 +129,20 @@ class Session:
             self._cache.put(sessions=[session])
 
     def _listen(
-        self, events: Iterator[Event], state: RunState, journal: JournalWriter, on_event: Callable[[Event], None]
+        self, events: Generator[Event], state: RunState, journal: JournalWriter, on_event: Callable[[Event], None]
     ) -> None:
         """Store records as they come, then pass the events on."""
-        for event in events:
-            if isinstance(event, Recorded):
-                journal.append(event.records)
-                self._keep(event.records, state)
-                if self._options.fail_fast and any(record.outcome == "failed" for record in event.records):
-                    self._stop.set()
-            on_event(event)
-            self._tell_trouble(on_event)
+        with contextlib.closing(events):  # whatever happens here, nobody goes on working when this returns
+            for event in events:
+                if isinstance(event, Recorded):
+                    journal.append(event.records)
+                    self._keep(event.records, state)
+                    if self._options.fail_fast and any(record.outcome == "failed" for record in event.records):
+                        self._stop.set()
+                on_event(event)
+                self._tell_trouble(on_event)
 
-    def _events(self, works: Sequence[ImageWork]) -> Iterator[Event]:
+    def _events(self, works: Sequence[ImageWork]) -> Generator[Event]:
         if self._jobs > 1:
             return WorkerPool(works, self._setup, self._jobs, self._stop).run()
         return run_in_process(works, self._setup, self._registry, self._stop, overlap=self._overlap)

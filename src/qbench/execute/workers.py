@@ -9,7 +9,7 @@ import signal
 import threading
 import traceback
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
 from typing import Any
@@ -60,7 +60,7 @@ class WorkerPool:
         self._started = 0
         self._unexplained: Counter[str] = Counter()
 
-    def run(self) -> Iterator[Event]:
+    def run(self) -> Generator[Event]:
         """Yield events until the work is done or stopped."""
         try:
             for _ in range(self._jobs):

@@ -126,7 +126,9 @@ class Image:
 
     def frozen(self) -> Image:
         """Return the image with samples of its own that can't be written to."""
-        pixels = self.pixels.copy() if self.pixels.flags.writeable else self.pixels
+        flags = self.pixels.flags
+        # A view that can't be written to may still change: through the array that it is a view of.
+        pixels = self.pixels if flags.owndata and not flags.writeable else self.pixels.copy()
         pixels.setflags(write=False)
         return replace(self, pixels=pixels)
 
