@@ -68,8 +68,8 @@ class Avif(Codec):
 
     @classmethod
     def libraries(cls) -> dict[str, str]:
-        """The version of libavif."""
-        return {"libavif": imagecodec.version_of("libavif")}
+        """The version of libavif, and the build that carries it with its AV1 encoder."""
+        return imagecodec.libraries_of("libavif")
 
 
 def _depth(bitstream: bytes) -> int:

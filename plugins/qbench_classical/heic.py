@@ -10,6 +10,7 @@ from PIL import Image as PillowImage
 from pydantic import Field
 
 from qbench.plugin import BitstreamError, Codec, Image, Parameters, RateParameter
+from qbench.toolkit.builds import build_of
 from qbench.toolkit.limits import require_sides
 from qbench_classical import optional
 
@@ -67,7 +68,7 @@ class Heic(Codec):
         """The versions of pillow-heif, libheif and x265."""
         info: dict[str, Any] = _library().libheif_info()
         versions = {
-            "pillow-heif": optional.version_of("pillow_heif", "pillow-heif", cls.name, "heif"),
+            "pillow-heif": build_of("pillow-heif"),
             "libheif": str(info["libheif"]),
         }
         return versions | {"encoder": str(info.get("HEIF"))}

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from qbench.plugin import BitstreamError, Pixels
+from qbench.toolkit.builds import build_of
 
 
 def decode(bitstream: bytes, name: str, file_format: str, **options: Any) -> np.ndarray[Any, Any]:
@@ -54,3 +55,12 @@ def version_of(library: str) -> str:
     import imagecodecs
 
     return str(imagecodecs.version(dict).get(library, "unknown"))
+
+
+def libraries_of(library: str) -> dict[str, str]:
+    """Return what decides the bytes of an encoder that imagecodecs carries.
+
+    Beside its version the build of the whole package: what is inside the encoder, such as libavif's AV1 encoder, tells
+    no version.
+    """
+    return {library: version_of(library), "imagecodecs": build_of("imagecodecs")}

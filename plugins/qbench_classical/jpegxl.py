@@ -84,5 +84,5 @@ class JpegXl(Codec):
 
     @classmethod
     def libraries(cls) -> dict[str, str]:
-        """The version of libjxl."""
-        return {"libjxl": imagecodec.version_of("libjxl")}
+        """The version of libjxl, and the build that carries it."""
+        return imagecodec.libraries_of("libjxl")

@@ -7,6 +7,7 @@ import io
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -31,7 +32,7 @@ from qbench.toolkit.limits import require_describable
 from qbench.toolkit.range_coding import GaussianCdfs
 from qbench_gan import bitstream, qsgd
 from qbench_gan.entropy import LatentCoder
-from qbench_gan.generators import chosen
+from qbench_gan.generators import chosen, is_script
 from qbench_gan.inversion import Found
 from qbench_gan.inverter import Inverter
 from qbench_gan.settings import InversionParameters
@@ -83,6 +84,12 @@ class GanInversion(Codec):
             *chosen(parameters.generator, profile)[1],
             *(weights for loss in losses for weights in loss.weights(profile)),
         )
+
+    @classmethod
+    def code(cls, parameters: InversionParameters) -> Sequence[str]:
+        """A generator in a TorchScript file."""
+        name = parameters.generator
+        return (str(Path(name).expanduser()),) if name is not None and is_script(name) else ()
 
     @classmethod
     def libraries(cls) -> dict[str, str]:

@@ -106,6 +106,11 @@ class ScriptedGenerator(Generator):
             raise ModelError(f"{self._path}: not a TorchScript file ({str(error).splitlines()[0]})") from error
 
 
+def is_script(name: str) -> bool:
+    """Whether a name is that of a TorchScript file, which holds code."""
+    return Path(name).suffix in (".pt", ".ts", ".torchscript")
+
+
 def chosen(name: str | None, profile: str) -> tuple[Callable[[], Generator], Sequence[Weights]]:
     """Return how to make the generator that a name or file means, and its weights.
 
@@ -117,7 +122,7 @@ def chosen(name: str | None, profile: str) -> tuple[Callable[[], Generator], Seq
     path = Path(name).expanduser()
     if path.suffix == ".safetensors":
         return lambda: TrainedGenerator(path), (Weights.local(path, f"generator in {path}"),)
-    if path.suffix in (".pt", ".ts", ".torchscript"):
+    if is_script(name):
         return lambda: ScriptedGenerator(path), (Weights.local(path, f"generator in {path}"),)
     cls: type[Generator] = find_generator(name)
     return cls, cls.weights()

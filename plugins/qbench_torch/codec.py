@@ -132,6 +132,7 @@ class TorchCodecParameters(Parameters):
         None, min_length=1, description="file with the module's state_dict: .safetensors, or .pt/.pth with tensors only"
     )
     multiple: int = Field(64, ge=1, le=4096, description="sides are padded to multiples of it")
+    deterministic: bool = Field(True, description="whether compress gives the same bytes at every call")
 
 
 class TorchCodec(ModuleCodec):
@@ -147,6 +148,11 @@ class TorchCodec(ModuleCodec):
     Parameters: ClassVar = TorchCodecParameters
 
     @classmethod
+    def code(cls, parameters: TorchCodecParameters) -> Sequence[str]:
+        """The factory's module."""
+        return (parameters.factory.partition(":")[0],) if parameters.factory else ()
+
+    @classmethod
     def weights(cls, parameters: TorchCodecParameters, profile: str) -> Sequence[Weights]:
         """The checkpoint.
 
@@ -159,6 +165,12 @@ class TorchCodec(ModuleCodec):
             return ()
         path = Path(parameters.checkpoint).expanduser()
         return (Weights.local(path, f"checkpoint in {path}"),)
+
+    @property
+    def deterministic(self) -> bool:
+        """As the suite says."""
+        deterministic: bool = self.parameters.deterministic
+        return deterministic
 
     @property
     def multiple(self) -> int:

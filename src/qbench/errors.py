@@ -82,6 +82,10 @@ class StoreError(QbenchError):
     """A run folder that can't be read or written."""
 
 
+class LostError(StoreError):
+    """What was made of a cell is gone, or is not what was recorded."""
+
+
 class RunLockedError(StoreError):
     """Another process is executing this run."""
 

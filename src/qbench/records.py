@@ -88,6 +88,10 @@ class Timing(_Row):
     """Number of threads that libraries may use; 0 if unknown."""
     concurrent_load: str
     """What else this run did at the same time: nothing (``exclusive``) or otherwise."""
+    most_repeats: int = 3
+    """Number of calls that were to be counted, unless they took longer than ``budget``."""
+    budget: float = 0.5
+    """Seconds of a cell's calls after which none follows."""
 
 
 class CodingCost(_Row):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import threading
+from pathlib import Path
 
 import pytest
 import toys
@@ -11,6 +13,7 @@ from PIL import Image
 import qbench
 from qbench.errors import ImageError, RunLockedError, StoreError
 from qbench.execute.work import CellStarted, Notice, Progress, Recorded, ScoringStarted, Stop
+from qbench.images.image import Image as ImageValue
 from qbench.results.run import Status
 from qbench.store.folder import RunFolder
 
@@ -240,7 +243,7 @@ def test_what_is_not_kept_is_gone_after_the_run(suite, registry):
     assert done.complete
     files = [path for path in done.path.rglob("*") if path.is_file() and path.parent != done.path]
     assert files == []
-    with pytest.raises(StoreError, match="kept neither bitstreams nor reconstructions"):
+    with pytest.raises(StoreError, match="of 9 cells neither bitstream nor reconstruction is kept"):
         qbench.score("run", ["mse"], registry=registry, cache=False)
     assert run(suite, registry).complete  # nothing to do
 
@@ -297,18 +300,81 @@ def test_a_tampered_bitstream_is_not_scored(suite, registry):
     suite["keep"] = {"reconstructions": False}
     done = run(suite, registry)
     RunFolder(done.path).bitstream_path(done.plan.points[0], "p0").write_bytes(b"other")
-    with pytest.raises(StoreError, match="the bitstream is not the one that was recorded"):
-        qbench.score("run", ["mse"], registry=registry, cache=False)
+    scored = qbench.score("run", ["mse"], registry=registry, cache=False)
+    (note,) = scored.failures
+    assert (note.image, note.what) == ("p0", "run folder")
+    assert "the bitstream is not the one that was recorded" in note.message
+    for row, before in zip(scored.rows, done.rows, strict=True):  # what was measured stands
+        assert row.cell == before.cell
+        assert all(row.entries[name] == entry for name, entry in before.entries.items())
 
 
-def test_a_deleted_bitstream_is_coded_again(suite, registry):
+def test_scoring_codes_nothing_anew_where_bitstreams_were_deleted(suite, registry):
     done = run(suite, registry)
     for folder in ("bitstreams", "reconstructions"):
         for path in (done.path / folder).rglob("p0.*"):
             path.unlink()
+    journal = (done.path / "journal.jsonl").read_bytes()
+    with pytest.raises(StoreError, match="of 3 cells neither bitstream nor reconstruction is kept"):
+        qbench.score("run", ["mse"], registry=registry, cache=False)
+    assert (done.path / "journal.jsonl").read_bytes() == journal
+
+
+def test_a_decoder_that_decodes_differently_now_leaves_what_was_measured(suite, registry, monkeypatch):
+    suite["keep"] = {"reconstructions": False}
+    done = run(suite, registry)
+    decode = toys.Shift.decode
+    monkeypatch.setattr(toys.Shift, "decode", lambda self, bits: ImageValue(decode(self, bits).pixels ^ 1))
     scored = qbench.score("run", ["mse"], registry=registry, cache=False)
-    assert scored.complete
-    assert not scored.failures
+    assert {note.what for note in scored.failures} == {"run folder"}
+    assert "decodes to other pixels here than where it was coded" in scored.failures[0].message
+    for row, before in zip(scored.rows, done.rows, strict=True):
+        assert row.cell == before.cell
+        assert all(row.entries[name] == entry for name, entry in before.entries.items())
+
+
+def test_a_failed_metric_is_retried_although_nothing_was_kept(suite, registry, monkeypatch):
+    suite["keep"] = {"bitstreams": False, "reconstructions": False}
+    with monkeypatch.context() as broken:
+        broken.setattr(toys.Difference, "score", lambda self, candidates, prepared: 1 / 0)
+        done = run(suite, registry)
+        assert len(done.failures) == 9
+    again = run(suite, registry, retry_failed=True)
+    assert again.complete
+    assert again.failures == []
+
+
+def test_a_run_that_was_scored_since_is_finished_with_all_its_metrics(suite, registry, monkeypatch):
+    with monkeypatch.context() as broken:
+        broken.setattr(toys.Shift, "encode", lambda self, image: 1 / 0)
+        run(suite, registry)
+    qbench.score("run", ["mse"], registry=registry, cache=False)
+    again = run(suite, registry, retry_failed=True)
+    assert again.complete
+    assert again.failures == []
+    assert all(row.entries["mse"].status is Status.OK for row in again.rows)
+    assert run(suite, registry).complete
+
+
+def test_a_run_goes_by_the_places_of_its_originals_now(suite, registry, photos):
+    run(suite, registry)
+    moved = photos.rename(photos.parent / "moved")
+    suite["images"] = [{"folder": str(moved)}]
+    assert run(suite, registry).complete
+    assert {Path(image.location).parent for image in qbench.load_run("run").plan.images} == {moved}
+    assert qbench.score("run", ["mse"], registry=registry, cache=False).failures == []
+
+
+def test_when_a_listener_raises_nobody_goes_on_working(suite, registry):
+    suite["codecs"]["shift"]["seconds"] = 0.05
+
+    def listen(event):
+        if isinstance(event, Recorded):
+            raise KeyError("listener")
+
+    with pytest.raises(KeyError, match="listener"):
+        run(suite, registry, on_event=listen)
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("qbench-")]
 
 
 def test_another_suites_folder_is_refused(suite, registry):

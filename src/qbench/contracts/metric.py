@@ -203,6 +203,15 @@ class MetricDeclaration:
         return {}
 
     @classmethod
+    def code(cls, parameters: Any) -> Sequence[str]:
+        """Return importable modules, and files, whose code these parameters make it run.
+
+        Their digests are part of the cache key; and a run folder that names some is decoded and scored only by somebody
+        who trusts it. Nothing, unless overridden.
+        """
+        return ()
+
+    @classmethod
     def weights(cls, parameters: Any, profile: str) -> Sequence[Weights]:
         """Return the weights that these parameters use in a profile.
 

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from qbench.contracts.codec import Codec
 from qbench.contracts.context import Context
 from qbench.contracts.metric import Metric, Reference
-from qbench.errors import ImageError, NotApplicable, StoreError
+from qbench.errors import ImageError, LostError, NotApplicable, StoreError
+from qbench.execute.as_planned import as_planned
 from qbench.execute.coder import Decoded, Encoded, PointCoder
 from qbench.execute.rate_search import find_setting
 from qbench.execute.scoring import batches, failed_score, make_metric, score_batches
@@ -23,6 +23,7 @@ from qbench.execute.work import (
     ImageWork,
     Notice,
     Recorded,
+    TimingPlan,
     WorkEvent,
     told,
 )
@@ -82,16 +83,34 @@ class ImageCoder(Stage):
                 else:
                     record, reconstruction = cell.coded, self._restore(work, cell, cell.coded, image)
             except NotApplicable as reason:
+                if cell.coded is not None:
+                    yield from self._unscorable(work, cell, cell.coded, Failure.of(cell.point.owner, reason))
+                    continue
                 record, reconstruction = self._record(work, cell, "not-applicable", reason=reason.reason), None
+            except LostError as error:
+                assert cell.coded is not None
+                yield from self._unscorable(work, cell, cell.coded, Failure.of("run folder", error))
+                continue
             except StoreError:
                 raise
             except Exception as error:
-                record, reconstruction = self._failed(work, cell, Failure.of(cell.point.owner, error)), None
+                failure = Failure.of(cell.point.owner, error)
+                if cell.coded is not None:  # what was measured stands, although it can't be had again here
+                    yield from self._unscorable(work, cell, cell.coded, failure)
+                    continue
+                record, reconstruction = self._failed(work, cell, failure), None
             yield from told(self._notices)
-            if cell.coded is None or record.outcome != "coded":
+            if cell.coded is None:
                 yield Recorded((record,))
             if reconstruction is not None and cell.metrics:
                 coded.waiting.append((cell, record, reconstruction))
+
+    def _unscorable(self, work: ImageWork, cell: CellWork, coded: CellRecord, failure: Failure) -> Iterator[WorkEvent]:
+        """Record why the missing scores of a cell that was coded before can't be computed here."""
+        yield from told(self._notices)
+        yield Recorded(
+            tuple(failed_score(self._plan, self._session, work.image, coded, label, failure) for label in cell.metrics)
+        )
 
     def _code_cell(self, work: ImageWork, cell: CellWork, image: Image) -> tuple[CellRecord, Image]:
         """Code one cell: search where there is a target, encode, decode with another instance, check, keep, record."""
@@ -124,6 +143,8 @@ class ImageCoder(Stage):
                 "decode": decoded.timing,
                 "threads": self._timing.threads,
                 "concurrent_load": self._timing.concurrent_load,
+                "most_repeats": self._timing.repeats,
+                "budget": self._timing.budget,
             },
             complexity=None if cost is None else CodingCost(**asdict(cost)),
             artifacts=[ArtifactNote(name=artifact.name, summary=artifact.summary) for artifact in encoded.artifacts],
@@ -138,8 +159,7 @@ class ImageCoder(Stage):
             raise self._unusable[key]
         if key not in self._coders:
             try:
-                make = codec_maker(self._registry, point, found, self._context)
-                self._coders[key] = PointCoder(make, self._timing)
+                self._coders[key] = point_coder(self._registry, point, found, self._context, self._timing)
             except Exception as error:  # is set up once, however many images there are
                 self._unusable[key] = error
                 raise
@@ -262,14 +282,20 @@ class ImageCoder(Stage):
         return self._record(work, cell, "failed", failure=failure, reason=failure.message)
 
 
-def codec_maker(
-    registry: Registry, point: OperatingPoint, found: FoundSetting | None, context: Context
-) -> Callable[[], Codec]:
-    """Return what makes instances of a point's codec, with the setting that was found for its target."""
+def point_coder(
+    registry: Registry, point: OperatingPoint, found: FoundSetting | None, context: Context, timing: TimingPlan
+) -> PointCoder:
+    """Return the coder of a point, with the setting that was found for its target.
+
+    Raises:
+        QbenchError: weights or code are not what was planned.
+        Exception: whatever the codec raises when it is made and set up.
+    """
     codec = registry.codecs[point.codec]
     chosen = {} if found is None else {found.parameter: found.value}
     parameters = codec.Parameters.model_validate({**point.parameters, **chosen}, strict=False)
-    return lambda: codec(parameters, context)
+    with as_planned(codec, parameters, point.identity, context.profile):
+        return PointCoder(lambda: codec(parameters, context), timing)
 
 
 def read_original(work: ImageWork) -> Image:
@@ -290,8 +316,7 @@ def stored_reconstruction(
     """Return the reconstruction of a coded cell: from its PNG, else from its bitstream; the very same pixels.
 
     Raises:
-        StoreError: neither is there, or the bitstream is another one.
-        ContractError: decoding gave other pixels than when it was coded.
+        LostError: neither is there, or the bitstream is another one, or it decodes to other pixels here.
     """
     kept = folder.read_reconstruction(point, record.image)
     if kept is not None and kept.digest == record.reconstruction_sha256:
@@ -300,14 +325,16 @@ def stored_reconstruction(
     try:
         bitstream = path.read_bytes()
     except OSError as error:
-        raise StoreError(
+        raise LostError(
             f"{path}: the bitstream is gone ({error.strerror}); it existed when the cell was coded"
         ) from error
     if hashlib.sha256(bitstream).hexdigest() != record.bitstream_sha256:
-        raise StoreError(
+        raise LostError(
             f"{path}: the bitstream is not the one that was recorded; delete it to have the cell coded again"
         )
     reconstruction = decode(bitstream)
     if reconstruction.digest != record.reconstruction_sha256:
-        raise ContractError("decoding the stored bitstream gave other pixels than when it was coded")
+        raise LostError(
+            f"{path}: decodes to other pixels here than where it was coded; qbench verify says how many bitstreams do"
+        )
     return reconstruction

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from qbench.contracts.context import Context
 from qbench.contracts.metric import Candidates, Explanation, Metric, Reference
 from qbench.errors import NotApplicable, PluginError, QbenchError, StoreError
-from qbench.execute.coder import UNTIMED, PointCoder, check_artifacts
-from qbench.execute.coding import codec_maker, stored_reconstruction
+from qbench.execute.coder import UNTIMED, check_artifacts
+from qbench.execute.coding import point_coder, stored_reconstruction
 from qbench.execute.scoring import make_metric, require_format
 from qbench.execute.work import ContractError
 from qbench.images.image import Image
@@ -97,7 +97,7 @@ def _reconstruction(
                 f"{point.id}, {cell.image}: no reconstruction is kept, and a report decodes nothing; "
                 "qbench explain does, with the codec that is installed here"
             )
-        coder = PointCoder(codec_maker(registry, point, cell.found, context), UNTIMED)
+        coder = point_coder(registry, point, cell.found, context, UNTIMED)
         try:
             return coder.decode_stored(bitstream, like)
         finally:

@@ -28,9 +28,14 @@ def preflight(
     ]
     for cls, planned in used:
         target = planned.target if isinstance(planned, OperatingPoint) else None
-        chosen = {} if target is None else target.some_setting
-        parameters = cls.Parameters.model_validate({**planned.parameters, **chosen}, strict=False)
-        for weights in cls.weights(parameters, context.profile):
+        needed = {
+            weights.name: weights
+            for chosen in ([{}] if target is None else target.some_settings)
+            for weights in cls.weights(
+                cls.Parameters.model_validate({**planned.parameters, **chosen}, strict=False), context.profile
+            )
+        }
+        for weights in needed.values():
             find_weights(weights)
     for metric in metrics:
         try:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from qbench.contracts.context import Context
 from qbench.contracts.metric import Candidates, DistributionMetric, Metric, MetricDeclaration, Reference
 from qbench.errors import NotApplicable, StoreError
+from qbench.execute.as_planned import as_planned
 from qbench.execute.stage import Stage
 from qbench.execute.work import CodedImage, ContractError, Recorded, ScoringStarted, Setup, WorkEvent, told
 from qbench.images.image import Image
@@ -100,9 +101,16 @@ class ImageScorer(Stage):
 
 
 def make_metric(planned: PlannedMetric, registry: Registry, context: Context) -> MetricDeclaration:
-    """Make the instance of a planned metric."""
+    """Make the instance of a planned metric.
+
+    Raises:
+        QbenchError: weights or code are not what was planned.
+        Exception: whatever the metric raises.
+    """
     cls = registry.metrics[planned.metric]
-    return cls(cls.Parameters.model_validate(dict(planned.parameters), strict=False), context)
+    parameters = cls.Parameters.model_validate(dict(planned.parameters), strict=False)
+    with as_planned(cls, parameters, planned.identity, context.profile):
+        return cls(parameters, context)
 
 
 def require_format(metric: MetricDeclaration, reference: Reference) -> None:

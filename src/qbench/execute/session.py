@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import uuid
 from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import replace
 
 from qbench.contracts.context import Context
 from qbench.errors import PluginError, StoreError
@@ -35,6 +36,9 @@ from qbench.store.folder import RunFolder, now
 from qbench.store.journal import JournalWriter
 from qbench.suite.images import sources_at
 
+EXCLUSIVE = "exclusive"
+"""Load of a session that does nothing else while it codes."""
+
 
 class Session:
     """Executes a plan in a run folder."""
@@ -61,7 +65,7 @@ class Session:
         exclusive = plan.timing.get("exclusive", False)
         # With one core there is nothing to overlap with.
         self._overlap = not exclusive and self._jobs == 1 and self._cores > 1
-        load = "exclusive" if not self._overlap else "scoring in the same process"
+        load = EXCLUSIVE if not self._overlap else "scoring in the same process"
         if self._jobs > 1:
             load = f"{self._jobs - 1} other worker{'s' if self._jobs > 2 else ''}"
         threads = max(1, self._cores // self._jobs)
@@ -79,7 +83,25 @@ class Session:
         preflight(self._plan.points, self._plan.metrics, self._registry, self._context)
         with self._folder.locked(), self._folder.writing() as journal:
             state = self._folder.begin(self._plan, journal)
+            self._go_by(self._with_metrics_of(state), state, journal)
             self._execute(state, journal, on_event)
+
+    def _with_metrics_of(self, state: RunState) -> Plan:
+        """Return the plan with the metrics that the run was scored by since, which go on to be part of it."""
+        own = {metric.label for metric in self._plan.metrics}
+        added = [metric for metric in state.plan.metrics if metric.label not in own]
+        if added:
+            preflight((), added, self._registry, self._context)
+        return replace(self._plan, metrics=(*self._plan.metrics, *added))
+
+    def _go_by(self, plan: Plan, state: RunState, journal: JournalWriter) -> None:
+        """Record a plan where it is not the newest: other metrics, or originals in other places."""
+        self._plan, self._setup = plan, replace(self._setup, plan=plan)
+        if state.plan.to_json() != plan.to_json():
+            assert state.plan_record is not None
+            record = PlanRecord(at=now(), base=state.plan_record.base, plan=plan.to_json())
+            journal.append([record])
+            state.add(record)
 
     def extend(self, on_event: Callable[[Event], None]) -> None:
         """Execute a plan that is the folder's own with more metrics; records the plan when it differs."""
@@ -88,17 +110,34 @@ class Session:
             known = {metric.label for metric in state.plan.metrics}
             further = [metric for metric in self._plan.metrics if metric.label not in known]
             preflight((), further, self._registry, self._context)
-            if state.plan.to_json() != self._plan.to_json():
-                if not (self._plan.keep["bitstreams"] or self._plan.keep["reconstructions"]):
-                    raise StoreError(
-                        f"{self._folder.path}: kept neither bitstreams nor reconstructions (see `keep` in its suite), "
-                        "so it can't be rescored; run the suite again with the metrics in it"
-                    )
-                assert state.plan_record is not None
-                record = PlanRecord(at=now(), base=state.plan_record.base, plan=self._plan.to_json())
-                journal.append([record])
-                state.add(record)
+            self._require_kept(state, further)
+            self._go_by(self._plan, state, journal)
             self._execute(state, journal, on_event)
+
+    def _require_kept(self, state: RunState, metrics: Sequence[PlannedMetric]) -> None:
+        """Refuse to score cells of which nothing is kept, before anything is recorded.
+
+        Raises:
+            StoreError: saying how many.
+        """
+        gone = [
+            record
+            for image, point, _ in self._plan.iter_cells()
+            if (record := state.cell(image, point)) is not None
+            and record.outcome == "coded"
+            and not self._decodable(image, point)
+        ]
+        if gone and metrics:
+            raise StoreError(
+                f"{self._folder.path}: of {len(gone)} cells neither bitstream nor reconstruction is kept (see `keep` "
+                "in its suite), so they can't be scored; run the suite again with the metrics in it"
+            )
+
+    def _decodable(self, image: PlannedImage, point: OperatingPoint) -> bool:
+        return (
+            self._folder.bitstream_path(point, image.name).is_file()
+            or self._folder.reconstruction_path(point, image.name).is_file()
+        )
 
     def _execute(self, state: RunState, journal: JournalWriter, on_event: Callable[[Event], None]) -> None:
         for line in state.damaged:
@@ -171,7 +210,7 @@ class Session:
             record = None
         if record is None:
             record = self._cached_cell(key, image, point, state, journal)
-        elif record.outcome == "coded" and not self._bitstream_kept(image, point, record, state):
+        elif record.outcome == "coded" and not self._decodable(image, point) and self._unscored(image, point, state):
             record = None
         missing = []
         if record is None or record.outcome == "coded":
@@ -210,19 +249,16 @@ class Session:
         there = self._folder.reconstruction_path(point, image.name).is_file()
         return not there and self._folder.bitstream_path(point, image.name).is_file()
 
-    def _bitstream_kept(self, image: PlannedImage, point: OperatingPoint, record: CellRecord, state: RunState) -> bool:
-        """Whether a coded cell can still be decoded, or need not be because all its scores are there."""
-        if self._folder.bitstream_path(point, image.name).is_file():
-            return True
-        if all(state.score(self._plan, metric, image, point) for metric in self._plan.metrics):
-            return True
-        return self._folder.reconstruction_path(point, image.name).is_file()
+    def _unscored(self, image: PlannedImage, point: OperatingPoint, state: RunState) -> bool:
+        """Whether scores of a coded cell are missing, or to be tried again, for which it has to be had once more."""
+        scores = [state.score(self._plan, metric, image, point) for metric in self._plan.metrics]
+        return any(score is None or (self._options.retry_failed and score.outcome == "failed") for score in scores)
 
     def _cached_cell(
         self, key: str, image: PlannedImage, point: OperatingPoint, state: RunState, journal: JournalWriter
     ) -> CellRecord | None:
         found = self._cache.cell(key) if self._cache is not None else None
-        if found is None:
+        if found is None or not self._timed_as_asked(found[0]):
             return None
         record, bitstream = found
         update = {"image": image.name, "point": point.id, "cached": True, "artifacts": ()}
@@ -230,6 +266,13 @@ class Session:
         self._folder.write_file(self._folder.bitstream_path(point, image.name), bitstream)
         self._append_cached(record, state, journal)
         return record
+
+    def _timed_as_asked(self, record: CellRecord) -> bool:
+        """Whether a cached cell was timed at least as carefully as this suite asks; its bytes alone won't do."""
+        asked, timing = self._setup.timing, record.timing
+        if timing is None or (self._plan.timing["exclusive"] and timing.concurrent_load != EXCLUSIVE):
+            return False
+        return timing.most_repeats >= asked.repeats and timing.budget >= asked.budget
 
     def _cached_score(
         self, key: str, cell: CellRecord, metric: str, state: RunState, journal: JournalWriter

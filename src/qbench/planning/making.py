@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from qbench.contracts.codec import Codec
@@ -10,6 +10,7 @@ from qbench.contracts.metric import Direction, MetricDeclaration, Scope
 from qbench.models.resolve import pinned
 from qbench.planning.types import OperatingPoint, Plan, PlannedImage, PlannedMetric, Target
 from qbench.registry.catalogue import Offer, rate_parameter
+from qbench.registry.code import code_digests, source_digest
 from qbench.registry.registry import Registry
 from qbench.suite.images import ResolvedImages
 from qbench.suite.model import MetricSpec, PointSpec, Suite
@@ -24,9 +25,8 @@ def make_plan(suite: Suite, images: ResolvedImages, registry: Registry) -> Plan:
         offer = registry.codecs.offer(spec.codec)
         codec = offer.cls
         target = _target(spec, offer, metrics)
-        # What the weights are does not depend on the setting that a target chooses.
-        known = spec.parameters if target is None else {**spec.parameters, **target.some_setting}
-        identity, models = _identity(offer, known, spec.files, profile)
+        choices = [{}] if target is None else target.some_settings
+        identity, models = _identity(offer, [{**spec.parameters, **each} for each in choices], spec.files, profile)
         if target is not None:
             measured_by = metrics[spec.target.metric].identity if spec.target else {}
             identity |= {"parameters": dict(spec.parameters), "target": [target.identity, measured_by]}
@@ -99,7 +99,7 @@ def plan_metric(spec: MetricSpec, registry: Registry, profile: str) -> PlannedMe
     """Look up one metric of a suite."""
     offer = registry.metrics.offer(spec.metric)
     metric = offer.cls
-    identity, models = _identity(offer, spec.parameters, spec.files, profile)
+    identity, models = _identity(offer, [spec.parameters], spec.files, profile)
     label = spec.label
     if label == spec.metric:
         label = offer.ask("default_label", offer.parameters({**spec.parameters, **spec.files}), profile)
@@ -119,7 +119,7 @@ def plan_metric(spec: MetricSpec, registry: Registry, profile: str) -> PlannedMe
 
 def _identity(
     offer: Offer[type[Codec]] | Offer[type[MetricDeclaration]],
-    parameters: Mapping[str, Any],
+    choices: Sequence[Mapping[str, Any]],
     located: Mapping[str, str],
     profile: str,
 ) -> tuple[dict[str, Any], dict[str, str]]:
@@ -127,16 +127,25 @@ def _identity(
 
     Files are identified by their digests, as weights, and by what the suite calls them; not by where they are.
 
+    Args:
+        choices: the parameters; several where one is chosen while coding, which may be of other weights each.
+
     Raises:
         QbenchError: it has no such weights, or their digest is not known before they are fetched.
     """
     cls = offer.cls
-    used = offer.ask("weights", offer.parameters({**parameters, **located}), profile)
+    all_given = [offer.parameters({**parameters, **located}) for parameters in choices]
+    used = {weights.name: pinned(weights) for given in all_given for weights in offer.ask("weights", given, profile)}
     identity = {
         "name": cls.name,
         "version": cls.version,
         "libraries": dict(offer.ask("libraries")),
-        "parameters": dict(parameters),
-        "weights": {weights.name: pinned(weights).sha256 for weights in used},
+        "parameters": dict(choices[0]),
+        "weights": {name: weights.sha256 for name, weights in used.items()},
     }
-    return identity, {weights.name: weights.summary for weights in used}
+    code = code_digests(dict.fromkeys(name for given in all_given for name in offer.ask("code", given)))
+    if not offer.plugin.versioned:
+        code["plugin"] = source_digest(cls)
+    if code:
+        identity["code"] = code
+    return identity, {name: weights.summary for name, weights in used.items()}

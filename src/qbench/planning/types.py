@@ -14,6 +14,8 @@ from pydantic import TypeAdapter
 from qbench.contracts.metric import Column, Scope, column_id
 from qbench.images.reading import Alpha
 
+MOST_SETTINGS = 256
+
 
 @dataclass(frozen=True)
 class PlannedImage:
@@ -66,9 +68,12 @@ class Target:
         return int(value) if self.integer else value
 
     @property
-    def some_setting(self) -> dict[str, float]:
-        """A setting, for what does not depend on which one is chosen: weights, decoding."""
-        return {self.parameter: self.accepted(self.values[0])}
+    def some_settings(self) -> list[dict[str, float]]:
+        """Settings that may be chosen, for what depends on them: every integer of a short range, else both ends."""
+        low, high = sorted(self.values)
+        if self.integer and high - low <= MOST_SETTINGS:
+            return [{self.parameter: value} for value in range(int(low), int(high) + 1)]
+        return [{self.parameter: self.accepted(value)} for value in (low, high)]
 
     @property
     def identity(self) -> dict[str, Any]:

@@ -39,6 +39,8 @@ class PluginInfo:
         name: the entry point's name.
         distribution, version: the pip package it came in.
         brings: ``kind → names`` as registered.
+        versioned: whether the package's version tells its code: not of one that is being worked on, installed in
+            editable mode, nor of what a program registers by itself.
         problem: why it is broken, in one line; empty when all is well.
         trace: the traceback behind ``problem``, where there is one.
     """
@@ -47,6 +49,7 @@ class PluginInfo:
     distribution: str = "?"
     version: str = "?"
     brings: dict[str, list[str]] = field(default_factory=dict)
+    versioned: bool = False
     problem: str = ""
     trace: str = ""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ class Installed:
     version: str
     point: EntryPoint | None
     problem: str = ""
+    editable: bool = False
 
 
 def installed_entry_points(group: str) -> Iterator[Installed]:
@@ -40,7 +42,7 @@ def installed_entry_points(group: str) -> Iterator[Installed]:
             key = (re.sub(r"[-_.]+", "-", name).lower(), point.name)
             if key not in seen:
                 seen.add(key)
-                yield Installed(name, version, point)
+                yield Installed(name, version, point, editable=_editable(distribution))
 
 
 def _name(distribution: Distribution) -> str:
@@ -53,3 +55,12 @@ def _version(distribution: Distribution) -> str:
 
 def _folder(distribution: Distribution) -> str:
     return PurePath(str(getattr(distribution, "_path", "?"))).name
+
+
+def _editable(distribution: Distribution) -> bool:
+    """Whether it is installed in editable mode (PEP 660), so that its code changes without its version."""
+    try:
+        origin = json.loads(distribution.read_text("direct_url.json") or "{}")
+        return bool(origin.get("dir_info", {}).get("editable", False))
+    except (ValueError, AttributeError):
+        return False

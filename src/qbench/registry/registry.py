@@ -81,7 +81,9 @@ class Registry:
 
     def _load(self, found: Installed) -> None:
         point = found.point
-        info = PluginInfo(point.name if point else "unknown", found.distribution, found.version)
+        info = PluginInfo(
+            point.name if point else "unknown", found.distribution, found.version, versioned=not found.editable
+        )
         try:
             if point is None:
                 raise PluginError(found.problem)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+import yaml
 from conftest import sample_pixels
 from pydantic import ValidationError
 from safetensors.torch import save_file
@@ -12,6 +17,7 @@ from small_module import Halver
 
 import qbench
 from qbench.plugin import BitstreamError, Context, Image, ModelError, PluginError
+from qbench.results.run import Status
 from qbench.testing import check_codec
 from qbench_torch import bitstream
 from qbench_torch.codec import TorchCodec, TorchCodecParameters
@@ -110,3 +116,72 @@ def test_in_a_run(checkpoint, photos):
     done = qbench.run(suite, output="run", cache=False)
     assert done.complete
     assert not done.failures
+
+
+MODULE = """
+import zlib
+import torch
+
+class Coder(torch.nn.Module):
+    def compress(self, x):
+        values = (255 * x[0] / {step}).round().to(torch.uint8)
+        return {{"strings": [[zlib.compress(values.numpy().tobytes())]], "shape": tuple(x.shape[2:])}}
+
+    def decompress(self, strings, shape):
+        values = torch.frombuffer(bytearray(zlib.decompress(strings[0][0])), dtype=torch.uint8)
+        return {{"x_hat": values.reshape(1, 3, *shape).float() * {step} / 255}}
+"""
+
+
+def test_a_module_that_was_edited_is_another_codec(photos, tmp_path, environment):
+    suite = {
+        "images": {"folder": str(photos)},
+        "codecs": {"torch-codec": {"factory": "my_module:Coder", "multiple": 8}},
+        "metrics": ["mse"],
+    }
+    Path("s.yaml").write_text(yaml.safe_dump(suite))
+    environment["PYTHONPATH"] += f":{tmp_path}"
+    found = []
+    for step, output in ((8, "one"), (1, "two"), (1, "three")):
+        (tmp_path / "my_module.py").write_text(MODULE.format(step=step))
+        command = [sys.executable, "-m", "qbench", "run", "s.yaml", "-q", "--no-report", "-o", output]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        found.append(qbench.load_run(output).rows[0])
+    assert found[0].entries["mse"].value > 1
+    assert found[1].entries["mse"].value == 0
+    assert [row.cell.cached for row in found] == [False, False, True]
+    again = [sys.executable, "-m", "qbench", "run", "s.yaml", "-q", "--no-report", "-o", "one"]
+    refused = subprocess.run(again, env=environment, capture_output=True, text=True, check=False)
+    assert "contains a run with a different plan" in refused.stderr
+
+
+def test_a_checkpoint_that_is_overwritten_after_planning_codes_nothing(photos, tmp_path):
+    path = tmp_path / "halver.safetensors"
+    save_file({"gain": torch.tensor(1.0)}, path)
+    codecs = {"torch-codec": {"factory": "small_module:Halver", "checkpoint": str(path), "multiple": 8}}
+    plan = qbench.plan({"images": {"folder": str(photos)}, "codecs": codecs, "metrics": ["bpp"]})
+    save_file({"gain": torch.tensor(0.5)}, path)
+    done = qbench.run(plan, output="run")
+    assert {row.status for row in done.rows} == {Status.FAILED}
+    assert "weights `halver.safetensors` have changed since the run was planned" in done.failures[0].message
+
+
+def test_a_checkpoint_that_is_overwritten_while_it_is_read_codes_nothing(photos, tmp_path, monkeypatch):
+    path = tmp_path / "halver.safetensors"
+    save_file({"gain": torch.tensor(1.0)}, path)
+    codecs = {"torch-codec": {"factory": "small_module:Halver", "checkpoint": str(path), "multiple": 8}}
+    setup = TorchCodec.setup
+
+    def slow(self):
+        setup(self)
+        save_file({"gain": torch.tensor(0.5), "more": torch.tensor(1)}, path)
+
+    monkeypatch.setattr(TorchCodec, "setup", slow)
+    done = qbench.run({"images": {"folder": str(photos)}, "codecs": codecs, "metrics": ["bpp"]}, output="run")
+    assert {row.status for row in done.rows} == {Status.FAILED}
+
+
+def test_what_draws_random_numbers_can_say_so(checkpoint):
+    assert codec(checkpoint).deterministic
+    assert not codec(checkpoint, deterministic=False).deterministic
