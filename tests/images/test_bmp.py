@@ -117,3 +117,23 @@ def test_agrees_with_pillow(tmp_path):
         image = Image.fromarray(PIXELS).convert(mode)
         image.save(tmp_path / "a.bmp")
         assert np.array_equal(read_image(tmp_path / "a.bmp").pixels, np.asarray(image.convert("RGB")))
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+def test_palettes_of_every_depth_and_colour(tmp_path, bits):
+    path = tmp_path / "a.bmp"
+    indices = (np.arange(5 * 7) % 2).astype(np.uint8).reshape(5, 7)
+    body = b""
+    for row in indices[::-1]:
+        spread = (row[:, None] >> np.arange(bits - 1, -1, -1)) & 1
+        line = np.packbits(spread.ravel()).tobytes()
+        body += line + bytes(-len(line) % 4)
+    for palette in (b"\0\0\0\0\xff\xff\xff\0", b"\1\2\3\0\xc8\x64\x0a\0"):  # blue, green, red
+        header = struct.pack("<IiiHHIIiiII", 40, 7, 5, 1, bits, 0, 0, 0, 0, 2, 0) + palette
+        path.write_bytes(b"BM" + struct.pack("<IHHI", 62 + len(body), 0, 0, 62) + header + body)
+        colours = np.frombuffer(palette, np.uint8).reshape(2, 4)[:, 2::-1]
+        assert np.array_equal(read_image(path).pixels, colours[indices])
+    path.write_bytes(path.read_bytes()[:-8] + b"\xff" * 8)
+    if bits > 1:
+        with pytest.raises(ImageError, match="it uses colours that its palette of 2 lacks"):
+            read_image(path)

@@ -401,7 +401,57 @@ def test_animations_and_sequences_say_that_the_first_is_read(tmp_path):
 
 def test_what_pnm_allows(tmp_path):
     path = tmp_path / "a.pgm"
-    path.write_bytes(b"P5 2 1 255 # white\n\x07\x08")
+    path.write_bytes(b"P5 2 1 255# white\n\x07\x08")
     assert read_image(path).pixels[0, :, 0].tolist() == [7, 8]
+    path.write_bytes(b"P5 2 2 255 " + bytes([35, 10, 2, 3]))  # a sample that looks like the beginning of a comment
+    assert read_image(path).pixels[..., 0].tolist() == [[35, 10], [2, 3]]
+    path.write_bytes(b"P1 3 1 1x0y1")
+    with pytest.raises(ImageError, match="a sample is not a number"):
+        read_image(path)
     path.write_bytes(b"P2 2 1 255\n000001 0000255\n")
     assert read_image(path).pixels[0, :, 0].tolist() == [1, 255]
+
+
+def test_avif_without_a_colour_box_goes_by_its_stream(tmp_path):
+    path = tmp_path / "a.avif"
+    for primaries, transfer in ((12, 13), (1, 8)):
+        whole = imagecodecs.avif_encode(PIXELS, level=100, pixelformat="444", primaries=primaries, transfer=transfer)
+        path.write_bytes(whole)
+        expected = read_image(path).pixels
+        path.write_bytes(whole.replace(b"colrnclx", b"freenclx"))
+        assert np.array_equal(read_image(path).pixels, expected)
+        assert not np.array_equal(expected, PIXELS)
+    path.write_bytes(imagecodecs.avif_encode(PIXELS, primaries=9, transfer=16).replace(b"colrnclx", b"freenclx"))
+    with pytest.raises(ImageError, match="high dynamic range"):
+        read_image(path)
+
+
+def test_jpegs_that_only_look_whole(tmp_path):
+    path = tmp_path / "a.jpg"
+    Image.fromarray(PIXELS).save(path, quality=90, subsampling=0, restart_marker_blocks=1)
+    whole = path.read_bytes()
+    scan = whole.index(b"\xff\xda")
+    first = scan + 2 + int.from_bytes(whole[scan + 2 : scan + 4], "big")
+    one, two = whole.index(b"\xff\xd0"), whole.index(b"\xff\xd1")
+    for cut, message in (
+        (whole[:first] + b"\xff\xd9", "a scan has no data"),
+        (whole[: first + 20] + bytes(200) + b"\xff\xd9", "ends in zeros"),
+        (whole[:one] + whole[two:], "restart markers are missing"),
+    ):
+        path.write_bytes(cut)
+        with pytest.raises(ImageError, match=message):
+            read_image(path)
+
+
+def test_around_the_first_frame_of_a_gif_nothing_is_shown(tmp_path):
+    path = tmp_path / "a.gif"
+    Image.fromarray(PIXELS[:4, :4]).quantize(4).save(path)
+    data = bytearray(path.read_bytes())
+    struct.pack_into("<HH", data, 6, 8, 6)
+    place = data.index(b"\x2c\0\0\0\0\4\0\4\0")
+    struct.pack_into("<HH", data, place + 1, 1, 2)
+    path.write_bytes(data)
+    found = read_image(path)
+    assert found.shape == (6, 8, 3)
+    assert (found.pixels[0] == 255).all()
+    assert "transparent around its first frame" in found.notes

@@ -5,6 +5,7 @@ Nothing heavy is imported here, so that ``qbench --help`` answers at once; comma
 
 from __future__ import annotations
 
+import os
 import sys
 
 import typer
@@ -31,6 +32,8 @@ def main() -> None:
     from qbench.cli.streams import prepare_streams, silence_stdout
     from qbench.errors import QbenchError, shown
 
+    # pydantic would ask every installed package for plugins of its own, and end with one whose metadata are damaged.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     prepare_streams()
     code: str | int | None = 0
     try:

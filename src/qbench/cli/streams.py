@@ -29,6 +29,9 @@ PLAIN = {
 
 def prepare_streams() -> None:
     """Let output never fail for a character that its encoding lacks."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed before the program began
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123 - as above
     codecs.register_error("qbench-plain", _plain)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):

@@ -20,9 +20,9 @@ from qbench.images.decoded import (
     require_size,
 )
 
-V3, V4, V5 = 56, 108, 124
-"""Sizes of headers with an alpha mask, with colours, and with an ICC profile."""
-RGB, BITFIELDS, ALPHA_BITFIELDS = 0, 3, 6
+CORE, V3, OS2, V4, V5 = 12, 56, 64, 108, 124
+"""Sizes of headers: OS/2's first; with an alpha mask; OS/2's second; with colours; with an ICC profile."""
+RGB, RLE8, RLE4, BITFIELDS, JPEG, PNG, ALPHA_BITFIELDS = 0, 1, 2, 3, 4, 5, 6
 CALIBRATED, EMBEDDED, LINKED = 0, 0x4D424544, 0x4C494E4B
 
 
@@ -34,16 +34,60 @@ def decode(data: bytes) -> Decoded:
     """
     (start,) = struct.unpack_from("<I", data, 10)
     (size,) = struct.unpack_from("<I", data, 14)
-    if size < 40:
-        return decode_by_pillow(data, "BMP")
-    width, height, _, bits, compression = struct.unpack_from("<iiHHI", data, 18)
+    if size == CORE:
+        width, height, _, bits = struct.unpack_from("<HHHH", data, 18)
+        compression, used = RGB, 0
+    elif size >= 40:
+        width, height, _, bits, compression = struct.unpack_from("<iiHHI", data, 18)
+        (used,) = struct.unpack_from("<I", data, 46)
+    else:
+        raise ImageError(f"BMP with a header of {size} bytes is not supported")
     require_size(width, abs(height))
+    if compression in (JPEG, PNG) and size != OS2:
+        raise ImageError("BMP that holds a JPEG or a PNG is not supported")
     if bits in (16, 32) and compression in (RGB, BITFIELDS, ALPHA_BITFIELDS):
         decoded = _masked(data, start, size, bits, compression, width, height)
+    elif bits in (1, 2, 4, 8):
+        decoded = _indexed(data, start, size, bits, compression, width, height, used)
     else:
         decoded = decode_by_pillow(data, "BMP")
     decoded.colour = _colour(data, size)
     return decoded
+
+
+def _indexed(
+    data: bytes, start: int, size: int, bits: int, compression: int, width: int, height: int, used: int
+) -> Decoded:
+    """Decode indices into a palette."""
+    each = 3 if size == CORE else 4
+    count = min(used or 1 << bits, 1 << bits, max(0, start - 14 - size) // each)
+    palette = np.frombuffer(data, np.uint8, each * count, 14 + size).reshape(count, each)[:, 2::-1]
+    if compression == RGB:
+        indices = _rows(data, start, width * bits, height)
+        spread = np.unpackbits(indices, axis=1).reshape(abs(height), -1, bits)[:, :width]
+        indices = (np.packbits(spread, axis=2)[..., 0] >> (8 - bits)).astype(np.uint8)
+    elif compression in (RLE8, RLE4):
+        # Pillow makes other modes of black and white or grey palettes; of this one it makes colours that are indices.
+        header = struct.pack("<IiiHHIIiiII", 40, width, height, 1, bits, compression, len(data) - start, 0, 0, 256, 0)
+        told = b"".join(bytes([0, 255 - index, index, 0]) for index in range(256))
+        whole = b"BM" + struct.pack("<IHHI", 1078 + len(data) - start, 0, 0, 1078) + header + told + data[start:]
+        indices = decode_by_pillow(whole, "BMP").samples[..., 0]
+    else:
+        raise ImageError(f"BMP of {bits} bits with compression {compression} is not supported")
+    if int(indices.max()) >= count:
+        raise ImageError(f"damaged: it uses colours that its palette of {count} lacks")
+    decoded = from_channels(palette[indices], 255)
+    decoded.notes.append("palette converted to RGB")
+    return decoded
+
+
+def _rows(data: bytes, start: int, width_bits: int, height: int) -> npt.NDArray[np.uint8]:
+    """Return uncompressed rows from top to bottom, without what fills them up to four bytes."""
+    stride, used = (width_bits + 31) // 32 * 4, (width_bits + 7) // 8
+    if len(data) < start + stride * abs(height):
+        raise ImageError("damaged or truncated: the file ends before its samples do")
+    rows = np.frombuffer(data, np.uint8, stride * abs(height), start).reshape(abs(height), stride)[:, :used]
+    return rows[::-1] if height > 0 else rows
 
 
 def _masked(data: bytes, start: int, size: int, bits: int, compression: int, width: int, height: int) -> Decoded:
@@ -52,12 +96,7 @@ def _masked(data: bytes, start: int, size: int, bits: int, compression: int, wid
     if compression != RGB:
         known = 4 if size >= V3 or compression == ALPHA_BITFIELDS else 3
         masks = struct.unpack_from(f"<{known}I", data, 54)
-    stride = (width * bits // 8 + 3) // 4 * 4
-    if len(data) < start + stride * abs(height):
-        raise ImageError("damaged or truncated: the file ends before its samples do")
-    rows = np.frombuffer(data, np.uint8, stride * abs(height), start).reshape(abs(height), stride)
-    words = np.ascontiguousarray(rows[:, : width * bits // 8]).view(f"<u{bits // 8}")
-    words = words[::-1] if height > 0 else words
+    words = np.ascontiguousarray(_rows(data, start, width * bits, height)).view(f"<u{bits // 8}")
     depths = [mask.bit_count() for mask in masks]
     if not all(depths[:3]):
         raise ImageError("damaged: a mask of a colour is empty")
@@ -78,7 +117,7 @@ def _cut_out(words: npt.NDArray[Any], mask: int, most: int) -> npt.NDArray[Any]:
 
 
 def _colour(data: bytes, size: int) -> ColourDescription | None:
-    if size < V4:
+    if size < V4 or size == OS2:
         return None
     (kind,) = struct.unpack_from("<I", data, 14 + 56)
     if kind == LINKED:

@@ -35,7 +35,7 @@ def decode_by_pillow(data: bytes, *formats: str) -> Decoded:
     """
     # Pillow's limit is twice this number; ours is checked as soon as the size is known.
     PillowImage.MAX_IMAGE_PIXELS = max(PillowImage.MAX_IMAGE_PIXELS or 0, most_pixels())
-    with _libraries_silenced("TIFF" in formats), _opened(data, formats) as opened:
+    with _libraries_heard("TIFF" in formats) as heard, _opened(data, formats) as opened:
         require_size(*opened.size)
         frames = getattr(opened, "n_frames", 1)
         opened.seek(0)
@@ -47,6 +47,8 @@ def decode_by_pillow(data: bytes, *formats: str) -> Decoded:
             orientation = 1
             decoded.notes.append(UNUSABLE_EXIF)
         profile = opened.info.get("icc_profile")
+    if any("Fax" in line for line in heard):
+        raise ImageError("damaged: its fax data can't be decoded whole")
     if frames > 1:
         decoded.notes.insert(0, f"first of {frames} frames")
     if isinstance(profile, bytes) and profile:
@@ -82,6 +84,10 @@ def _from_mode(opened: PillowImage.Image) -> Decoded:
     image: PillowImage.Image = opened
     notes: list[str] = []
     if image.mode in ("P", "PA") or "transparency" in image.info:
+        if image.mode == "P" and image.palette is not None and image.palette.mode == "RGB":
+            colours = len(image.palette.palette) // 3
+            if int(np.asarray(image).max()) >= colours:
+                raise ImageError(f"damaged: it uses colours that its palette of {colours} lacks")
         transparent = image.mode == "PA" or "transparency" in image.info
         notes.append(
             "palette converted to RGB" if image.mode in ("P", "PA") else "transparent colour converted to alpha"
@@ -103,16 +109,19 @@ def _from_mode(opened: PillowImage.Image) -> Decoded:
 
 
 @contextlib.contextmanager
-def _libraries_silenced(needed: bool) -> Iterator[None]:
-    """Keep what libtiff prints about a file, which it does not name, from stderr."""
+def _libraries_heard(needed: bool) -> Iterator[list[str]]:
+    """Keep what libtiff prints about a file, which it does not name, from stderr; it is in the list at the end."""
+    heard: list[str] = []
     if not needed:
-        yield
+        yield heard
         return
     with _stderr, tempfile.TemporaryFile() as sink:
         kept = os.dup(2)
         try:
             os.dup2(sink.fileno(), 2)
-            yield
+            yield heard
         finally:
             os.dup2(kept, 2)
             os.close(kept)
+            sink.seek(0)
+            heard += sink.read(100_000).decode("utf-8", "replace").splitlines()

@@ -7,8 +7,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from qbench.images import bmp, heif, jpeg2000, jpegxl, png, pnm, tiff
-from qbench.images.by_pillow import decode_by_pillow
+from qbench.images import bmp, canvas, heif, jpeg, jpeg2000, jpegxl, png, pnm, tiff
 from qbench.images.decoded import Decoded
 
 # What these have to say about a file would go to stderr, without the file's name.
@@ -36,27 +35,6 @@ class FileFormat:
     colours: str
 
 
-def _jpeg(data: bytes) -> Decoded:
-    decoded = decode_by_pillow(data, "JPEG", "MPO")
-    if not _whole_profile(data):
-        decoded.colour = None
-        decoded.notes.append("unusable ICC profile ignored")
-    return decoded
-
-
-def _whole_profile(data: bytes) -> bool:
-    """Whether all parts of a JPEG's ICC profile are there, which may be split over several segments (ICC.1, B.4)."""
-    place, parts, total = 2, set(), 0
-    while place + 4 <= len(data) and data[place] == 0xFF and data[place + 1] not in (0xD9, 0xDA):
-        length = int.from_bytes(data[place + 2 : place + 4], "big")
-        segment = data[place + 4 : place + 2 + length]
-        if data[place + 1] == 0xE2 and segment.startswith(b"ICC_PROFILE\0") and len(segment) > 14:
-            parts.add(segment[12])
-            total = segment[13]
-        place += 2 + max(length, 2)
-    return parts == set(range(1, total + 1))
-
-
 def _any_of(*beginnings: bytes) -> Callable[[bytes], bool]:
     return lambda data: data.startswith(beginnings)
 
@@ -74,7 +52,7 @@ FORMATS = (
         "JPEG",
         (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
         _any_of(b"\xff\xd8\xff"),
-        _jpeg,
+        jpeg.decode,
         "8",
         "grey, YCbCr, RGB, CMYK; ICC",
     ),
@@ -82,7 +60,7 @@ FORMATS = (
         "WebP",
         (".webp",),
         lambda data: data[:4] == b"RIFF" and data[8:12] == b"WEBP",
-        lambda data: decode_by_pillow(data, "WEBP"),
+        canvas.decode_webp,
         "8",
         "YCbCr, RGB; alpha; ICC",
     ),
@@ -146,7 +124,7 @@ FORMATS = (
         "GIF",
         (".gif",),
         _any_of(b"GIF87a", b"GIF89a"),
-        lambda data: decode_by_pillow(data, "GIF"),
+        canvas.decode_gif,
         "8",
         "palette; transparency",
     ),

@@ -8,9 +8,13 @@ from collections.abc import Iterable
 import numpy as np
 
 from qbench.errors import ImageError
-from qbench.images.boxes import ItemProperties, boxes, item_properties
+from qbench.images.av1 import code_points
+from qbench.images.boxes import ItemProperties, boxes, first, item_properties
 from qbench.images.by_pillow import decode_by_pillow
-from qbench.images.decoded import Decoded, from_channels, require_described, require_size
+from qbench.images.decoded import ColourDescription, Decoded, from_channels, require_described, require_size
+
+TEMPORAL_DELIMITER = b"\x12\0"
+"""The OBU that an AV1 stream may begin with."""
 
 
 def brands(data: bytes) -> set[bytes]:
@@ -33,15 +37,18 @@ def decode_avif(data: bytes) -> Decoded:
     properties = _properties(data)
     if properties.cropped:
         raise ImageError("AVIF with a clean aperture to be cut out is not supported")
+    bits = _av1_bits(data)
     if b"avis" in brands(data):  # of a sequence, imagecodecs writes past the end of its memory
         decoded = decode_by_pillow(data, "AVIF")
         decoded.orientation = 1
+        if bits > 8:
+            decoded.notes.append(f"{bits}-bit converted to 8-bit")
     else:
-        bits = _av1_bits(data)
         decoded = from_channels(imagecodecs.avif_decode(data), (1 << bits) - 1)
     if properties.premultiplied and decoded.alpha is not None:
         decoded.notes.append("premultiplied alpha undone")
-    decoded.colour = properties.colour
+    decoded.colour = properties.colour or _stream_colours(data)
+    require_described(decoded.colour)
     _turn(decoded, properties.turns)
     return decoded
 
@@ -83,6 +90,14 @@ def _av1_bits(data: bytes) -> int:
         raise ImageError("damaged: no AV1 configuration")
     flags = data[place + 6]
     return 12 if flags & 0x60 == 0x60 else 10 if flags & 0x40 else 8
+
+
+def _stream_colours(data: bytes) -> ColourDescription | None:
+    """Return the colours of the AV1 stream itself, which count where the container says nothing."""
+    place = data.find(b"av1C")
+    size = int.from_bytes(data[place - 4 : place], "big")
+    stream = first(data, b"mdat") or b""
+    return code_points(data[place + 8 : place - 4 + size]) or code_points(stream.removeprefix(TEMPORAL_DELIMITER))
 
 
 def _turn(decoded: Decoded, turns: Iterable[tuple[str, int]]) -> None:

@@ -48,13 +48,13 @@ def decode(data: bytes) -> Decoded:
     """
     import imagecodecs
 
-    place = data.find(CODESTREAM)
-    if place < 0 or place + 42 > len(data):
+    stream = data if data.startswith(CODESTREAM) else next((body for kind, body in boxes(data) if kind == b"jp2c"), b"")
+    if not stream.startswith(CODESTREAM) or len(stream) < 42:
         raise ImageError("damaged: no JPEG 2000 codestream")
-    x1, y1, x0, y0 = struct.unpack_from(">4I", data, place + 8)
-    (components,) = struct.unpack_from(">H", data, place + 40)
+    x1, y1, x0, y0 = struct.unpack_from(">4I", stream, 8)
+    (components,) = struct.unpack_from(">H", stream, 40)
     require_size(x1 - x0, y1 - y0)
-    described = data[place + 42 : place + 42 + 3 * components]
+    described = stream[42 : 42 + 3 * components]
     depths = set(described[::3])
     if len(depths) != 1 or max(depths) >= 16:
         raise ImageError("JPEG 2000 with signed samples, more than 16 bits, or components that differ is not supported")

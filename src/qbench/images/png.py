@@ -24,6 +24,7 @@ NEEDED = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
 """What decides the samples. The decoder gets nothing else: no limit on texts or profiles can stop it."""
 DESCRIBING = (b"cICP", b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"eXIf")
 """What says how to show the samples; the colours' must come before the samples (section 5.6)."""
+STILL_IS_A_FRAME = b"fcTL before IDAT"
 MOST_PROFILE_BYTES = 2**26
 GREY, COLOUR, PALETTE = 0, 2, 3
 
@@ -43,13 +44,15 @@ def decode(data: bytes) -> Decoded:
         raise ImageError("damaged: no PNG header")
     width, height, depth, kind = struct.unpack_from(">IIBB", header)
     require_size(width, height)
+    if b"tRNS" in chunks and kind in (GREY, COLOUR) and len(chunks[b"tRNS"][0]) != 2 * (1 + kind):
+        raise ImageError("damaged: chunk tRNS has a wrong length")
     if b"IDAT" not in chunks:
         raise ImageError("damaged: it holds no samples")
     kept = b"".join(_chunk(name, body) for name in NEEDED for body in chunks.get(name, []))
     decoded = from_channels(imagecodecs.png_decode(SIGNATURE + kept), 65_535 if depth == 16 else 255)
     decoded.notes = notes
     frames = int.from_bytes(chunks.get(b"acTL", [b""])[0][:4], "big")
-    if frames > 1:
+    if frames > 1 and STILL_IS_A_FRAME in chunks:
         decoded.notes.append(f"first of {frames} frames")
     if kind == PALETTE:
         _require_colours(chunks, header)
@@ -102,9 +105,15 @@ def _chunks(data: bytes, notes: list[str]) -> dict[bytes, list[bytes]]:
             raise ImageError("damaged: its header is not its first chunk")
         if whole and name in DESCRIBING[:5] and b"IDAT" in found:
             notes.append(f"chunk {text} behind the samples ignored")
+        elif whole and name == b"tRNS" and b"IDAT" in found:
+            raise ImageError("damaged: chunk tRNS is behind the samples")
+        elif whole and name == b"PLTE" and not {b"tRNS", b"IDAT"}.isdisjoint(found):
+            raise ImageError("damaged: chunk PLTE is behind what depends on it")
         elif whole and name not in NEEDED and not name[0] & 0x20:
             raise ImageError(f"unknown critical chunk {text!r}")
         elif whole:
+            if name == b"fcTL" and b"IDAT" not in found:
+                found[STILL_IS_A_FRAME] = []
             found.setdefault(name, []).append(bytes(view[place + 8 : end]))
         elif name in NEEDED:
             raise ImageError(f"damaged: chunk {text} has a wrong checksum")

@@ -33,8 +33,8 @@ def decode(data: bytes) -> Decoded:
     require_size(width, height)
     if not 0 < maximum <= 65_535:
         raise ImageError(f"damaged: PNM with a maximum of {maximum}")
-    # A comment may follow the maximum, too (pnm(5)); then one character of white space.
-    comment = re.compile(rb"[ \t]*#[^\r\n]*").match(data, place)
+    # Behind the last number: one character of white space. A comment that follows its digits ends with one.
+    comment = re.compile(rb"#[^\r\n]*").match(data, place)
     place = comment.end() if comment else place
     shape = (height, width, channels)
     samples: npt.NDArray[Any]
@@ -68,6 +68,8 @@ def _raw(data: bytes, start: int, end: int) -> bytes:
 
 def _plain(text: bytes, count: int, bitmap: bool) -> npt.NDArray[np.int64]:
     text = re.sub(rb"#[^\r\n]*", b"", text)
+    if bitmap and re.search(rb"[^01 \t\r\n\v\f]", text):
+        raise ImageError("damaged: a sample is not a number")
     # Of a bitmap, digits need no space between them.
     words = re.findall(rb"[01]", text)[:count] if bitmap else text.split(None, count)[:count]
     if len(words) < count:

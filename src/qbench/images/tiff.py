@@ -33,6 +33,10 @@ ASSOCIATED, UNASSOCIATED = 1, 2
 REDUCED, MASK = 1, 4
 """Bits of NewSubfileType: an image that stands for another one of the file."""
 BT601_COEFFICIENTS = (0.299, 0.587, 0.114)
+OLD_SUBFILE, OLD_REDUCED = 255, 2
+PREDICTOR, HORIZONTAL = 317, 2
+PREDICTED = (5, 8, 32_946, 34_925, 50_000)
+"""Compressions with which a predictor is defined."""
 SUBFILE, ORIENTATION, TRANSFER_FUNCTION, WHITE, PRIMARIES, INK_SET = 254, 274, 301, 318, 319, 332
 COEFFICIENTS, SUBSAMPLING, REFERENCE_BLACK_WHITE, ICC_PROFILE, DNG_VERSION = 529, 530, 532, 34_675, 50_706
 
@@ -73,7 +77,8 @@ def _first_of_its_own(file: Any) -> tuple[int, Any]:
         raise ImageError("DNG is a raw photograph, which has no agreed conversion; develop it first")
     for index, page in enumerate(file.pages):
         kind = page.tags.valueof(SUBFILE) if hasattr(page, "tags") else 0
-        if not (isinstance(kind, int) and kind & (REDUCED | MASK)):
+        old = page.tags.valueof(OLD_SUBFILE) if hasattr(page, "tags") else 0
+        if not (isinstance(kind, int) and kind & (REDUCED | MASK)) and old != OLD_REDUCED:
             return index, page
     raise ImageError("TIFF contains only thumbnails or masks, no full image")
 
@@ -92,6 +97,8 @@ def _from_samples(page: Any, compression: int) -> Decoded:
     model, colours = COLOURS[photometric]
     if samples.shape != (page.imagelength, page.imagewidth, page.samplesperpixel) or samples.shape[2] < colours:
         raise ImageError(f"TIFF with samples of shape {samples.shape} is not supported")
+    if int(samples.max()) > maximum:
+        raise ImageError(f"damaged: a sample exceeds the maximum of {bits} bits")
     decoded = Decoded(samples[..., :colours], maximum, model)
     if photometric == WHITE_IS_ZERO:
         decoded.samples = maximum - decoded.samples
@@ -117,10 +124,15 @@ def _require_supported(page: Any, bits: Any, photometric: int, compression: int)
         raise ImageError(f"TIFF of photometric interpretation {_name(page.photometric)} is not supported")
     if compression not in (*LOSSLESS, JPEG):
         raise ImageError(f"TIFF compressed by {_name(page.compression)} is not supported")
+    predictor = page.tags.valueof(PREDICTOR, 1)
+    if predictor != 1 and (predictor != HORIZONTAL or compression not in PREDICTED or bits not in (8, 16)):
+        raise ImageError(f"TIFF with predictor {predictor} is not supported at {bits} bits with this compression")
     if page.imagedepth != 1:
         raise ImageError("volumetric TIFF is not supported")
     if not isinstance(bits, int):
         raise ImageError(f"TIFF with samples of {'/'.join(map(str, bits))} bits is not supported")
+    if not isinstance(page.sampleformat, int):
+        raise ImageError("TIFF whose samples are of different kinds is not supported")
     if page.sampleformat not in (1, 4) or bits > 16:
         kinds = {1: "integers", 2: "signed integers", 3: "floating point", 4: "data of no declared kind"}
         kind = kinds.get(int(page.sampleformat), "complex numbers")
@@ -208,7 +220,7 @@ def _describe_colours(decoded: Decoded, page: Any, photometric: int) -> None:
         light = np.array(curves, np.float64).reshape(-1, entries).T / 65_535
         if photometric == WHITE_IS_ZERO:
             light = light[::-1]
-        if light[-1].min() < 0.5:  # white would be dark: of numbers of another size than 16 bits
+        if light[-1].min() < 0.5 or (np.diff(light, axis=0) < 0).any():  # such as of numbers of 8 bits
             decoded.notes.append("unusable transfer function ignored")
             light = None
         elif len(light) != decoded.maximum + 1:

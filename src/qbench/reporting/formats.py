@@ -248,7 +248,8 @@ def _escape_latex(text: str) -> str:
         "…": r"\dots{}",
     }
     special |= {letter: "\\" + letter for letter in "&%$#_{}"}
-    return "".join(special.get(letter, letter) for letter in text)
+    escaped = "".join(special.get(letter, letter) for letter in " ".join(text.split("\n")))
+    return "{}" + escaped if escaped[:1] in ("[", "*") else escaped  # behind a rule or \\\\ they would be options
 
 
 def _escape_markdown(text: str) -> str:

@@ -151,6 +151,9 @@ def _sources(entry: ImagesEntry, base: Path, registry: Registry, remarks: list[s
         searched = pattern if pattern.is_absolute() else Path(glob.escape(str(base))) / pattern
         paths = [Path(name) for name in glob.iglob(str(searched), recursive=True)]  # noqa: PTH207 - may be absolute
     files = [path for path in paths if path.is_file()]
+    # A pattern also finds links that lead round in circles, which end somewhere.
+    named = paths if entry.folder is not None else []
+    others = [path for path in named if path.suffix.lower() in SUFFIXES and not path.is_file() and not path.is_dir()]
     hidden = [path for path in files if path.name.startswith(".")]
     seen = [path for path in files if not path.name.startswith(".")]
     chosen = sorted(path for path in seen if path.suffix.lower() in SUFFIXES)
@@ -160,6 +163,7 @@ def _sources(entry: ImagesEntry, base: Path, registry: Registry, remarks: list[s
     left = Counter(path.suffix.lower() or "without a suffix" for path in seen if path.suffix.lower() not in SUFFIXES)
     counts = [f"{count} {suffix}" for suffix, count in sorted(left.items())]
     counts += [f"{len(hidden)} hidden"] if hidden else []
+    counts += [f"{len(others)} that are no files (broken links, say)"] if others else []
     if counts:
         remarks.append(f"{shown(place)}: skipped {', '.join(counts)}")
     return [ImageFile(path, alpha=entry.alpha) for path in chosen]
