@@ -20,17 +20,14 @@ Stamps = dict[str, tuple[int, int]]
 @contextmanager
 def as_planned(
     cls: type[Codec] | type[MetricDeclaration], parameters: Any, identity: Mapping[str, Any], profile: str
-) -> Iterator[Stamps]:
+) -> Iterator[None]:
     """Check weights and code before what is made of them here, and that they did not change meanwhile.
-
-    Yields:
-        When files of weights were last written, for :func:`require_unchanged` later on.
 
     Raises:
         ModelError, PluginError: they are not what was planned.
     """
     used = [pinned(weights) for weights in cls.weights(parameters, profile)]
-    stamps = stamps_of(used)
+    stamps = _stamps(used)
     for weights in used:
         if identity["weights"].get(weights.name) != weights.sha256:
             raise ModelError(f"weights `{weights.name}` have changed since the run was planned; run it again")
@@ -38,11 +35,11 @@ def as_planned(
     for name, digest in code_digests(cls.code(parameters)).items():
         if planned.get(name) != digest:
             raise PluginError(f"the code of {name} has changed since the run was planned; run it again")
-    yield stamps
-    require_unchanged(stamps)
+    yield
+    _require_unchanged(stamps)
 
 
-def stamps_of(used: list[Weights]) -> Stamps:
+def _stamps(used: list[Weights]) -> Stamps:
     """Return when the user's own files of weights were last written, and their sizes."""
     found = {}
     for weights in used:
@@ -53,7 +50,7 @@ def stamps_of(used: list[Weights]) -> Stamps:
     return found
 
 
-def require_unchanged(stamps: Stamps) -> None:
+def _require_unchanged(stamps: Stamps) -> None:
     """Refuse results of weights that may have been read after they were written anew.
 
     Raises:

@@ -132,17 +132,12 @@ def untouched(images: Reference | Candidates) -> bool:
     tensor = images.__dict__.get("tensor")
     if tensor is None:
         return True
+    import torch
+
     pixels = [images.pixels] if isinstance(images, Reference) else images.pixels
     expected = sum(int(each.sum(dtype=np.int64)) for each in pixels)
     # Sums of integers are exact in float64; what changes samples without torch's notice most likely changes their sum.
-    return tensor._version == 0 and float(tensor.sum(dtype=float64())) == expected
-
-
-def float64() -> Any:
-    """Return torch's type of that name."""
-    import torch
-
-    return torch.float64
+    return tensor._version == 0 and float(tensor.sum(dtype=torch.float64)) == expected
 
 
 def score_batches(metric: Metric, reference: Reference, groups: Sequence[Candidates]) -> list[Outcome]:
