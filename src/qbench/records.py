@@ -13,6 +13,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, TypeAdapter, WithJsonSchema
 
+JOURNAL = "journal.jsonl"
+"""Name of the file that they are written to; a folder that has one is a run folder."""
 IMPORTED = "imported"
 """Profile and session of a run of another tool's results, and key in the identity of its metrics."""
 

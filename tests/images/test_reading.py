@@ -203,3 +203,44 @@ def test_reads_the_same_as_pillow_alone(tmp_path):
     Image.fromarray(sample_pixels(40, 30)).save(buffer, "JPEG", quality=60)
     (tmp_path / "a.jpg").write_bytes(buffer.getvalue())
     assert np.array_equal(read_image(tmp_path / "a.jpg").pixels, np.asarray(Image.open(buffer)))
+
+
+def test_an_orientation_in_xmp_is_none(tmp_path):
+    """Only EXIF's counts, as in browsers and in PNG."""
+    xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+    xmp += b'<rdf:Description xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="6"/></rdf:RDF></x:xmpmeta>'
+    path = tmp_path / "a.jpg"
+    Image.fromarray(sample_pixels(30, 20)).save(path, xmp=xmp)
+    found = read_image(path)
+    assert (found.pixels.shape, found.notes) == ((20, 30, 3), ())
+
+
+def test_adobe_rgb_as_cameras_state_it(tmp_path):
+    """DCF's optional colour space: R03 without a profile; the value by Adobe RGB (1998)'s own formulas."""
+    exif = Image.Exif()
+    exif.get_ifd(0x8769)[0xA001] = 0xFFFF
+    exif.get_ifd(0x8769)[0xA005] = {1: "R03"}
+    path = tmp_path / "a.jpg"
+    flat = Image.new("RGB", (16, 16), (100, 150, 200))
+    flat.save(path, exif=exif, quality=100, subsampling=0)
+    plain = tmp_path / "plain.jpg"
+    flat.save(plain, quality=100, subsampling=0)
+    light = (read_image(plain).pixels[0, 0] / 255) ** 2.19921875
+    to_xyz = np.array([[0.57667, 0.18556, 0.18823], [0.29734, 0.62736, 0.07529], [0.02703, 0.07069, 0.99134]])
+    to_srgb = np.array([[3.24097, -1.53738, -0.49861], [-0.96924, 1.87597, 0.04156], [0.05563, -0.20398, 1.05697]])
+    linear = (to_srgb @ to_xyz @ light).clip(0, 1)
+    expected = 255 * np.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055)
+    found = read_image(path)
+    assert np.abs(found.pixels[0, 0] - expected).max() < 0.6
+    assert found.notes == ("Adobe RGB (by EXIF) converted to sRGB",)
+
+
+def test_a_gif_without_a_palette_has_no_colours(tmp_path):
+    path = tmp_path / "a.gif"
+    Image.fromarray(sample_pixels(8, 8)).save(path)
+    data = bytearray(path.read_bytes())
+    entries = 3 << ((data[10] & 7) + 1)
+    data[10] &= 0x7F
+    path.write_bytes(data[:13] + data[13 + entries :])
+    with pytest.raises(ImageError, match="GIF without a palette has no defined colours"):
+        read_image(path)

@@ -314,3 +314,15 @@ def test_transfer_functions_that_change_nothing_or_make_no_sense(tmp_path):
     found = read(tmp_path / "b.tif", ramp, extratags=[(301, "H", 256, tuple(range(256)), True)])
     assert found.notes == ("unusable transfer function ignored", "grey converted to RGB")
     assert np.array_equal(found.pixels[..., 0], ramp)
+
+
+@pytest.mark.parametrize(("dots", "read"), [((0, 255), True), ((0, 255) * 4, True), ((20, 230), False)])
+def test_the_range_of_dots_of_cmyk(tmp_path, dots, read):
+    path = tmp_path / "a.tif"
+    samples = np.zeros((4, 4, 4), np.uint8)
+    tifffile.imwrite(path, samples, photometric="separated", extratags=[(336, 3, len(dots), dots, True)])
+    if read:
+        assert read_image(path).pixels.min() == 255
+    else:
+        with pytest.raises(ImageError, match="CMYK TIFF whose dots don't span the whole range"):
+            read_image(path)

@@ -181,3 +181,48 @@ def test_a_name_that_the_locale_lacks_is_told_apart_from_a_broken_one(tmp_path):
     environment = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, check=False)
     assert b"encoding (ascii) lacks a character of the path; set PYTHONUTF8=1" in done.stderr
+
+
+def test_what_runs_wrote_is_no_original(photos, registry):
+    kept = photos / "runs" / "s-123456" / "reconstructions" / "jpeg"
+    kept.mkdir(parents=True)
+    (kept / "p0.png").write_bytes((photos / "p0.png").read_bytes())
+    (photos / "runs" / "s-123456" / "journal.jsonl").write_text("")
+    names, said = remarks(registry, {"glob": f"{photos}/**/*.png"})
+    assert names == ["p0", "p1", "p2"]
+    assert said == [f"{photos}/**/*.png: skipped 1 in run folders"]
+    assert remarks(registry, {"folder": str(kept)}) == (["p0"], [])  # who names it means it
+    assert remarks(registry, {"glob": f"{kept}/*.png"}) == (["p0"], [])
+
+
+def test_hard_links_are_one_file(photos, registry):
+    os.link(photos / "p0.png", photos / "again.png")
+    names, said = remarks(registry, {"folder": str(photos)})
+    assert names == ["again", "p1", "p2"]
+    assert said == [f"{photos / 'again.png'}: found 2 times, used once"]
+
+
+def test_one_file_on_white_and_on_black_is_two_originals(tmp_path, registry):
+    pixels = sample_pixels(8, 8)
+    clear = Image.merge("RGBA", [*Image.fromarray(pixels).split(), Image.new("L", (8, 8), 128)])
+    clear.save(tmp_path / "a.png")
+    found = resolve(registry, *({"folder": str(tmp_path), "alpha": ground} for ground in ("white", "black")))
+    assert [image.alpha for image in found] == ["white", "black"]
+    assert len({image.sha256 for image in found}) == len({image.name for image in found}) == 2
+
+
+def test_names_that_people_cannot_tell_apart_are_numbered(tmp_path, registry):
+    for folder, name in (("one", "caf\u00e9"), ("two", "cafe\u0301"), ("three", " ")):
+        (tmp_path / folder).mkdir()
+        Image.fromarray(sample_pixels(8, 8)).save(tmp_path / folder / f"{name}.png")
+    assert [image.name for image in resolve(registry, {"glob": f"{tmp_path}/*/*.png"})] == [
+        "caf\u00e9",
+        " .png",
+        "cafe\u0301 (2)",
+    ]
+
+
+def test_a_limit_that_is_no_number_is_told_once(photos, registry, monkeypatch):
+    monkeypatch.setenv("QBENCH_MAX_PIXELS", "many")
+    with pytest.raises(ImageError, match=r"^QBENCH_MAX_PIXELS is `many`; accepted: [^\n]*$"):
+        resolve(registry, {"folder": str(photos)})

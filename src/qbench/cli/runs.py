@@ -14,8 +14,9 @@ from qbench.cli.streams import say
 def complete_run(incomplete: str) -> list[str]:
     """Return the names below ``runs/`` that begin so, for the shell's completion."""
     from qbench.api.runs import RUNS
+    from qbench.records import JOURNAL
 
-    return sorted(path.name for path in RUNS.glob(f"{incomplete}*") if (path / "journal.jsonl").is_file())
+    return sorted(path.name for path in RUNS.glob(f"{incomplete}*") if (path / JOURNAL).is_file())
 
 
 RunName = Annotated[

@@ -16,7 +16,7 @@ from PIL import Image as PillowImage
 from PIL import UnidentifiedImageError
 
 from qbench.errors import ImageError
-from qbench.images.decoded import Decoded, IccProfile, from_channels, most_pixels, require_size
+from qbench.images.decoded import Decoded, GammaAndPrimaries, IccProfile, from_channels, most_pixels, require_size
 
 # Pillow warns of large and of slightly damaged files, without naming them. Set once for the process, as
 # warnings.catch_warnings is not safe in threads: it brings back filters that another thread has just changed.
@@ -24,6 +24,9 @@ warnings.filterwarnings("ignore", category=PillowImage.DecompressionBombWarning)
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
 UNUSABLE_EXIF = "unusable EXIF data ignored"
+ORIENTATION, EXIF_IFD, INTEROPERABILITY_IFD, COLOR_SPACE, UNCALIBRATED = 0x0112, 0x8769, 0xA005, 0xA001, 0xFFFF
+ADOBE_RGB = GammaAndPrimaries(256 / 563, (0.3127, 0.3290, 0.64, 0.33, 0.21, 0.71, 0.15, 0.06), "Adobe RGB (by EXIF)")
+"""Adobe RGB (1998), 4.3.1.2 and 4.3.4."""
 _stderr = threading.Lock()
 
 
@@ -41,32 +44,37 @@ def decode_by_pillow(data: bytes, *formats: str) -> Decoded:
         opened.seek(0)
         opened.load()
         decoded = _from_mode(opened)
-        try:
-            orientation = opened.getexif().get(0x0112, 1)
-        except Exception:  # whatever Pillow makes of damaged metadata
-            orientation = 1
-            decoded.notes.append(UNUSABLE_EXIF)
-        profile = opened.info.get("icc_profile")
+        exif, profile = opened.info.get("exif"), opened.info.get("icc_profile")
     if any("Fax" in line for line in heard):
         raise ImageError("damaged: its fax data can't be decoded whole")
     if frames > 1:
         decoded.notes.insert(0, f"first of {frames} frames")
     if isinstance(profile, bytes) and profile:
         decoded.colour = IccProfile(profile)
-    decoded.orientation = orientation if isinstance(orientation, int) else 1
+    if isinstance(exif, bytes):
+        describe_by_exif(decoded, exif)
     return decoded
 
 
-def orientation_of(exif: bytes, notes: list[str]) -> int:
-    """Return the orientation that EXIF data state: 1, with a note, if they can't be read."""
+def describe_by_exif(decoded: Decoded, exif: bytes) -> None:
+    """Take the orientation that EXIF data state, and Adobe RGB as cameras write it (JEITA CP-3461, DCF 2.0, 2.1.3).
+
+    Adobe RGB is an uncalibrated ColorSpace with an InteroperabilityIndex of R03; it counts where nothing else
+    describes the colours. Data that can't be read are noted and ignored.
+    """
     read = PillowImage.Exif()
     try:
         read.load(exif)
-        orientation = read.get(0x0112, 1)
+        orientation = read.get(ORIENTATION, 1)
+        main, interoperability = read.get_ifd(EXIF_IFD), read.get_ifd(INTEROPERABILITY_IFD)
     except Exception:  # whatever Pillow makes of damaged metadata
-        notes.append(UNUSABLE_EXIF)
-        return 1
-    return orientation if isinstance(orientation, int) else 1
+        decoded.notes.append(UNUSABLE_EXIF)
+        return
+    decoded.orientation = orientation if isinstance(orientation, int) else 1
+    index = interoperability.get(1)
+    adobe = main.get(COLOR_SPACE) == UNCALIBRATED and isinstance(index, str) and index.rstrip("\0") == "R03"
+    if adobe and decoded.colour is None and decoded.model == "RGB":
+        decoded.colour = ADOBE_RGB
 
 
 def _opened(data: bytes, formats: tuple[str, ...]) -> PillowImage.Image:

@@ -6,6 +6,7 @@ import struct
 
 import numpy as np
 
+from qbench.errors import ImageError
 from qbench.images.by_pillow import decode_by_pillow
 from qbench.images.decoded import Decoded
 
@@ -17,9 +18,12 @@ def decode_gif(data: bytes) -> Decoded:
     """Decode the first frame of a GIF (GIF89a, CompuServe 1990).
 
     Raises:
-        ImageError: damaged or too large. Pillow's own errors are passed on.
+        ImageError: damaged, too large, or without a palette. Pillow's own errors are passed on.
     """
-    return _around(decode_by_pillow(data, "GIF"), _first_gif_frame(data))
+    frame, has_colours = _first_gif_frame(data)
+    if not has_colours:
+        raise ImageError("GIF without a palette has no defined colours")
+    return _around(decode_by_pillow(data, "GIF"), frame)
 
 
 def decode_webp(data: bytes) -> Decoded:
@@ -47,19 +51,20 @@ def _around(decoded: Decoded, frame: Rectangle | None) -> Decoded:
     return decoded
 
 
-def _first_gif_frame(data: bytes) -> Rectangle | None:
+def _first_gif_frame(data: bytes) -> tuple[Rectangle | None, bool]:
+    """Return where the first frame is, and whether it has a palette."""
     place = 13 + (3 << ((data[10] & 7) + 1) if data[10] & 0x80 else 0)
     while place + 10 <= len(data):
         if data[place] == 0x2C:
             left, top, width, height = struct.unpack_from("<4H", data, place + 1)
-            return left, top, width, height
+            return (left, top, width, height), bool((data[10] | data[place + 9]) & 0x80)
         if data[place] != 0x21:
-            return None
+            break
         place += 2
         while place < len(data) and data[place]:  # blocks of an extension
             place += 1 + data[place]
         place += 1
-    return None
+    return None, True  # damaged: its decoder says so
 
 
 def _first_webp_frame(data: bytes) -> Rectangle | None:

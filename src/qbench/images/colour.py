@@ -234,6 +234,8 @@ def _described(
         if gamma is not None and abs(gamma - 1 / 2.2) < 5e-4 and same:
             return None  # as PNG's third edition says in 11.3.2.2
         light = _srgb_to_light(values) if gamma is None else values ** (1 / gamma)
+        if colour.name:
+            return chromaticities, light, colour.name
         parts = [f"gamma {gamma:.5g}"] if gamma is not None else []
         return chromaticities, light, " and ".join([*parts, *([] if same else [OWN_PRIMARIES])])
     if colour.primaries not in PRIMARIES or colour.transfer not in TRANSFERS:

@@ -33,15 +33,17 @@ class CodePoints:
 
 @dataclass(frozen=True)
 class GammaAndPrimaries:
-    """Colours are described by PNG's gAMA and cHRM.
+    """Colours are described by an exponent and chromaticities, as in PNG's gAMA and cHRM.
 
     Attributes:
         gamma: exponent from light to samples, such as 1/2.2; None means the transfer function of sRGB.
         chromaticities: x and y of white, red, green and blue; None means those of sRGB.
+        name: for the note that says what was converted; empty where they have none.
     """
 
     gamma: float | None
     chromaticities: tuple[float, ...] | None
+    name: str = ""
 
 
 @dataclass(frozen=True)

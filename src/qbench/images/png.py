@@ -6,7 +6,7 @@ import struct
 import zlib
 
 from qbench.errors import ImageError
-from qbench.images.by_pillow import orientation_of
+from qbench.images.by_pillow import describe_by_exif
 from qbench.images.colour import is_usable
 from qbench.images.decoded import (
     CodePoints,
@@ -62,7 +62,7 @@ def decode(data: bytes) -> Decoded:
     if kind in (GREY, COLOUR) and decoded.alpha is not None:
         decoded.notes.append("transparent colour converted to alpha")
     if b"eXIf" in chunks:
-        decoded.orientation = orientation_of(chunks[b"eXIf"][0], decoded.notes)
+        describe_by_exif(decoded, chunks[b"eXIf"][0])
     decoded.colour = _colour(chunks, decoded.model, decoded.notes)
     return decoded
 

@@ -37,7 +37,7 @@ OLD_SUBFILE, OLD_REDUCED = 255, 2
 PREDICTOR, HORIZONTAL = 317, 2
 PREDICTED = (5, 8, 32_946, 34_925, 50_000)
 """Compressions with which a predictor is defined."""
-SUBFILE, ORIENTATION, TRANSFER_FUNCTION, WHITE, PRIMARIES, INK_SET = 254, 274, 301, 318, 319, 332
+SUBFILE, ORIENTATION, TRANSFER_FUNCTION, WHITE, PRIMARIES, INK_SET, DOT_RANGE = 254, 274, 301, 318, 319, 332, 336
 COEFFICIENTS, SUBSAMPLING, REFERENCE_BLACK_WHITE, ICC_PROFILE, DNG_VERSION = 529, 530, 532, 34_675, 50_706
 
 
@@ -141,6 +141,8 @@ def _require_supported(page: Any, bits: Any, photometric: int, compression: int)
         )
     if photometric == SEPARATED and (page.tags.valueof(INK_SET, 1) != 1 or page.samplesperpixel < 4):
         raise ImageError("a TIFF of inks other than CMYK is not supported")
+    if photometric == SEPARATED and _dot_range(page) not in ((), (0, (1 << bits) - 1)):
+        raise ImageError("CMYK TIFF whose dots don't span the whole range is not supported")
     if photometric == YCBCR and compression != JPEG and _numbers(page, SUBSAMPLING, (2, 2)) != (1, 1):
         raise ImageError("TIFF of subsampled YCbCr is supported with JPEG compression only")
     if photometric == YCBCR and not np.allclose(
@@ -151,6 +153,13 @@ def _require_supported(page: Any, bits: Any, photometric: int, compression: int)
     usual = (0, whole, middle, whole, middle, whole) if photometric == YCBCR else (0, whole) * 3
     if photometric in (YCBCR, RGB) and _numbers(page, REFERENCE_BLACK_WHITE, usual) != usual:
         raise ImageError("TIFF whose black and white are not the ends of its range is not supported")
+
+
+def _dot_range(page: Any) -> tuple[float, ...]:
+    """Return the samples of no and of full ink: one pair, as every ink has the same; else all that is stated."""
+    value = page.tags.valueof(DOT_RANGE)
+    stated = tuple(value) if isinstance(value, tuple | list) else ()
+    return stated[:2] if stated == stated[:2] * (len(stated) // 2) else stated
 
 
 def _numbers(page: Any, tag: int, default: tuple[float, ...]) -> tuple[float, ...]:

@@ -36,7 +36,7 @@ import numpy.typing as npt
 from qbench.errors import RunLockedError, StoreError
 from qbench.images.image import Image, encode_png
 from qbench.planning.types import OperatingPoint, Plan
-from qbench.records import PlanRecord
+from qbench.records import JOURNAL, PlanRecord
 from qbench.results.state import RunState
 from qbench.store.journal import JournalWriter, read_journal
 from qbench.toolkit.files import replacing
@@ -56,7 +56,7 @@ class RunFolder:
     @property
     def journal_path(self) -> Path:
         """The journal."""
-        return self.path / "journal.jsonl"
+        return self.path / JOURNAL
 
     def exists(self) -> bool:
         """Whether a run was begun here."""
@@ -71,7 +71,7 @@ class RunFolder:
             StoreError: there is no run here, or it can't be read.
         """
         if not self.exists():
-            raise StoreError(f"{self.path}: not a run folder (no journal.jsonl)")
+            raise StoreError(f"{self.path}: not a run folder (no {JOURNAL})")
         state = self._read()
         if state.plan_record is None:
             raise StoreError(f"{self.path}: the run was interrupted before it started; rerun the same command")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import sys
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,9 +14,11 @@ from pathlib import Path
 
 from qbench.errors import DatasetError, ImageError, shown
 from qbench.home import dataset_home
+from qbench.images.decoded import most_pixels
 from qbench.images.formats import SUFFIXES
 from qbench.images.reading import Alpha
 from qbench.images.sources import ImageFile, ImageSource
+from qbench.records import JOURNAL
 from qbench.registry.registry import Registry
 from qbench.suite.model import ImagesEntry, Suite
 
@@ -71,6 +74,7 @@ def resolve_images(suite: Suite, registry: Registry) -> ResolvedImages:
         ImageError: listing every folder, pattern or file that is missing, empty, or can't be read.
         DatasetError: a dataset that has to be fetched first.
     """
+    most_pixels()  # a limit that is no number is told once, not of each file
     found: list[_Found] = []
     remarks: list[str] = []
     problems: list[str] = []
@@ -150,7 +154,10 @@ def _sources(entry: ImagesEntry, base: Path, registry: Registry, remarks: list[s
         # What the suite's own folder is called is no pattern.
         searched = pattern if pattern.is_absolute() else Path(glob.escape(str(base))) / pattern
         paths = [Path(name) for name in glob.iglob(str(searched), recursive=True)]  # noqa: PTH207 - may be absolute
+    within = _fixed_part(base / _expanded(entry.glob)) if entry.glob is not None else None
     files = [path for path in paths if path.is_file()]
+    produced = _in_run_folders(files, within) if within is not None else set()
+    files = [path for path in files if path not in produced]
     # A pattern also finds links that lead round in circles, which end somewhere.
     named = paths if entry.folder is not None else []
     others = [path for path in named if path.suffix.lower() in SUFFIXES and not path.is_file() and not path.is_dir()]
@@ -163,10 +170,30 @@ def _sources(entry: ImagesEntry, base: Path, registry: Registry, remarks: list[s
     left = Counter(path.suffix.lower() or "without a suffix" for path in seen if path.suffix.lower() not in SUFFIXES)
     counts = [f"{count} {suffix}" for suffix, count in sorted(left.items())]
     counts += [f"{len(hidden)} hidden"] if hidden else []
+    counts += [f"{len(produced)} in run folders"] if produced else []
     counts += [f"{len(others)} that are no files (broken links, say)"] if others else []
     if counts:
         remarks.append(f"{shown(place)}: skipped {', '.join(counts)}")
     return [ImageFile(path, alpha=entry.alpha) for path in chosen]
+
+
+def _fixed_part(pattern: Path) -> Path:
+    """Return the folder that a pattern names before its first wildcard."""
+    while glob.has_magic(str(pattern)):
+        pattern = pattern.parent
+    return pattern
+
+
+def _in_run_folders(files: Sequence[Path], within: Path) -> set[Path]:
+    """Return the files that a run wrote: what codecs made of originals are no originals for the next run."""
+    known: dict[Path, bool] = {within: False}
+
+    def inside(folder: Path) -> bool:
+        if folder not in known:
+            known[folder] = (folder / JOURNAL).is_file() or (folder.parent != folder and inside(folder.parent))
+        return known[folder]
+
+    return {path for path in files if inside(path.parent)}
 
 
 def _expanded(text: str) -> Path:
@@ -177,13 +204,12 @@ def _expanded(text: str) -> Path:
 
 
 def _each_once(found: Sequence[_Found], remarks: list[str]) -> list[_Found]:
-    """Drop what leads to a file that is there already: a link, a way through `..`, or the same name again."""
-    kept: dict[str, _Found] = {}
-    again: Counter[str] = Counter()
+    """Drop what leads to a file that is there already: a link of any kind, a way through `..`, or its name again."""
+    kept: dict[tuple[object, Alpha], _Found] = {}
+    again: Counter[tuple[object, Alpha]] = Counter()
     for each in found:
         place = each.source.location
-        # A NUL is in no path; reading says so.
-        key = os.path.realpath(place) if isinstance(each.source, ImageFile) and "\0" not in place else place
+        key = (_file_itself(each.source), each.entry.alpha)
         if key in kept:
             again[key] += 1
             if len(Path(place).parts) < len(Path(kept[key].source.location).parts):
@@ -193,6 +219,17 @@ def _each_once(found: Sequence[_Found], remarks: list[str]) -> list[_Found]:
     for key, count in again.items():
         remarks.append(f"{shown(kept[key].source.location)}: found {count + 1} times, used once")
     return list(kept.values())
+
+
+def _file_itself(source: ImageSource) -> object:
+    if isinstance(source, ImageFile):
+        try:
+            found = source.path.stat()
+        except (OSError, ValueError):  # reading says what is wrong with it
+            return source.location
+        if found.st_ino:
+            return found.st_dev, found.st_ino
+    return source.location
 
 
 def _without_text(found: Sequence[_Found]) -> list[str]:
@@ -214,10 +251,15 @@ def _why_no_text(path: str) -> str:
     return f"the locale's encoding ({sys.getfilesystemencoding()}) lacks a character of the path; set PYTHONUTF8=1"
 
 
+def _stem(location: str) -> str:
+    path = Path(location)
+    return path.stem if path.stem.strip() else path.name
+
+
 def _unique_names(sources: Sequence[ImageSource]) -> list[str]:
-    """Name images by file stem, or by as much of the path as tells them apart; numbered where only case does."""
+    """Name images by file stem, or by as much of the path as tells them apart; numbered where they look alike."""
     locations = [source.location for source in sources]
-    names = [source.name or Path(source.location).stem for source in sources]
+    names = [source.name or _stem(source.location) for source in sources]
     depth = 1
     while clashing := {name for name, count in Counter(names).items() if count > 1}:
         deeper = [
@@ -231,7 +273,8 @@ def _unique_names(sources: Sequence[ImageSource]) -> list[str]:
     used: Counter[str] = Counter()
     numbered = []
     for name in names:
-        used[name.casefold()] += 1
-        count = used[name.casefold()]
+        alike = unicodedata.normalize("NFC", name).casefold()
+        used[alike] += 1
+        count = used[alike]
         numbered.append(name if count == 1 else f"{name} ({count})")
     return numbered
