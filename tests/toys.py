@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import struct
@@ -86,6 +87,25 @@ class Together(Shift):
         log = self.parameters.log
         quiet = Shift(self.parameters.model_copy(update={"log": ""}), self.context)
         return [quiet.encode(image) for image in images][: -1 if log.endswith("short") else None]
+
+
+class ImportingParameters(ShiftParameters):
+    module: str = Field("", description="module that is imported")
+
+
+class Importing(Shift):
+    """Runs code that its settings name."""
+
+    name = "importing"
+    Parameters: ClassVar = ImportingParameters
+
+    @classmethod
+    def code(cls, parameters):
+        return (parameters.module,) if parameters.module else ()
+
+    def setup(self):
+        if self.parameters.module:
+            importlib.import_module(self.parameters.module)
 
 
 class MisbehaveParameters(Parameters):
@@ -356,7 +376,7 @@ class Oddity(Metric):
 
 @hookimpl
 def qbench_register_codecs(register):
-    for codec in (Shift, Together, Misbehave, Noisy, Chatty, Raw):
+    for codec in (Shift, Together, Importing, Misbehave, Noisy, Chatty, Raw):
         register(codec)
 
 

@@ -3,6 +3,7 @@ from .api.explaining import explain
 from .api.reporting import bd_rates, compare, correlate, plot, report
 from .api.running import plan, run, score
 from .api.runs import export, import_results, load_run, runs
+from .api.verifying import Verification, verify
 from .contracts.metric import Explanation
 from .errors import (
     DatasetError,
@@ -15,6 +16,7 @@ from .errors import (
     StoreError,
     SuiteError,
 )
+from .execute.verifying import Finding, Verdict
 from .execute.work import Stop
 from .images.image import Image
 from .images.reading import read_image
@@ -39,6 +41,7 @@ __all__ = [
     "Entry",
     "Explanation",
     "FailureNote",
+    "Finding",
     "Image",
     "ImageError",
     "ModelError",
@@ -54,6 +57,8 @@ __all__ = [
     "Stop",
     "StoreError",
     "SuiteError",
+    "Verdict",
+    "Verification",
     "bd_rates",
     "compare",
     "correlate",
@@ -71,4 +76,5 @@ __all__ = [
     "score",
     "testing",
     "toolkit",
+    "verify",
 ]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
 from qbench.api.runs import AnyRun, load_run
 from qbench.contracts.context import Context
@@ -12,12 +14,11 @@ from qbench.execute.device import resolve_device
 from qbench.execute.explaining import explain_cells
 from qbench.execute.explaining import original as read_again
 from qbench.images.image import Image
-from qbench.images.sources import ImageSource
-from qbench.planning.types import Plan, PlannedImage, PlannedMetric
+from qbench.planning.originals import found_again, source_of
+from qbench.planning.types import Plan, PlannedMetric
 from qbench.registry.registry import Registry, default_registry
 from qbench.results.run import Run
 from qbench.store.folder import RunFolder
-from qbench.suite.images import sources_at
 
 
 def explain(
@@ -26,6 +27,8 @@ def explain(
     point: str,
     metric: str | None = None,
     *,
+    originals: str | Path | None = None,
+    trust: bool = False,
     device: str = "auto",
     registry: Registry | None = None,
     notice: Callable[[str], None] = lambda text: None,
@@ -36,13 +39,16 @@ def explain(
         run: the run, or its path or name.
         image, point: of the cell.
         metric: its label in the run; may be left out where only one metric has something to explain.
+        originals: a folder that the original is found in (by its pixels) if it is no longer where it was.
+        trust: whether a codec or metric may work whose settings, in the run's folder, name code to run.
         notice: called with notices from plugins.
 
     Returns:
         The metric as it was planned, and its explanation.
 
     Raises:
-        QbenchError: no such cell or metric, the cell has no reconstruction, or the metric explains nothing.
+        QbenchError: no such cell or metric, the cell has no reconstruction, the metric explains nothing,
+            or code is named and not trusted.
     """
     registry = registry or default_registry()
     found = load_run(run)
@@ -57,8 +63,11 @@ def explain(
         why = "it is not done yet" if cell is None else f"{cell.outcome}: {cell.reason}"
         raise QbenchError(f"{image} at {point} has no reconstruction to explain ({why})")
     context = Context(resolve_device(device), plan.seed, plan.profile, notice)
+    if originals is not None:
+        plan = found_again(replace(plan, images=(plan.image(image),)), Path(originals))
     source = source_of(plan.image(image), registry)
-    return chosen, explain_cells(folder, plan, [cell], source, chosen, registry, context, decode=True)[0]
+    told = explain_cells(folder, plan, [cell], source, chosen, registry, context, decode=True, trust=trust)
+    return chosen, told[0]
 
 
 def explain_all(
@@ -88,7 +97,15 @@ def explain_all(
             try:
                 told = (
                     explain_cells(
-                        folder, plan, cells, source_of(image, registry), metric, registry, context, decode=False
+                        folder,
+                        plan,
+                        cells,
+                        source_of(image, registry),
+                        metric,
+                        registry,
+                        context,
+                        decode=False,
+                        trust=False,
                     )
                     if cells
                     else []
@@ -135,8 +152,3 @@ def _able_to_explain(plan: Plan, registry: Registry) -> list[str]:
 
 def _explains(metric: type[MetricDeclaration]) -> bool:
     return issubclass(metric, Metric) and metric.explain is not Metric.explain
-
-
-def source_of(image: PlannedImage, registry: Registry) -> ImageSource:
-    """Return where an image of a run is read again."""
-    return sources_at([(image.location, image.dataset, image.alpha)], registry)[0]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import copy
 from pathlib import Path
 
 from qbench.api.arguments import names, require_one_of
 from qbench.api.explaining import explain_all, original
 from qbench.api.runs import AnyRun, all_opened, opened
 from qbench.errors import QbenchError
+from qbench.planning.originals import with_originals
 from qbench.reporting.bd import METHODS, BdRate, Method
 from qbench.reporting.bd import bd_rates as rates_against
 from qbench.reporting.comparison import Comparison
@@ -17,7 +19,9 @@ from qbench.reporting.correlation import Cells, Correlation, collect
 from qbench.reporting.correlation import correlate as correlate_cells
 from qbench.reporting.curves import curve_metrics, curves
 from qbench.reporting.page.writing import write_page
+from qbench.reporting.runs import told_apart
 from qbench.results.comparability import check_same_columns
+from qbench.results.run import Run
 
 
 def compare(
@@ -85,7 +89,11 @@ def plot(
     if 0 < len(own) < len(loaded):
         names = ", ".join(run.name for run in loaded if run.imported)
         notice(f"{drawn} of {names} was computed by another program, over other images")
-    rate_figure(Path(output), [(run.name, curves(run, drawn)) for run in loaded], linear=linear)
+    rate_figure(
+        Path(output),
+        [(name, curves(run, drawn)) for name, run in zip(told_apart(loaded), loaded, strict=True)],
+        linear=linear,
+    )
     return Path(output)
 
 
@@ -94,22 +102,33 @@ def report(
     output: str | Path | None = None,
     *,
     explain: bool = True,
+    originals: str | Path | None = None,
     notice: Callable[[str], None] = lambda text: None,
 ) -> list[Path]:
     """Write the HTML report of one or several runs; return the file, and the folder beside it if there is one.
 
     Args:
-        output: the file; by default ``report.html`` in the (first) run's folder.
+        output: the file; by default ``report.html`` in the (first) run's folder, where a report with originals is not
+            replaced by one that lacks some.
+        originals: a folder that originals are found in (by their pixels) if they are no longer where they were.
         explain: ask metrics what is behind their scores, which takes their time.
         notice: called with what could not be explained.
 
     Raises:
         QbenchError: a run can't be read, or the file can't be written.
     """
-    loaded = all_opened(runs)
+    loaded = [_with_originals(run, originals) for run in all_opened(runs)]
     path = Path(output) if output is not None else loaded[0].path / "report.html"
     explanations = [explain_all(run, notice=notice) if explain else {} for run in loaded]
-    return write_page(path, loaded, original, explanations)
+    return write_page(path, loaded, original, explanations, keep_fuller=output is None)
+
+
+def _with_originals(run: Run, folder: str | Path | None) -> Run:
+    if folder is None:
+        return run
+    found = copy(run)
+    found.plan, _ = with_originals(run.plan, Path(folder))
+    return found
 
 
 def correlate(

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
 from qbench.api.arguments import names
 from qbench.api.runs import AnyRun, default_folder, load_run
 from qbench.errors import did_you_mean
+from qbench.execute.extending import require_extendable
 from qbench.execute.session import Session
 from qbench.execute.work import Event, ExecutionOptions, Notice, Options, Recorded, Stop
 from qbench.home import cache_home
 from qbench.planning.making import make_plan, plan_metric
+from qbench.planning.originals import found_again
 from qbench.planning.types import Plan
 from qbench.records import CellRecord
 from qbench.registry.registry import Registry, default_registry
 from qbench.results.run import Run
 from qbench.store.cache import Cache
+from qbench.store.copying import copy_run
 from qbench.store.folder import RunFolder
 from qbench.suite.images import resolve_images
 from qbench.suite.load import load_metrics, load_suite
@@ -108,26 +112,45 @@ def run(
     return _execute(planned, folder, how, options, extend=False)
 
 
-def score(run: AnyRun, metrics: str | Sequence[str], **options: Unpack[RunOptions]) -> Run:
+def score(
+    run: AnyRun,
+    metrics: str | Sequence[str],
+    *,
+    output: str | Path | None = None,
+    originals: str | Path | None = None,
+    trust: bool = False,
+    **options: Unpack[RunOptions],
+) -> Run:
     """Score a run with further metrics; nothing is encoded again.
 
     Args:
         run: the run, or its path or name.
         metrics: names of metrics, with their default settings.
+        output: a folder for a copy of the run, which is scored while the run itself stays as it is.
+        originals: a folder that the originals are found in (by their pixels) if they are no longer where they were.
+        trust: whether codecs and metrics may work whose settings, in the run's folder, name code to run.
         options: as for :func:`run`.
 
     Raises:
-        QbenchError: unknown metric, originals that are gone or have changed, nothing kept to score.
+        QbenchError: unknown metric, originals that are gone or have changed, nothing kept to score; or code that is
+            named and not trusted. Nothing has been written then.
         TypeError: an unknown option.
     """
     how = _checked(options)
     registry = options.get("registry") or default_registry()
     found = load_run(run)
     folder, old = RunFolder(found.path), found.plan
+    if originals is not None:
+        old = found_again(old, Path(originals))
     known = {metric.label for metric in old.metrics}
     named = [plan_metric(metric, registry, old.profile) for metric in load_metrics(names(metrics), registry)]
     planned = replace(old, metrics=(*old.metrics, *(metric for metric in named if metric.label not in known)))
-    return _execute(planned, folder, how, options, extend=True)
+    if output is not None:
+        state = folder.load()
+        further = [metric for metric in planned.metrics if metric.label not in known]
+        require_extendable(folder, planned, state, further, registry, trust=trust)
+        folder = copy_run(folder, Path(output))
+    return _execute(planned, folder, how, options, extend=True, trust=trust)
 
 
 def _checked(options: RunOptions) -> Options:
@@ -144,7 +167,9 @@ def _checked(options: RunOptions) -> Options:
     return Options(**{name: options[name] for name in Options.__dataclass_fields__ if name in options})  # type: ignore[literal-required]
 
 
-def _execute(planned: Plan, folder: RunFolder, how: Options, options: RunOptions, *, extend: bool) -> Run:
+def _execute(
+    planned: Plan, folder: RunFolder, how: Options, options: RunOptions, *, extend: bool, trust: bool = True
+) -> Run:
     registry = options.get("registry") or default_registry()
     listener = options.get("on_event") or (lambda event: None)
     stop = options.get("stop") or Stop()
@@ -163,8 +188,11 @@ def _execute(planned: Plan, folder: RunFolder, how: Options, options: RunOptions
 
     try:
         session = Session(planned, folder, registry, how, cache, stop)
-        observe("qbench_run_started", plan=planned)
-        (session.extend if extend else session.run)(on_work)
+        begun = partial(observe, "qbench_run_started", plan=planned)
+        if extend:
+            session.extend(on_work, begun, trust=trust)
+        else:
+            session.run(on_work, begun)
     finally:
         if cache is not None:
             cache.close()

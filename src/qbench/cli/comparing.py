@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from qbench.cli.running import OriginalsFolder
 from qbench.cli.runs import RunName, RunNames, complete_run
 from qbench.cli.streams import say
 
@@ -31,11 +32,12 @@ def report_command(
     explain: Annotated[
         bool, typer.Option("--explain/--no-explain", help="Also ask metrics to explain their scores; slower.")
     ] = True,
+    originals: OriginalsFolder = None,
 ) -> None:
     """Write an HTML report: tables, curves, and images to look at, in one file that opens offline."""
     from qbench.api.reporting import report
 
-    for written in report(runs, output, explain=explain, notice=partial(say, error=True)):
+    for written in report(runs, output, explain=explain, originals=originals, notice=partial(say, error=True)):
         say(written)
 
 

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from qbench.cli.running import Device
+from qbench.cli.running import Device, OriginalsFolder, Trust
 from qbench.cli.runs import RunName
 from qbench.cli.streams import put, say
 
@@ -147,6 +147,8 @@ def explain_command(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Folder to write the metric's artifacts to, such as maps.")
     ] = None,
+    originals: OriginalsFolder = None,
+    trust: Trust = False,
     device: Device = "auto",
 ) -> None:
     """Explain a metric's value for one cell, such as the labels that a classifier kept and lost."""
@@ -158,7 +160,9 @@ def explain_command(
     if form not in ("table", "json"):
         raise QbenchError(f"unknown format `{form}` (accepted: table, json)")
     tell = partial(say, error=True)
-    planned, explanation = explain(run, image, point, metric, device=device, notice=tell)
+    planned, explanation = explain(
+        run, image, point, metric, originals=originals, trust=trust, device=device, notice=tell
+    )
     if form == "json":
         put(explanation_json(explanation) + "\n")
     else:

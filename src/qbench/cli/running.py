@@ -30,6 +30,14 @@ Overrides = Annotated[
 Profile = Annotated[str | None, typer.Option(help="Profile instead of the suite's own: bundled, hub, …")]
 Seed = Annotated[int | None, typer.Option(help="Seed instead of the suite's own.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+Trust = Annotated[
+    bool,
+    typer.Option("--trust", help="Run code that settings in the run's folder name."),
+]
+OriginalsFolder = Annotated[
+    Path | None,
+    typer.Option("--originals", metavar="FOLDER", help="Where the originals are now; they are known by their pixels."),
+]
 EXECUTION = {
     "jobs": (
         Annotated[
@@ -120,6 +128,12 @@ def score_command(
     run: RunName,
     metrics: Annotated[str, typer.Option("--metrics", "-m", help="Names of metrics, separated by commas.")],
     options: ExecutionOptions,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Folder for a copy that is scored in the run's place."),
+    ] = None,
+    originals: OriginalsFolder = None,
+    trust: Trust = False,
     report: Report = True,
     quiet: Quiet = False,
 ) -> None:
@@ -128,7 +142,16 @@ def score_command(
 
     names = [name.strip() for name in metrics.split(",") if name.strip()]
     with _watched() as watch:
-        scored = score(run, names, on_event=watch.on_event, stop=watch.stop, **options)
+        scored = score(
+            run,
+            names,
+            output=output,
+            originals=originals,
+            trust=trust,
+            on_event=watch.on_event,
+            stop=watch.stop,
+            **options,
+        )
     _finish(scored, watch.interrupted, quiet=quiet, report=report)
 
 

@@ -14,7 +14,7 @@ from qbench.contracts.codec import Codec, Complexity
 from qbench.errors import NotApplicable
 from qbench.execute.device import synchronise
 from qbench.execute.work import ContractError, TimingPlan
-from qbench.images.image import Image
+from qbench.images.image import Image, PixelFormat
 from qbench.records import CallTiming
 
 T = TypeVar("T")
@@ -99,7 +99,9 @@ class PointCoder:
     def decode(self, bitstream: bytes, original: Image) -> Decoded:
         """Decode the bitstream of an image."""
         image, timing = self._timed(
-            self._decoder, lambda: self._decoder.decode(bitstream), lambda made: _image(made, original)
+            self._decoder,
+            lambda: self._decoder.decode(bitstream),
+            lambda made: _image(made, *_form(original)),
         )
         return Decoded(image, timing)
 
@@ -120,7 +122,7 @@ class PointCoder:
 
         def taken(made: Any) -> list[Image]:
             _check_count("decode_batch", made, "images", len(bitstreams), "bitstreams")
-            return [_image(image, original) for image, original in zip(made, originals, strict=True)]
+            return [_image(image, *_form(original)) for image, original in zip(made, originals, strict=True)]
 
         count = len(bitstreams)
         made, timing = self._timed(self._decoder, lambda: self._decoder.decode_batch(bitstreams), taken, count)
@@ -132,11 +134,11 @@ class PointCoder:
         """Encode and decode an image once."""
         self._accept(image)
         bitstream = _bitstream(self._encoder.encode(image))
-        return bitstream, self.decode_stored(bitstream, image)
+        return bitstream, self.decode_stored(bitstream, image.shape, image.format)
 
-    def decode_stored(self, bitstream: bytes, like: Image) -> Image:
-        """Decode a stored bitstream of an image of the same size as ``like``."""
-        return _image(self._decoder.decode(bitstream), like)
+    def decode_stored(self, bitstream: bytes, shape: tuple[int, ...], form: PixelFormat | None) -> Image:
+        """Decode a stored bitstream of an image of that shape and format, None if that is not known."""
+        return _image(self._decoder.decode(bitstream), shape, form)
 
     def parts(self, bitstream: bytes) -> Mapping[str, int]:
         """Return the sizes of a bitstream's parts."""
@@ -249,9 +251,14 @@ def _bitstream(value: Any) -> bytes:
     return value
 
 
-def _image(value: Any, original: Image) -> Image:
+def _form(image: Image) -> tuple[tuple[int, ...], PixelFormat]:
+    return image.shape, image.format
+
+
+def _image(value: Any, shape: tuple[int, ...], form: PixelFormat | None) -> Image:
     if not isinstance(value, Image):
         raise ContractError(f"decode returned {type(value).__name__}, not a qbench.plugin.Image")
-    if (value.shape, value.format) != (original.shape, original.format):
-        raise ContractError(f"decode returned {value} for {original}")
+    if value.shape != shape or value.format != (form or value.format):
+        expected = f"{shape[1]}×{shape[0]}, {form or 'of any format'}"
+        raise ContractError(f"decode returned {value} for an image of {expected}")
     return value.frozen()

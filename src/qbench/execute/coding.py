@@ -191,7 +191,7 @@ class ImageCoder(Stage):
         decoded: list[Image] = []
 
         def decode(bitstream: bytes) -> Image:
-            decoded.append(self._coder(cell.point, record.found).decode_stored(bitstream, image))
+            decoded.append(self._coder(cell.point, record.found).decode_stored(bitstream, image.shape, image.format))
             return decoded[0]
 
         found = stored_reconstruction(self._folder, cell.point, record, decode)
@@ -251,7 +251,7 @@ class ImageCoder(Stage):
         coder = self._coder(point)
         encoded = coder.encode_batch(images)
         decoded = coder.decode_batch([each.bitstream for each in encoded], images)
-        if not decoded[0].image.equals(coder.decode_stored(encoded[0].bitstream, images[0])):
+        if not decoded[0].image.equals(coder.decode_stored(encoded[0].bitstream, images[0].shape, images[0].format)):
             raise ContractError("decode_batch and decode return different pixels")
         return list(zip(encoded, decoded, strict=True))
 
@@ -322,12 +322,9 @@ def stored_reconstruction(
     if kept is not None and kept.digest == record.reconstruction_sha256:
         return kept
     path = folder.bitstream_path(point, record.image)
-    try:
-        bitstream = path.read_bytes()
-    except OSError as error:
-        raise LostError(
-            f"{path}: the bitstream is gone ({error.strerror}); it existed when the cell was coded"
-        ) from error
+    bitstream = folder.read_file(path)
+    if bitstream is None:
+        raise LostError(f"{path}: the bitstream is gone; it existed when the cell was coded")
     if hashlib.sha256(bitstream).hexdigest() != record.bitstream_sha256:
         raise LostError(
             f"{path}: the bitstream is not the one that was recorded; delete it to have the cell coded again"

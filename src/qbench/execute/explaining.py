@@ -10,6 +10,7 @@ from qbench.errors import NotApplicable, PluginError, QbenchError, StoreError
 from qbench.execute.coder import UNTIMED, check_artifacts
 from qbench.execute.coding import point_coder, stored_reconstruction
 from qbench.execute.scoring import make_metric, require_format
+from qbench.execute.trust import require_trusted
 from qbench.execute.work import ContractError
 from qbench.images.image import Image
 from qbench.images.sources import ImageSource
@@ -29,20 +30,27 @@ def explain_cells(
     context: Context,
     *,
     decode: bool,
+    trust: bool,
 ) -> list[Explanation]:
     """Ask a metric to explain its scores of coded cells of one image.
 
     Args:
         decode: decode bitstreams of cells without a kept reconstruction, by the codec that the run names.
+        trust: let codecs and metrics work whose settings name code to run.
 
     Raises:
-        QbenchError: the original has changed, a reconstruction is gone, or the metric has nothing to say.
+        QbenchError: the original has changed, a reconstruction is gone, code is not trusted, or the metric has nothing
+            to say.
         PluginError: the metric failed.
     """
+    if not trust:
+        require_trusted(folder.path, [metric], registry)
     image = plan.image(cells[0].image)
     reference = Reference(image.name, original(source, image), context.device)
     reconstructions = [
-        _reconstruction(folder, plan.point(cell.point), cell, registry, context, reference.image, decode=decode)
+        _reconstruction(
+            folder, plan.point(cell.point), cell, registry, context, reference.image, decode=decode, trust=trust
+        )
         for cell in cells
     ]
     try:
@@ -90,6 +98,7 @@ def _reconstruction(
     like: Image,
     *,
     decode: bool,
+    trust: bool,
 ) -> Image:
     def decoded(bitstream: bytes) -> Image:
         if not decode:
@@ -97,9 +106,11 @@ def _reconstruction(
                 f"{point.id}, {cell.image}: no reconstruction is kept, and a report decodes nothing; "
                 "qbench explain does, with the codec that is installed here"
             )
+        if not trust:
+            require_trusted(folder.path, [point], registry)
         coder = point_coder(registry, point, cell.found, context, UNTIMED)
         try:
-            return coder.decode_stored(bitstream, like)
+            return coder.decode_stored(bitstream, like.shape, like.format)
         finally:
             coder.close()
 

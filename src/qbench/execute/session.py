@@ -8,12 +8,14 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 
 from qbench.contracts.context import Context
-from qbench.errors import PluginError, StoreError
+from qbench.errors import PluginError
 from qbench.execute.device import available_cores, resolve_device
+from qbench.execute.extending import require_extendable
 from qbench.execute.in_process import run_in_process
 from qbench.execute.preflight import preflight
 from qbench.execute.provenance import provenance_of
 from qbench.execute.scoring import PointScorer, lacks_point_score
+from qbench.execute.trust import require_trusted
 from qbench.execute.work import (
     CellWork,
     Event,
@@ -72,8 +74,11 @@ class Session:
         timing = TimingPlan(plan.timing["repeats"], plan.timing["budget"], threads, load)
         self._setup = Setup(plan, folder, self._id, self._context, timing)
 
-    def run(self, on_event: Callable[[Event], None]) -> None:
+    def run(self, on_event: Callable[[Event], None], begun: Callable[[], None]) -> None:
         """Execute, passing events on as they come. Returns when all is done, or soon after a stop.
+
+        Args:
+            begun: called once nothing speaks against it any more.
 
         Raises:
             RunLockedError: another process is at it.
@@ -84,6 +89,7 @@ class Session:
         with self._folder.locked(), self._folder.writing() as journal:
             state = self._folder.begin(self._plan, journal)
             self._go_by(self._with_metrics_of(state), state, journal)
+            begun()
             self._execute(state, journal, on_event)
 
     def _with_metrics_of(self, state: RunState) -> Plan:
@@ -91,6 +97,7 @@ class Session:
         own = {metric.label for metric in self._plan.metrics}
         added = [metric for metric in state.plan.metrics if metric.label not in own]
         if added:
+            require_trusted(self._folder.path, added, self._registry)  # they come from the folder, not from the suite
             preflight((), added, self._registry, self._context)
         return replace(self._plan, metrics=(*self._plan.metrics, *added))
 
@@ -103,41 +110,22 @@ class Session:
             journal.append([record])
             state.add(record)
 
-    def extend(self, on_event: Callable[[Event], None]) -> None:
-        """Execute a plan that is the folder's own with more metrics; records the plan when it differs."""
+    def extend(self, on_event: Callable[[Event], None], begun: Callable[[], None], *, trust: bool) -> None:
+        """Execute a plan that is the folder's own with more metrics; records the plan when it differs.
+
+        Raises:
+            RunLockedError: another process is at it.
+            QbenchError: what the metrics need is not there; nothing has been written then.
+        """
         with self._folder.locked(), self._folder.writing() as journal:
             state = self._folder.load()
             known = {metric.label for metric in state.plan.metrics}
             further = [metric for metric in self._plan.metrics if metric.label not in known]
+            require_extendable(self._folder, self._plan, state, further, self._registry, trust=trust)
             preflight((), further, self._registry, self._context)
-            self._require_kept(state, further)
             self._go_by(self._plan, state, journal)
+            begun()
             self._execute(state, journal, on_event)
-
-    def _require_kept(self, state: RunState, metrics: Sequence[PlannedMetric]) -> None:
-        """Refuse to score cells of which nothing is kept, before anything is recorded.
-
-        Raises:
-            StoreError: saying how many.
-        """
-        gone = [
-            record
-            for image, point, _ in self._plan.iter_cells()
-            if (record := state.cell(image, point)) is not None
-            and record.outcome == "coded"
-            and not self._decodable(image, point)
-        ]
-        if gone and metrics:
-            raise StoreError(
-                f"{self._folder.path}: of {len(gone)} cells neither bitstream nor reconstruction is kept (see `keep` "
-                "in its suite), so they can't be scored; run the suite again with the metrics in it"
-            )
-
-    def _decodable(self, image: PlannedImage, point: OperatingPoint) -> bool:
-        return (
-            self._folder.bitstream_path(point, image.name).is_file()
-            or self._folder.reconstruction_path(point, image.name).is_file()
-        )
 
     def _execute(self, state: RunState, journal: JournalWriter, on_event: Callable[[Event], None]) -> None:
         for line in state.damaged:
@@ -210,7 +198,11 @@ class Session:
             record = None
         if record is None:
             record = self._cached_cell(key, image, point, state, journal)
-        elif record.outcome == "coded" and not self._decodable(image, point) and self._unscored(image, point, state):
+        elif (
+            record.outcome == "coded"
+            and not self._folder.keeps(point, image.name)
+            and self._unscored(image, point, state)
+        ):
             record = None
         missing = []
         if record is None or record.outcome == "coded":

@@ -1,7 +1,8 @@
-"""The list of runs, for a terminal."""
+"""The list of runs, for a terminal; and what runs are called beside each other."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from rich import box
@@ -58,3 +59,22 @@ def _state(run: Run) -> Text:
     if run.failures:
         return Text(f"{len(run.failures)} failed", "red")
     return Text("complete", "green")
+
+
+def told_apart(runs: Sequence[Run]) -> list[str]:
+    """Return the names of runs; where several have one name, as much of the path as tells them apart, or a number."""
+    paths = [run.path.resolve() for run in runs]
+    names = []
+    for run, path in zip(runs, paths, strict=True):
+        others = [other.parts for other in paths if other.name == path.name and other != path]
+        parts = path.parts
+        depth = next(
+            (depth for depth in range(1, len(parts)) if all(parts[-depth:] != each[-depth:] for each in others)), 1
+        )
+        names.append(run.name if depth == 1 else "/".join(parts[-depth:]))
+    used: Counter[str] = Counter()
+    for place, name in enumerate(names):
+        used[name] += 1
+        if used[name] > 1:
+            names[place] = f"{name} ({used[name]})"
+    return names

@@ -112,14 +112,40 @@ class RunFolder:
         swept = point.id.partition(":")[2] or "default"
         return self.path / kind / _slug(point.label) / _slug(swept)
 
+    def keeps(self, point: OperatingPoint, image: str) -> bool:
+        """Whether a cell's bitstream or reconstruction is here."""
+        return self.bitstream_path(point, image).is_file() or self.reconstruction_path(point, image).is_file()
+
     def read_reconstruction(self, point: OperatingPoint, image: str) -> Image | None:
         """Return a kept reconstruction, None if there is none or its file is damaged."""
         import imagecodecs
 
         try:
-            return Image(imagecodecs.png_decode(self.reconstruction_path(point, image).read_bytes()))
-        except (OSError, ValueError, imagecodecs.PngError):
+            return Image(imagecodecs.png_decode(self.read_file(self.reconstruction_path(point, image)) or b""))
+        except (StoreError, ValueError, TypeError, imagecodecs.PngError):
             return None
+
+    def read_file(self, path: Path) -> bytes | None:
+        """Return a file of the run, None if it is not there.
+
+        Raises:
+            StoreError: it can't be read, or a link leads out of the folder: who sends a run may not look into others'.
+        """
+        self._require_inside(path)
+        try:
+            return path.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise StoreError(f"{path}: can't read: {error.strerror or error}") from error
+
+    def holds(self, path: Path) -> bool:
+        """Whether a path is really in the folder, whatever links there are on the way."""
+        return path.resolve().is_relative_to(self.path.resolve())
+
+    def _require_inside(self, path: Path) -> None:
+        if not self.holds(path):
+            raise StoreError(f"{path}: leads out of the run folder; qbench follows no links there")
 
     # -- writing --------------------------------------------------------------------------------------------------
 
@@ -202,6 +228,7 @@ class RunFolder:
         Raises:
             StoreError: they are gone or damaged.
         """
+        self._require_inside(path)
         try:
             features: npt.NDArray[np.float32] = np.load(path, allow_pickle=False)
         except (OSError, ValueError) as error:
@@ -214,9 +241,10 @@ class RunFolder:
         """Write a file whole or not at all.
 
         Raises:
-            StoreError: it can't be written.
+            StoreError: it can't be written, or a link leads out of the folder.
         """
         try:
+            self._require_inside(path.parent)
             path.parent.mkdir(parents=True, exist_ok=True)
             with replacing(path) as temporary:
                 temporary.write_bytes(data)

@@ -178,7 +178,7 @@ def test_series_are_numbers_or_nothing():
 
 def test_several_runs_share_a_report(small_run):
     other = Run(small_run.path, RunFolder(small_run.path).load())
-    assert [run["name"] for run in content_of(written(small_run, other))] == ["run", "run"]
+    assert [run["name"] for run in content_of(written(small_run, other))] == ["run", "run (2)"]
 
 
 def test_a_report_that_can_not_be_written(small_run):

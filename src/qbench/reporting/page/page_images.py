@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import base64
 import os
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
@@ -58,24 +58,37 @@ class Asset:
         return self.data if self.file is None else self.file.read_bytes()
 
 
-def collect(runs: list[Run], originals: Originals) -> tuple[list[Asset], dict[tuple[int, int], str]]:
-    """Return all images of runs; and for originals that can't be had (run, image → ) why."""
-    assets: list[Asset] = []
-    missing: dict[tuple[int, int], str] = {}
+@dataclass
+class Collected:
+    """All images of runs.
+
+    Attributes:
+        missing: (run, image) of originals that can't be had → why.
+        altered: (run, row) of reconstructions that are not those that were measured, and are not shown.
+    """
+
+    assets: list[Asset] = field(default_factory=list)
+    missing: dict[tuple[int, int], str] = field(default_factory=dict)
+    altered: list[tuple[int, int]] = field(default_factory=list)
+
+
+def collect(runs: Sequence[Run], originals: Originals) -> Collected:
+    """Return all images of runs."""
+    found = Collected()
     for index, run in enumerate(runs):
-        kept = list(_kept(index, run))
+        kept = list(_kept(index, run, found.altered))
         for image in sorted({asset.image for asset in kept}):
             try:
                 data = encode_png(originals(run, run.plan.images[image].name).pixels)
             except QbenchError as error:
-                missing[index, image] = str(error)
+                found.missing[index, image] = str(error)
             else:
-                assets.append(Asset(index, "original", image, None, len(data), data=data))
-        assets.extend(kept)
-    return assets, missing
+                found.assets.append(Asset(index, "original", image, None, len(data), data=data))
+        found.assets.extend(kept)
+    return found
 
 
-def _kept(index: int, run: Run) -> Iterator[Asset]:
+def _kept(index: int, run: Run, altered: list[tuple[int, int]]) -> Iterator[Asset]:
     folder = RunFolder(run.path)
     points = {point.id: point for point in run.plan.points}
     places = {image.name: place for place, image in enumerate(run.plan.images)}
@@ -85,11 +98,15 @@ def _kept(index: int, run: Run) -> Iterator[Asset]:
         point, place = points[row.point], places[row.image]
         path = folder.reconstruction_path(point, row.image)
         if path.is_file():
-            yield Asset(index, "reconstruction", place, number, path.stat().st_size, path)
+            found = folder.read_reconstruction(point, row.image)
+            if found is not None and found.digest == row.cell.reconstruction_sha256:
+                yield Asset(index, "reconstruction", place, number, path.stat().st_size, path)
+            else:
+                altered.append((index, number))
         for note in row.cell.artifacts:
             path = folder.artifact_path(point, row.image, note.name)
             kind = "series" if path.suffix.lower() == SERIES else "artifact"
-            if (kind == "series" or path.suffix.lower() in SHOWN) and path.is_file():
+            if (kind == "series" or path.suffix.lower() in SHOWN) and path.is_file() and folder.holds(path):
                 size = path.stat().st_size
                 yield Asset(index, kind, place, number, size, path, name=note.name, summary=note.summary)
 

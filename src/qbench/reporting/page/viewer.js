@@ -47,7 +47,8 @@ function viewerPart(runs, state) {
     panes.replaceChildren();
     panes.dataset.mode = view.mode;
     if (!found.length) {
-      panes.append(make("p", { class: "dim" }, run().kept ? "This image has no reconstructions yet." : "No reconstructions were kept (keep: {reconstructions: false})."));
+      if (run().rows.some((row) => row.altered)) panes.append(make("p", { class: "dim" }, "Kept reconstructions are not those that were measured, and are not shown; qbench verify lists them."));
+      else panes.append(make("p", { class: "dim" }, run().kept ? "This image has no reconstructions yet." : "No reconstructions were kept (keep: {reconstructions: false})."));
       return;
     }
     const [original, a, b] = ["original", "A", "B"].map((name) => found.find(([each]) => each === name));
@@ -66,6 +67,9 @@ function viewerPart(runs, state) {
       }
     } else {
       for (const source of found) panes.append(pane(source, figure(source)));
+    }
+    for (const [name, point] of [["A", state.a], ["B", state.b]]) {
+      if (rowOf(run(), state.image, point).altered) panes.append(make("p", { class: "dim" }, `${name} is not shown: its kept reconstruction is not the one that was measured.`));
     }
     if (!original && image().missing) panes.append(make("p", { class: "dim" }, `The original can't be shown: ${image().missing}`));
     place();

@@ -12,10 +12,11 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from qbench.errors import OutputError
+from qbench.errors import OutputError, StoreError
 from qbench.reporting.page import page_images
 from qbench.reporting.page.content import Explanations, run_content
 from qbench.reporting.page.series import read_series
+from qbench.reporting.runs import told_apart
 from qbench.results.run import Run
 from qbench.toolkit.files import writing
 
@@ -27,6 +28,8 @@ def write_page(
     runs: Sequence[Run],
     originals: page_images.Originals,
     explanations: Sequence[Explanations],
+    *,
+    keep_fuller: bool = False,
 ) -> list[Path]:
     """Write the report of one or several runs.
 
@@ -37,21 +40,32 @@ def write_page(
         path: of the HTML file.
         originals: how to get an original, which a run folder does not keep.
         explanations: of each run.
+        keep_fuller: whether a file that is there stays if originals are missing now.
 
     Returns:
         What was written: the file, and the folder beside it if there is one.
 
     Raises:
-        QbenchError: it can't be written.
+        QbenchError: it can't be written, or would replace one that is fuller.
     """
     content = [run_content(run, each) for run, each in zip(runs, explanations, strict=True)]
-    assets, missing = page_images.collect(list(runs), originals)
-    _add_missing(content, missing)
+    for each, name in zip(content, told_apart(runs), strict=True):
+        each["name"] = name
+    found = page_images.collect(runs, originals)
+    if keep_fuller and found.missing and path.exists():
+        raise StoreError(
+            f"{path}: stays as it is, as {len(found.missing)} originals can't be read now "
+            f"({next(iter(found.missing.values()))}). Say where they are (--originals FOLDER), or name another file "
+            "(--output)"
+        )
+    _add_missing(content, found.missing)
+    for run, row in found.altered:
+        content[run]["rows"][row]["altered"] = True
     folder = path.parent / f"{path.stem}-files"
-    small = page_images.fit_inline(assets, len(_json(content)))
+    small = page_images.fit_inline(found.assets, len(_json(content)))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        for number, asset in enumerate(assets):
+        for number, asset in enumerate(found.assets):
             if asset.kind == "series":
                 _add_series(content[asset.run], asset)
                 continue

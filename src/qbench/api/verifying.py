@@ -1,0 +1,88 @@
+"""Verifying a run: whether what its folder keeps is what was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from qbench.api.runs import AnyRun, load_run
+from qbench.contracts.context import Context
+from qbench.execute.device import device_name, resolve_device
+from qbench.execute.verifying import Finding, verify_cells
+from qbench.planning.types import Plan
+from qbench.registry.registry import Registry, default_registry
+from qbench.store.folder import RunFolder
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What :func:`verify` found.
+
+    Attributes:
+        findings: one for every coded cell.
+        other_versions: what codecs were made of when the run was measured, and are here.
+        device: that decoded.
+    """
+
+    findings: tuple[Finding, ...]
+    other_versions: tuple[str, ...]
+    device: str
+
+    @property
+    def good(self) -> bool:
+        """Whether something is kept, and all of it is what was measured."""
+        kept = any(str(finding.bitstream) != "not kept" for finding in self.findings)
+        return kept and all(finding.good for finding in self.findings)
+
+
+def verify(
+    run: AnyRun,
+    *,
+    device: str = "auto",
+    trust: bool = False,
+    registry: Registry | None = None,
+    on_finding: Callable[[Finding, int], None] = lambda finding, total: None,
+) -> Verification:
+    """Decode all bitstreams that a run keeps, and compare them and its kept reconstructions with what was measured.
+
+    Nothing is written. For a run of another machine, another device or other versions of codecs, for a colleague's
+    folder, for the artefact of a paper.
+
+    Args:
+        run: the run, or its path or name.
+        device: that decodes.
+        trust: whether codecs may decode whose settings name code to run.
+        on_finding: called with every finding as it comes, and how many there will be.
+
+    Raises:
+        QbenchError: no such run, or the device is not available.
+    """
+    registry = registry or default_registry()
+    found = load_run(run)
+    folder = RunFolder(found.path)
+    state = folder.load()
+    plan = state.plan
+    torch_device = resolve_device(device)
+    cells = [state.cell(image, point) for image, point, _ in plan.iter_cells()]
+    total = sum(cell is not None and cell.outcome == "coded" for cell in cells)
+    findings = []
+    for finding in verify_cells(folder, state, registry, Context(torch_device, plan.seed, plan.profile), trust=trust):
+        findings.append(finding)
+        on_finding(finding, total)
+    return Verification(tuple(findings), tuple(_other_versions(plan, registry)), device_name(torch_device))
+
+
+def _other_versions(plan: Plan, registry: Registry) -> list[str]:
+    told: dict[str, None] = {}
+    for point in plan.points:
+        if point.codec not in registry.codecs or "version" not in point.identity:
+            continue
+        offer = registry.codecs.offer(point.codec)
+        here = {point.codec: offer.cls.version, **dict(offer.ask("libraries"))}
+        then = {point.codec: point.identity["version"], **point.identity.get("libraries", {})}
+        for name in sorted({*here, *then}):
+            if here.get(name) != then.get(name):
+                told[f"{point.codec}: {name} {then.get(name, 'none')} when measured, {here.get(name, 'none')} here"] = (
+                    None
+                )
+    return list(told)
