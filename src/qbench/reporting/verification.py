@@ -56,9 +56,7 @@ def _what(finding: Finding) -> str:
         return finding.reason
     if finding.rms is None:
         return "how much is unknown, as no reconstruction is kept"
-    return (
-        f"{finding.differing} samples, by at most {finding.largest} levels; {finding.rms:.4f} levels root mean square"
-    )
+    return f"{finding.differing} samples, by at most {finding.largest} levels (root mean square {finding.rms:.4f})"
 
 
 def verification_json(findings: Sequence[Finding], other_versions: Sequence[str], device: str) -> str:
@@ -76,7 +74,7 @@ def verification_json(findings: Sequence[Finding], other_versions: Sequence[str]
                 "reason": finding.reason,
                 "differing_samples": finding.differing,
                 "largest": finding.largest,
-                "psnr": None if finding.rms is None else plain_number(finding.psnr),
+                "rms": finding.rms,
             }
             for finding in findings
         ],
