@@ -25,7 +25,12 @@ REPOSITORY = Path(__file__).parent.parent
 # The same examples every time, so that no run fails by chance; `--hypothesis-profile explore` looks for new ones.
 settings.register_profile("fixed", derandomize=True, deadline=None)
 settings.register_profile("explore", max_examples=300, deadline=None)
-settings.load_profile("fixed")
+
+
+def pytest_configure(config):
+    # Here, and not above: test modules import this file again, which must not undo what was asked for.
+    if not config.getoption("hypothesis_profile", None):
+        settings.load_profile("fixed")
 
 
 def pytest_collection_modifyitems(items):

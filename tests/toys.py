@@ -89,6 +89,17 @@ class Together(Shift):
         return [quiet.encode(image) for image in images][: -1 if log.endswith("short") else None]
 
 
+class Fragile(Shift):
+    """Fails while the environment says so, which is in no key."""
+
+    name = "fragile"
+
+    def encode(self, image):
+        if os.environ.get("TOYS_FAIL") == "codec":
+            raise RuntimeError("told to fail")
+        return super().encode(image)
+
+
 class ImportingParameters(ShiftParameters):
     module: str = Field("", description="module that is imported")
 
@@ -215,6 +226,18 @@ class Difference(Metric):
         self._log(f"score {candidates.reference.name} {len(candidates)}")
         time.sleep(self.parameters.seconds)
         return [{"difference": float(np.abs(prepared - pixels).mean())} for pixels in candidates.pixels]
+
+
+class FragileDifference(Difference):
+    """Fails while the environment says so, which is in no key."""
+
+    name = "fragile-difference"
+    columns: ClassVar = (Column("fragile-difference", Direction.LOWER, 0, 255),)
+
+    def score(self, candidates: Candidates, prepared):
+        if os.environ.get("TOYS_FAIL") == "metric":
+            raise RuntimeError("told to fail")
+        return [{"fragile-difference": value["difference"]} for value in super().score(candidates, prepared)]
 
 
 DEEP = PixelFormat(bit_depth=12)
@@ -376,13 +399,13 @@ class Oddity(Metric):
 
 @hookimpl
 def qbench_register_codecs(register):
-    for codec in (Shift, Together, Importing, Misbehave, Noisy, Chatty, Raw):
+    for codec in (Shift, Together, Fragile, Importing, Misbehave, Noisy, Chatty, Raw):
         register(codec)
 
 
 @hookimpl
 def qbench_register_metrics(register):
-    for metric in (Difference, Oddity, MeanShift, Mapped):
+    for metric in (Difference, FragileDifference, Oddity, MeanShift, Mapped):
         register(metric)
 
 

@@ -31,6 +31,7 @@ class Avif(Codec):
 
     name = "avif"
     summary = "AVIF by libavif, lossy or lossless"
+    threads = 1
     reference = "AV1 Image File Format, AOMedia 2022"
     file_extension = "avif"
     Parameters: ClassVar = AvifParameters

@@ -31,6 +31,7 @@ class Jpeg2000(Codec):
 
     name = "jpeg2000"
     summary = "JPEG 2000 by OpenJPEG, lossy or lossless"
+    threads = 1
     reference = "ISO/IEC 15444-1 | ITU-T T.800 (2000)"
     file_extension = "j2k"
     Parameters: ClassVar = Jpeg2000Parameters

@@ -27,6 +27,7 @@ class Jpegli(Codec):
 
     name = "jpegli"
     summary = "JPEG by Google's jpegli; pip install 'qbench[jpegli]'"
+    threads = 1
     reference = "ISO/IEC 10918-1 | ITU-T T.81 (1992)"
     file_extension = "jpg"
     Parameters: ClassVar = JpegliParameters

@@ -51,6 +51,7 @@ class JpegXl(Codec):
 
     name = "jpeg-xl"
     summary = "JPEG XL by libjxl, lossy or lossless"
+    threads = 1
     reference = "ISO/IEC 18181-1 (2022)"
     file_extension = "jxl"
     Parameters: ClassVar = JpegXlParameters

@@ -23,6 +23,7 @@ class Png(Codec):
 
     name = "png"
     summary = "PNG, lossless"
+    threads = 1
     reference = "ISO/IEC 15948 (2004)"
     file_extension = "png"
     Parameters: ClassVar = PngParameters

@@ -24,6 +24,7 @@ class WebP(Codec):
 
     name = "webp"
     summary = "WebP by libwebp, lossy or lossless"
+    threads = 1
     reference = "RFC 9649 (2024)"
     file_extension = "webp"
     Parameters: ClassVar = WebPParameters

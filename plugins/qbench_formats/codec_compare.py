@@ -44,6 +44,12 @@ class CodecCompare(Format):
         """Whether there are descriptions of fields and their values."""
         return isinstance(document, dict) and {"field_descriptions", "field_values"} <= document.keys()
 
+    def lists(self, document: Any) -> Sequence[str]:
+        """The batches of an index: a list of lists of files."""
+        groups = document if isinstance(document, list) else []
+        names = [name for group in groups if isinstance(group, list) for name in group]
+        return names if names and all(isinstance(name, str) for name in names) else ()
+
     def read(self, document: Any, name: str) -> ExchangedResults:
         """Read a batch."""
         if not self.recognises(document):

@@ -87,7 +87,7 @@ class Timing(_Row):
     encode: CallTiming
     decode: CallTiming
     threads: int
-    """Number of threads that libraries may use; 0 if unknown."""
+    """Number of threads that the codec uses, or that its libraries may use; 0 if unknown."""
     concurrent_load: str
     """What else this run did at the same time: nothing (``exclusive``) or otherwise."""
     most_repeats: int = 3

@@ -10,12 +10,12 @@ from typing import Any, TypedDict, Unpack
 
 from qbench.api.arguments import names
 from qbench.api.runs import AnyRun, default_folder, load_run
-from qbench.errors import did_you_mean
+from qbench.errors import QbenchError, did_you_mean
 from qbench.execute.extending import require_extendable
 from qbench.execute.session import Session
 from qbench.execute.work import Event, ExecutionOptions, Notice, Options, Recorded, Stop
 from qbench.home import cache_home
-from qbench.planning.making import make_plan, plan_metric
+from qbench.planning.making import make_plan, plan_metric, require_distinct
 from qbench.planning.originals import found_again
 from qbench.planning.types import Plan
 from qbench.records import CellRecord
@@ -142,9 +142,14 @@ def score(
     folder, old = RunFolder(found.path), found.plan
     if originals is not None:
         old = found_again(old, Path(originals))
-    known = {metric.label for metric in old.metrics}
+    known = {metric.label: metric for metric in old.metrics}
     named = [plan_metric(metric, registry, old.profile) for metric in load_metrics(names(metrics), registry)]
+    for metric in named:
+        before = known.get(metric.label)
+        if before is not None and (before.metric, before.parameters) != (metric.metric, metric.parameters):
+            raise QbenchError(f"{found.path}: has a `{metric.label}` with other settings already; use another label")
     planned = replace(old, metrics=(*old.metrics, *(metric for metric in named if metric.label not in known)))
+    require_distinct(planned.metrics)
     if output is not None:
         state = folder.load()
         further = [metric for metric in planned.metrics if metric.label not in known]

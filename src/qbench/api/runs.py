@@ -11,7 +11,7 @@ from qbench.registry.registry import Registry, default_registry
 from qbench.results.run import Run
 from qbench.store.exports import write_results
 from qbench.store.folder import RunFolder
-from qbench.store.imports import merged, read_results, write_imported
+from qbench.store.imports import listed, merged, read_results, write_imported
 
 RUNS = Path("runs")
 """Where runs go unless told otherwise, below the working directory."""
@@ -89,7 +89,8 @@ def import_results(
     """Make a run of other tools' result files.
 
     Args:
-        paths: the file or files; what they hold becomes one run, so that codecs in several files can be compared.
+        paths: the file or files, or an index that lists some; what they hold becomes one run, so that codecs in
+            several files can be compared.
         name: of the run, below ``runs/``, or a path of its folder.
         form: name of the format; by default the first that recognises a file.
 
@@ -100,7 +101,8 @@ def import_results(
     files = [paths] if isinstance(paths, (str, Path)) else paths
     if not files:
         raise QbenchError("no files are given")
-    read = [read_results(Path(path), registry, form) for path in files]
+    found = [each for path in files for each in listed(Path(path), registry, form)]
+    read = [read_results(path, registry, form) for path in found]
     folder = RunFolder(RUNS / name if Path(name).name == str(name) else Path(name))
     write_imported(folder, merged([results for results, _ in read]), {"files": [origin for _, origin in read]})
     return Run(folder.path, folder.load())

@@ -291,9 +291,7 @@ def cache_clear_command() -> None:
     from qbench.home import cache_home
     from qbench.store.cache import Cache
 
-    path = cache_home() / Cache.FILE
-    path.unlink(missing_ok=True)
-    say(f"{path}: removed")
+    say(f"{Cache.clear(cache_home())}: removed")
 
 
 def version_command() -> None:

@@ -63,6 +63,8 @@ class Codec(ABC):
         file_extension: of stored bitstreams (``"jpg"`` lets an image viewer open them).
         reference: the standard or paper.
         runs_on: ``"cpu"``, or ``"accelerator"`` when it computes on ``context.device``.
+        threads: how many a call uses, where the codec fixes that; None means as many as numerical libraries may use.
+            Recorded with its times.
         Parameters: the model of its settings.
     """
 
@@ -72,6 +74,7 @@ class Codec(ABC):
     file_extension: ClassVar[str] = "bin"
     reference: ClassVar[str] = ""
     runs_on: ClassVar[Literal["cpu", "accelerator"]] = "cpu"
+    threads: ClassVar[int | None] = None
     Parameters: ClassVar[type[Parameters]] = NoParameters
 
     def __init__(self, parameters: Any, context: Context) -> None:

@@ -87,6 +87,10 @@ class Format(ABC):
     def recognises(self, document: Any) -> bool:
         """Say whether a parsed file looks like one of this format; must not raise, whatever it holds."""
 
+    def lists(self, document: Any) -> Sequence[str]:
+        """Return the files that an index refers to, relative to it; empty for any other file; must not raise."""
+        return ()
+
     @abstractmethod
     def read(self, document: Any, name: str) -> ExchangedResults:
         """Read a parsed file.

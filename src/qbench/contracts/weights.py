@@ -87,9 +87,10 @@ class Weights:
             return "its name must be letters, digits, dots, hyphens and underscores, with slashes between parts"
         if not re.match(r"package:[A-Za-z0-9_.]+/.|https?://.|hf:[^/]+/[^/]+/.|file:.", self.source):
             return "its source must be package:module/path, hf:owner/repository/file or an https address"
-        pinned_later = self.convert is not None or (self.source.startswith("hf:") and not self.sha256)
+        declared = self.source.startswith("hf:")  # the hub declares digests; what else comes could not be verified
+        pinned_later = self.convert is not None or (declared and not self.sha256)
         digits = "8,64" if self.convert is not None else "64"
-        if not re.fullmatch(rf"[0-9a-f]{{{digits}}}", self.sha256) and not (pinned_later and not self.sha256):
+        if not re.fullmatch(rf"[0-9a-f]{{{digits}}}", self.sha256) and not (declared and not self.sha256):
             return f"its sha256 must be {digits.replace(',', ' to ')} hexadecimal digits"
         if not pinned_later and self.size <= 0:
             return "its size must be in bytes"

@@ -77,6 +77,11 @@ class PointCoder:
         return failed
 
     @property
+    def threads(self) -> int | None:
+        """How many threads a call uses; None if the codec doesn't fix that."""
+        return self._encoder.threads
+
+    @property
     def deterministic(self) -> bool:
         """Whether the codec promises the same bytes at every call."""
         return self._encoder.deterministic

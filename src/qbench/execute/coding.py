@@ -141,7 +141,7 @@ class ImageCoder(Stage):
             timing={
                 "encode": encoded.timing,
                 "decode": decoded.timing,
-                "threads": self._timing.threads,
+                "threads": min(coder.threads or self._timing.threads, self._timing.threads),
                 "concurrent_load": self._timing.concurrent_load,
                 "most_repeats": self._timing.repeats,
                 "budget": self._timing.budget,

@@ -50,6 +50,12 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def numerical_threads(share: int) -> int:
+    """Return how many threads numerical libraries may use: a share of the cores, or fewer if the user says so."""
+    wanted = os.environ.get("OMP_NUM_THREADS", "")
+    return min(share, int(wanted)) if re.fullmatch(r"[1-9]\d{0,5}", wanted) else share
+
+
 def limit_threads(threads: int) -> None:
     """Let the calling thread's numerical work use so many threads.
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from qbench.contracts.context import Context
 from qbench.errors import PluginError
-from qbench.execute.device import available_cores, resolve_device
+from qbench.execute.device import available_cores, numerical_threads, resolve_device
 from qbench.execute.extending import require_extendable
 from qbench.execute.in_process import run_in_process
 from qbench.execute.preflight import preflight
@@ -29,7 +29,7 @@ from qbench.execute.work import (
     TimingPlan,
 )
 from qbench.execute.workers import WorkerPool
-from qbench.planning.types import OperatingPoint, Plan, PlannedImage, PlannedMetric
+from qbench.planning.types import OperatingPoint, Plan, PlannedImage, PlannedMetric, unknown_code
 from qbench.records import CellRecord, PlanRecord, ScoreRecord, SessionRecord
 from qbench.registry.registry import Registry, default_registry
 from qbench.results.state import RunState, score_key
@@ -70,7 +70,7 @@ class Session:
         load = EXCLUSIVE if not self._overlap else "scoring in the same process"
         if self._jobs > 1:
             load = f"{self._jobs - 1} other worker{'s' if self._jobs > 2 else ''}"
-        threads = max(1, self._cores // self._jobs)
+        threads = numerical_threads(max(1, self._cores // self._jobs))
         timing = TimingPlan(plan.timing["repeats"], plan.timing["budget"], threads, load)
         self._setup = Setup(plan, folder, self._id, self._context, timing)
 
@@ -128,6 +128,9 @@ class Session:
             self._execute(state, journal, on_event)
 
     def _execute(self, state: RunState, journal: JournalWriter, on_event: Callable[[Event], None]) -> None:
+        unknown = [(each.owner, name) for each in self._plan.participants for name in unknown_code(each)]
+        for owner, name in dict.fromkeys(unknown) if self._cache is not None else ():
+            on_event(Notice(f"{owner}: its code ({name}) can't be read, so the cache keeps nothing of it"))
         for line in state.damaged:
             on_event(Notice(f"{self._folder.journal_path}: line {line} is damaged; its results will be recomputed"))
         works = list(self._works(state, journal))
@@ -210,7 +213,7 @@ class Session:
                 score = state.score(self._plan, metric, image, point) if record is not None else None
                 if metric.per_point:
                     score = self._usable_features(metric, image, point, score, state)
-                elif record is not None and score is None:
+                elif record is not None and score is None and not unknown_code(metric):
                     key_of_score = score_key(self._plan, metric, image, record)
                     score = self._cached_score(key_of_score, record, metric.label, state, journal)
                 if score is None or (retry and score.outcome == "failed"):
@@ -249,7 +252,7 @@ class Session:
     def _cached_cell(
         self, key: str, image: PlannedImage, point: OperatingPoint, state: RunState, journal: JournalWriter
     ) -> CellRecord | None:
-        found = self._cache.cell(key) if self._cache is not None else None
+        found = self._cache.cell(key) if self._cache is not None and not unknown_code(point) else None
         if found is None or not self._timed_as_asked(found[0]):
             return None
         record, bitstream = found
@@ -294,14 +297,21 @@ class Session:
         for record in records:
             state.add(record)
             if isinstance(record, CellRecord) and record.outcome == "coded" and self._cache is not None:
-                path = self._folder.bitstream_path(self._points[record.point], record.image)
-                cells.append((record, path.read_bytes()))
+                point = self._points[record.point]
+                if not unknown_code(point):
+                    path = self._folder.bitstream_path(point, record.image)
+                    cells.append((record, path.read_bytes()))
         if self._cache is not None:
+            unknown = {metric.label for metric in self._plan.metrics if unknown_code(metric)}
             # A distribution's records belong to this run: its features are here, and its cells all together.
             scores = [
                 record
                 for record in records
-                if isinstance(record, ScoreRecord) and record.outcome == "scored" and record.values and record.image
+                if isinstance(record, ScoreRecord)
+                and record.outcome == "scored"
+                and record.values
+                and record.image
+                and record.metric not in unknown
             ]
             self._cache.put(cells=cells, scores=scores)
 

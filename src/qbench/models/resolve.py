@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -52,7 +53,7 @@ def find_weights(weights: Weights) -> Path:
     if not path.is_file():
         raise ModelError(_missing(weights))
     _check_size(weights, path)
-    if _stamp_path(path).is_file() and json.loads(_stamp_path(path).read_text()) == _stamp(weights, path):
+    if _read_stamp(path) == _stamp(weights, path):
         return path
     verify(weights)
     return path
@@ -81,7 +82,8 @@ def verify(weights: Weights, progress: Callable[[int, int], None] = lambda done,
     if found != weights.sha256:
         raise ModelError(f"{path}: damaged: SHA-256 {found[:16]}…, not {weights.sha256[:16]}…{_what_to_do(weights)}")
     if weights.profile == "hub":
-        _stamp_path(path).write_text(json.dumps(_stamp(weights, path)))
+        with contextlib.suppress(OSError):  # without it, or with half of it, the file is hashed again
+            _stamp_path(path).write_text(json.dumps(_stamp(weights, path)))
     return path
 
 
@@ -126,6 +128,13 @@ def _what_to_do(weights: Weights) -> str:
 
 def _stamp_path(path: Path) -> Path:
     return path.with_suffix(".verified")
+
+
+def _read_stamp(path: Path) -> object:
+    try:
+        return json.loads(_stamp_path(path).read_text())
+    except (OSError, ValueError):  # none, or torn
+        return None
 
 
 def _stamp(weights: Weights, path: Path) -> dict[str, object]:

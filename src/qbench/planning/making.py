@@ -7,6 +7,7 @@ from typing import Any
 
 from qbench.contracts.codec import Codec
 from qbench.contracts.metric import Direction, MetricDeclaration, Scope
+from qbench.errors import QbenchError
 from qbench.models.resolve import pinned
 from qbench.planning.types import OperatingPoint, Plan, PlannedImage, PlannedMetric, Target
 from qbench.registry.catalogue import Offer, rate_parameter
@@ -17,9 +18,14 @@ from qbench.suite.model import MetricSpec, PointSpec, Suite
 
 
 def make_plan(suite: Suite, images: ResolvedImages, registry: Registry) -> Plan:
-    """Make the plan of a validated suite and its images."""
+    """Make the plan of a validated suite and its images.
+
+    Raises:
+        QbenchError: weights or code that are named can't be found, or two metrics have one name in the end.
+    """
     profile = suite.settings.profile
     metrics = {spec.label: plan_metric(spec, registry, profile) for spec in suite.metrics}
+    require_distinct(list(metrics.values()))
     points = []
     for spec in suite.points:
         offer = registry.codecs.offer(spec.codec)
@@ -72,6 +78,21 @@ def make_plan(suite: Suite, images: ResolvedImages, registry: Registry) -> Plan:
         suite.overrides,
         images.remarks,
     )
+
+
+def require_distinct(metrics: Sequence[PlannedMetric]) -> None:
+    """Refuse metrics whose columns could not be told apart: two of one label, as one has it by default, say.
+
+    Raises:
+        QbenchError: naming them.
+    """
+    owners: dict[str, PlannedMetric] = {}
+    for metric in metrics:
+        for name in metric.column_ids():
+            if name in owners:
+                both = f"{owners[name].metric} and {metric.metric}"
+                raise QbenchError(f"two metrics ({both}) would both be called `{name}`; give one another label")
+            owners[name] = metric
 
 
 def _target(spec: PointSpec, codec: Offer[type[Codec]], metrics: Mapping[str, PlannedMetric]) -> Target | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cache, cached_property
@@ -13,8 +14,12 @@ from pydantic import TypeAdapter
 
 from qbench.contracts.metric import Column, Scope, column_id
 from qbench.images.reading import Alpha
+from qbench.registry.code import UNKNOWN
 
 MOST_SETTINGS = 256
+LONGEST_SIDE = 2**31
+MOST_CELLS = 10_000_000
+"""Of a run that is read: a table of more could not be shown."""
 
 
 @dataclass(frozen=True)
@@ -250,13 +255,32 @@ class Plan:
         return plain
 
 
+def unknown_code(planned: OperatingPoint | PlannedMetric) -> list[str]:
+    """Return what of a codec's or metric's code could not be read, so that its results are known by no key."""
+    return [name for name, digest in planned.identity.get("code", {}).items() if digest == UNKNOWN]
+
+
 def plan_from_json(data: Mapping[str, Any]) -> Plan:
     """Make a plan of what :meth:`Plan.to_json` returned; fields that this version does not know are ignored.
 
     Raises:
-        ValueError: it is no plan.
+        ValueError: it is no plan, or none that this or any machine could have made.
     """
-    return _adapter().validate_python(data)
+    plan = _adapter().validate_python(data)
+    named = {
+        "image": [image.name for image in plan.images],
+        "operating point": [point.id for point in plan.points],
+        "column": [name for metric in plan.metrics for name in metric.column_ids()],
+    }
+    for kind, names in named.items():
+        if len(set(names)) < len(names):
+            raise ValueError(f"two things of one name: {kind} {Counter(names).most_common(1)[0][0]}")
+    for image in plan.images:
+        if not (0 <= image.width <= LONGEST_SIDE and 0 <= image.height <= LONGEST_SIDE):
+            raise ValueError(f"an image of {image.width}×{image.height} pixels")
+    if plan.cells > MOST_CELLS:
+        raise ValueError(f"{plan.cells} cells, more than {MOST_CELLS}")
+    return plan
 
 
 def content_key(*parts: Any) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ from rich.text import Text
 
 from qbench.errors import QbenchError
 from qbench.reporting.correlation import HUMAN, METHODS, Cells, Correlation, Estimate
+from qbench.reporting.formats import csv_text
 from qbench.toolkit.files import writing
 
 FORMS = (".svg", ".html", ".csv", ".json")
@@ -122,11 +122,7 @@ def write_correlations(path: Path, cells: Cells, found: Sequence[Correlation], m
         if form == ".json":
             text = json.dumps({"turned": list(cells.turned), "correlations": records}, indent=1) + "\n"
         else:
-            file = io.StringIO()
-            writer = csv.DictWriter(file, list(records[0]) if records else [], lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(records)
-            text = file.getvalue()
+            text = csv_text(records)
     with writing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from qbench.contracts.metric import Direction
-from qbench.errors import QbenchError
+from qbench.errors import QbenchError, shown
 from qbench.records import plain_number
 from qbench.reporting.aggregate import (
     Pools,
@@ -31,8 +31,8 @@ from qbench.toolkit.files import writing
 
 TEXT_FORMATS = ("markdown", "latex", "csv", "json")
 FORMATS = ("table", *TEXT_FORMATS, "parquet")
-
-
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""What a cell begins with that spreadsheets compute."""
 LATEX_ARROWS = {Direction.HIGHER: r"$\uparrow$", Direction.LOWER: r"$\downarrow$"}
 
 
@@ -57,7 +57,7 @@ def write_text(run: Run, form: str, view: View) -> str:
     """Write a table in one of :data:`TEXT_FORMATS`."""
     if form in ("csv", "json"):
         records = _flat(run, view)
-        return _csv(records) if form == "csv" else _json(run, records)
+        return csv_text(records) if form == "csv" else _json(run, records)
     latex = form == "latex"
     if view.sheet is not None:
         escape = _escape_latex if latex else _escape_markdown
@@ -69,7 +69,7 @@ def write_text(run: Run, form: str, view: View) -> str:
     notes = [f"pooled: {pooled}"] if pooled else []
     notes += model_lines(run)
     if latex:
-        return "".join(f"% {line}\n" for line in notes) + _latex(run, header, body, left)
+        return "".join(f"% {_one_line(line)}\n" for line in notes) + _latex(run, header, body, left)
     return _markdown(header, body, left) + "".join(f"\n{_escape_markdown(line)}\n" for line in notes)
 
 
@@ -116,12 +116,21 @@ def _flat(run: Run, view: View, *, whole: bool = False) -> list[dict[str, Any]]:
     return [{key: record.get(key) for key in keys} for record in records]
 
 
-def _csv(records: Sequence[dict[str, Any]]) -> str:
+def csv_text(records: Sequence[Mapping[str, Any]]) -> str:
+    """Write records of the same keys as CSV (RFC 4180).
+
+    A text that a spreadsheet would take for a formula gets an apostrophe in front, as names are anybody's; JSON has
+    them as they are.
+    """
     text = io.StringIO()
-    writer = csv.DictWriter(text, list(records[0]) if records else [], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(records)
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([_no_formula(key) for key in (records[0] if records else [])])
+    writer.writerows([[_no_formula(value) for value in record.values()] for record in records])
     return text.getvalue()
+
+
+def _no_formula(value: object) -> object:
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
 
 
 def _json(run: Run, records: Sequence[dict[str, Any]]) -> str:
@@ -230,7 +239,7 @@ def _markdown(header: list[str], body: list[list[str]], left: Sequence[bool]) ->
 
 def _latex(run: Run, header: list[str], body: list[list[str]], left: Sequence[bool]) -> str:
     alignment = "".join("l" if stands else "r" for stands in left)
-    lines = [f"% {run.name}; needs \\usepackage{{booktabs}}", rf"\begin{{tabular}}{{{alignment}}}"]
+    lines = [f"% {_one_line(run.name)}; needs \\usepackage{{booktabs}}", rf"\begin{{tabular}}{{{alignment}}}"]
     lines += [r"\toprule", " & ".join(header) + r" \\", r"\midrule"]
     for index, line in enumerate(body):
         if index and header[:2] == ["image", "operating point"] and line[0] != body[index - 1][0]:
@@ -248,9 +257,13 @@ def _escape_latex(text: str) -> str:
         "…": r"\dots{}",
     }
     special |= {letter: "\\" + letter for letter in "&%$#_{}"}
-    escaped = "".join(special.get(letter, letter) for letter in " ".join(text.split("\n")))
+    escaped = "".join(special.get(letter, letter) for letter in _one_line(text))
     return "{}" + escaped if escaped[:1] in ("[", "*") else escaped  # behind a rule or \\\\ they would be options
 
 
+def _one_line(text: str) -> str:
+    return shown(" ".join(text.splitlines()))
+
+
 def _escape_markdown(text: str) -> str:
-    return "".join("\\" + letter if letter in r"\`*_|<>[]" else letter for letter in text.replace("\n", " "))
+    return "".join("\\" + letter if letter in r"\`*_|<>[]" else letter for letter in _one_line(text))

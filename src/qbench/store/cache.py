@@ -18,6 +18,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from qbench.errors import OutputError
 from qbench.records import CellRecord, ScoreRecord, SessionRecord
 from qbench.store.migrations import FORMAT_VERSION
 
@@ -97,10 +98,29 @@ class Cache:
         """Return how many cells and scores are kept, and the bytes of the file."""
         if self._connection is None:
             return 0, 0, 0
-        cells, scores = (
-            self._connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in ("cells", "scores")
-        )
-        return cells, scores, self.path.stat().st_size
+        try:
+            cells, scores = (
+                self._connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in ("cells", "scores")
+            )
+            return cells, scores, self.path.stat().st_size
+        except (OSError, sqlite3.Error) as error:
+            self._give_up(error)
+            return 0, 0, 0
+
+    @classmethod
+    def clear(cls, folder: Path) -> Path:
+        """Remove the cache in a folder, whatever state it is in; return where it was.
+
+        Raises:
+            OutputError: it can't be removed.
+        """
+        path = folder / cls.FILE
+        try:
+            for each in (path, path.with_name(f"{path.name}-journal")):  # which would be taken for a new file's
+                each.unlink(missing_ok=True)
+        except OSError as error:
+            raise OutputError(path, error) from error
+        return path
 
     def _one(self, query: str, key: str) -> Sequence[bytes] | None:
         if self._connection is None:
@@ -113,7 +133,9 @@ class Cache:
         return row
 
     def _give_up(self, error: Exception) -> None:
-        self.trouble = f"{self.path}: the cache can't be used ({error}); continuing without it"
+        self.trouble = (
+            f"{self.path}: the cache can't be used ({error}); continuing without it. qbench cache clear removes it"
+        )
         with contextlib.suppress(sqlite3.Error):
             self.close()
         self._connection = None

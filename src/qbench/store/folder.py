@@ -78,7 +78,7 @@ class RunFolder:
         try:
             _ = state.plan
         except (ValueError, TypeError, KeyError) as error:  # a ValidationError is a ValueError
-            reason = "; ".join(str(error).splitlines()[1:3]) or repr(error)
+            reason = "; ".join(str(error).splitlines()[1:3]) or str(error)
             raise StoreError(f"{self.path}: this qbench can't read the plan in its journal: {reason}") from error
         return state
 

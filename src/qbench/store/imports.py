@@ -25,6 +25,24 @@ LARGEST = 200_000_000
 """Bytes of the largest file that is read."""
 
 
+def listed(path: Path, registry: Registry, form: str | None) -> list[Path]:
+    """Return the files that an index lists; the file itself if it is none.
+
+    Raises:
+        QbenchError: it can't be read, or lists a file outside its folder.
+    """
+    _, document = _parsed(path)
+    for name in registry.formats if form is None else [form]:
+        names = ask_format(registry, name, path, lambda made: list(made.lists(document)))
+        found = [path.parent / each for each in names]
+        for each in found:
+            if not each.resolve().is_relative_to(path.parent.resolve()):
+                raise StoreError(f"{path}: lists {each}, which is not in its folder; name the files themselves")
+        if found:
+            return found
+    return [path]
+
+
 def read_results(path: Path, registry: Registry, form: str | None) -> tuple[ExchangedResults, dict[str, Any]]:
     """Read a file.
 
@@ -37,16 +55,7 @@ def read_results(path: Path, registry: Registry, form: str | None) -> tuple[Exch
     Raises:
         QbenchError: it can't be read, is malformed, or of no known format.
     """
-    try:
-        if path.stat().st_size > LARGEST:
-            raise StoreError(f"{path}: larger than {LARGEST // 1_000_000} MB; not read")
-        data = path.read_bytes()
-    except OSError as error:
-        raise StoreError(f"{path}: can't read: {error.strerror or error}") from error
-    try:
-        document = json.loads(data, parse_constant=_constant)
-    except (ValueError, RecursionError) as error:
-        raise StoreError(f"{path}: not JSON: {error}") from error
+    data, document = _parsed(path)
     if form is None:
         named = [
             name
@@ -59,6 +68,19 @@ def read_results(path: Path, registry: Registry, form: str | None) -> tuple[Exch
         form = named[0]
     results = ask_format(registry, form, path, lambda made: made.read(document, path.stem))
     return results, {"format": form, "file": path.name, "sha256": hashlib.sha256(data).hexdigest()}
+
+
+def _parsed(path: Path) -> tuple[bytes, Any]:
+    try:
+        if path.stat().st_size > LARGEST:
+            raise StoreError(f"{path}: larger than {LARGEST // 1_000_000} MB; not read")
+        data = path.read_bytes()
+    except OSError as error:
+        raise StoreError(f"{path}: can't read: {error.strerror or error}") from error
+    try:
+        return data, json.loads(data, parse_constant=_constant)
+    except (ValueError, RecursionError) as error:
+        raise StoreError(f"{path}: not JSON: {error}") from error
 
 
 def merged(several: Sequence[ExchangedResults]) -> ExchangedResults:
@@ -109,9 +131,10 @@ def write_imported(folder: RunFolder, results: ExchangedResults, origin: Mapping
         raise StoreError(f"{folder.path}: holds a run already; choose another name with --as")
     plan = _plan(results, origin)
     session = SessionRecord(id=IMPORTED, at=now(), provenance={IMPORTED: dict(origin), "notes": list(results.notes)})
-    records = [session, PlanRecord(at=now(), base=plan.key(), plan=plan.to_json())]
+    # All of it before anything is written: what contradicts itself must not leave a folder behind.
+    records = [session, PlanRecord(at=now(), base=plan.key(), plan=plan.to_json()), *_records(plan, results)]
     with folder.locked(), folder.writing() as journal:
-        journal.append([*records, *_records(plan, results)])
+        journal.append(records)
         folder.write_provenance(session.provenance)
 
 

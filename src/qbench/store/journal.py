@@ -33,6 +33,11 @@ _HEADER = re.compile(rb'\{"qbench-journal":(\d+)\}')
 _LINE = re.compile(rb'\{"crc32":"([0-9a-f]{8})","record":(.*)\}', re.DOTALL)
 
 
+MOST_BYTES = 2_000_000_000
+"""Of a journal that is read, as that takes several times as much memory."""
+MOST_BYTES_VARIABLE = "QBENCH_MAX_JOURNAL"
+
+
 @dataclass(frozen=True)
 class Contents:
     """What a journal holds.
@@ -54,9 +59,14 @@ def read_journal(path: Path) -> Contents:
     """Read a journal; also one that another process is writing.
 
     Raises:
-        StoreError: not a journal, or one of a newer qbench.
+        StoreError: not a journal, too large, or one of a newer qbench.
     """
     try:
+        size = path.stat().st_size
+        if size > most_bytes():
+            raise StoreError(
+                f"{path}: a journal of {size} bytes, more than {most_bytes()}; set {MOST_BYTES_VARIABLE} to read it"
+            )
         data = path.read_bytes()
     except OSError as error:
         raise StoreError(f"{path}: can't read the run's journal: {error.strerror or error}") from error
@@ -78,6 +88,18 @@ def read_journal(path: Path) -> Contents:
     return Contents(tuple(records), tuple(damaged), len(data) - len(tail), version)
 
 
+def most_bytes() -> int:
+    """Return how large a journal may be.
+
+    Raises:
+        StoreError: the variable that says so is not a number.
+    """
+    text = os.environ.get(MOST_BYTES_VARIABLE, "")
+    if text and not (text.isascii() and text.isdigit()):
+        raise StoreError(f"{MOST_BYTES_VARIABLE} is `{text}`; accepted: a number of bytes, such as {MOST_BYTES}")
+    return int(text or MOST_BYTES)
+
+
 def _supported(version: int, path: Path) -> int:
     if not 1 <= version <= FORMAT_VERSION:
         raise StoreError(
@@ -95,7 +117,7 @@ def _parse(line: bytes, version: int) -> Any:
         if version == FORMAT_VERSION:
             return AnyRecord.validate_json(match[2])
         return AnyRecord.validate_python(migrated(json.loads(match[2]), version))
-    except (ValidationError, ValueError, KeyError, TypeError, AttributeError):
+    except (ValidationError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
 
