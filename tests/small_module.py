@@ -37,3 +37,13 @@ class Halver(nn.Module):
 
 def no_module():
     return object()
+
+
+class Adapting(Halver):
+    """Changes its own weight with every image, as codecs do that are fitted to an image."""
+
+    def compress(self, x):
+        made = super().compress(x)
+        with torch.no_grad():
+            self.gain.mul_(0.9)
+        return made

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from qbench.plugin import Complexity, Weights
 from qbench.toolkit.complexity import measure
-from qbench.toolkit.networks import expecting, read_trained
+from qbench.toolkit.networks import expecting, read_trained, shared
 from qbench.toolkit.range_coding import GaussianCdfs
 from qbench.toolkit.tiling import tiled
 from qbench_autoencoder.network import HYPER_STRIDE, STRIDE, Shape, build
@@ -164,7 +164,6 @@ def read_networks(path: Path) -> tuple[Shape, npt.NDArray[np.int64], Any]:
     return shape, indices, networks
 
 
-@cache
 def load(path: Path, sha256: str, device: str) -> Model:
     """Load a model once for all operating points; its digest tells versions of a file apart."""
-    return Model(path, device)
+    return shared(("autoencoder", sha256, device), lambda: Model(path, device))

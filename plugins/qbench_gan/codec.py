@@ -29,6 +29,7 @@ from qbench.plugin import (
 )
 from qbench.toolkit.complexity import Cost, measure
 from qbench.toolkit.limits import require_describable
+from qbench.toolkit.networks import shared
 from qbench.toolkit.range_coding import GaussianCdfs
 from qbench_gan import bitstream, qsgd
 from qbench_gan.entropy import LatentCoder
@@ -104,11 +105,20 @@ class GanInversion(Codec):
     @cached_property
     def _exact(self) -> nn.Module:
         """The generator's network as the decoder uses it."""
-        return self.generator.network(self.context.device).double()
+        device = self.context.device
+        return shared(("exact", *self._generator_key, device), lambda: self.generator.network(device).double())
 
     @cached_property
     def _inverter(self) -> Inverter:
-        return Inverter(self.generator, self.parameters.losses, self.context, thesis_exact=self.parameters.thesis_exact)
+        losses, thesis_exact = self.parameters.losses, self.parameters.thesis_exact
+        return shared(
+            ("inverter", *self._generator_key, *losses.items(), thesis_exact, self.context),
+            lambda: Inverter(self.generator, losses, self.context, thesis_exact=thesis_exact),
+        )
+
+    @property
+    def _generator_key(self) -> tuple[str, ...]:
+        return self.generator.name, *(weights.sha256 for weights in self._weights)
 
     @cached_property
     def _mark(self) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from functools import cache, cached_property
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
@@ -28,7 +28,7 @@ from qbench.plugin import (
 )
 from qbench.toolkit.complexity import Cost, measure
 from qbench.toolkit.limits import require_sides
-from qbench.toolkit.networks import expecting, read_trained
+from qbench.toolkit.networks import expecting, read_trained, shared
 from qbench.toolkit.tiling import tiled
 from qbench_restore.network import MARGIN, STRIDE, Shape, build, strength
 
@@ -97,7 +97,7 @@ class JpegRestore(Codec):
 
     def setup(self) -> None:
         """Load the network."""
-        _ = self._network
+        _ = self._corrector
 
     def encode(self, image: Image) -> bytes:
         """Encode as a JFIF file."""
@@ -133,7 +133,9 @@ class JpegRestore(Codec):
         def network(tile: torch.Tensor) -> torch.Tensor:
             shares = tile.double() / 255 - 0.5
             inputs = torch.cat([shares, torch.full_like(shares[:, :1], plane)], dim=1)
-            eight_bit: torch.Tensor = (255 * (self._network(inputs) + 0.5)).round().clamp(0, 255).to(torch.uint8)
+            eight_bit: torch.Tensor = (
+                (255 * (self._corrector.network(inputs) + 0.5)).round().clamp(0, 255).to(torch.uint8)
+            )
             return eight_bit
 
         with torch.inference_mode():
@@ -143,32 +145,34 @@ class JpegRestore(Codec):
 
     def complexity(self, height: int, width: int) -> Complexity:
         """Of the corrector; JPEG itself is not counted."""
-        cost, parameters = _cost(self._network)
+        cost, parameters = self._corrector.cost
         share = height * width / MEASURED**2
         tiles = min(share, (TILE + 2 * MARGIN) ** 2 / MEASURED**2)  # memory is that of one tile at a time
         return Complexity(parameters, 0, round(share * cost.macs), None, round(tiles * cost.memory) + 8 * parameters)
 
     @cached_property
-    def _network(self) -> nn.Module:
-        return _load(find_weights(self._weights), self._weights.sha256, self.context.device)
+    def _corrector(self) -> _Corrector:
+        device = self.context.device
+        key = ("jpeg-restore", self._weights.sha256, device)  # the digest tells versions of a file apart
+        return shared(key, lambda: _Corrector(find_weights(self._weights), device))
 
 
-@cache
-def _load(path: Path, sha256: str, device: str) -> nn.Module:
-    """Load a network once for all operating points; its digest tells versions of a file apart."""
-    with expecting(path, "jpeg-restore"):
-        metadata, tensors = read_trained(path)
-        network = build(Shape(**metadata["shape"]))
-        network.load_state_dict(tensors)
-    return network.eval().requires_grad_(False).double().to(device)
+class _Corrector:
+    """The network of a file, on a device."""
 
+    def __init__(self, path: Path, device: str) -> None:
+        with expecting(path, "jpeg-restore"):
+            metadata, tensors = read_trained(path)
+            network = build(Shape(**metadata["shape"]))
+            network.load_state_dict(tensors)
+        self.network: nn.Module = network.eval().requires_grad_(False).double().to(device)
 
-@cache
-def _cost(network: nn.Module) -> tuple[Cost, int]:
-    """Return what a square of MEASURED pixels costs, and the number of parameters."""
-    import torch
+    @cached_property
+    def cost(self) -> tuple[Cost, int]:
+        """What a square of MEASURED pixels costs, and the number of parameters."""
+        import torch
 
-    parameter = next(network.parameters())
-    square = torch.zeros(1, 4, MEASURED, MEASURED, dtype=parameter.dtype, device=parameter.device)
-    with torch.inference_mode():
-        return measure(lambda: network(square)), sum(each.numel() for each in network.parameters())
+        parameter = next(self.network.parameters())
+        square = torch.zeros(1, 4, MEASURED, MEASURED, dtype=parameter.dtype, device=parameter.device)
+        with torch.inference_mode():
+            return measure(lambda: self.network(square)), sum(each.numel() for each in self.network.parameters())

@@ -27,6 +27,7 @@ from qbench.plugin import (
     find_weights,
 )
 from qbench.toolkit.limits import require_describable
+from qbench.toolkit.networks import shared
 from qbench_torch import bitstream
 from qbench_torch.bitstream import Compressed
 
@@ -47,10 +48,11 @@ class ModuleCodec(Codec):
     def __init__(self, parameters: Any, context: Context) -> None:
         super().__init__(parameters, context)
         self._weights = tuple(self.weights(parameters, context.profile))
+        self._state: StateDict | None = None
 
     @abstractmethod
     def module(self) -> Any:
-        """Return the module, in evaluation mode, on the CPU."""
+        """Return the module, in evaluation mode, on the CPU or the context's device."""
 
     @property
     def multiple(self) -> int:
@@ -76,6 +78,7 @@ class ModuleCodec(Codec):
         values = torch.from_numpy(padded).permute(2, 0, 1)[None].to(self.context.device).float() / 255
         with torch.inference_mode():
             made = self._module.compress(values)
+        self._check()
         strings = [bytes(kind[0]) for kind in made["strings"]]
         return Compressed(width, height, self._mark, tuple(made["shape"]), strings).write()
 
@@ -94,6 +97,7 @@ class ModuleCodec(Codec):
                 made = self._module.decompress([[string] for string in read.strings], read.shape)["x_hat"]
         except (RuntimeError, ValueError, IndexError, TypeError, OverflowError, MemoryError, AssertionError) as error:
             raise BitstreamError(f"the module can't decompress this: {error}") from error
+        self._check()
         if tuple(made.shape) != (1, 3, *expected):
             raise BitstreamError(f"the module made {tuple(made.shape)} of it, not {(1, 3, *expected)}")
         pixels = (255 * made[0].clamp(0, 1)).round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()
@@ -112,6 +116,13 @@ class ModuleCodec(Codec):
     @cached_property
     def _module(self) -> Any:
         return self.module().to(self.context.device)
+
+    def _check(self) -> None:
+        if self._state is not None and self._state.changed:
+            raise PluginError(
+                "torch-codec: the module changes its weights while it codes, which its operating points share; set "
+                "own_weights: true"
+            )
 
     @property
     def _mark(self) -> bytes:
@@ -133,6 +144,10 @@ class TorchCodecParameters(Parameters):
     )
     multiple: int = Field(64, ge=1, le=4096, description="sides are padded to multiples of it")
     deterministic: bool = Field(True, description="whether compress gives the same bytes at every call")
+    own_weights: bool = Field(
+        False,
+        description="whether encoder and decoder of each operating point get a copy of the weights",
+    )
 
 
 class TorchCodec(ModuleCodec):
@@ -195,31 +210,75 @@ class TorchCodec(ModuleCodec):
                 "with compress and decompress"
             )
         for weights in self._weights:
-            fill(module, find_weights(weights))
+            self._fill(module, weights, "cpu", list(module.state_dict()))
         update: Any = getattr(module, "update", None)
         if callable(update):
             update()
-        return module.eval().requires_grad_(False)
+        module = module.to(self.context.device).eval().requires_grad_(False)
+        if self.context.device != "cpu":
+            for weights in self._weights:  # what update made stays
+                self._fill(module, weights, self.context.device, [name for name, _ in module.named_parameters()])
+        return module
+
+    def _fill(self, module: Any, weights: Weights, device: str, names: Sequence[str]) -> None:
+        """Give a module the tensors of a checkpoint: not copies, unless that is asked for.
+
+        Raises:
+            ModelError: the file holds something else, or does not fit.
+        """
+        path, own = find_weights(weights), self.parameters.own_weights
+        state = StateDict(path, device) if own else shared((weights.sha256, device), lambda: StateDict(path, device))
+        kinds = {name: tensor.dtype for name, tensor in module.state_dict().items()}
+        whole = set(names) == set(kinds)
+        fitting = {
+            name: tensor.to(kinds.get(name, tensor.dtype))
+            for name, tensor in state.tensors.items()
+            if whole or name in names
+        }
+        try:
+            module.load_state_dict(fitting, assign=True, strict=whole)
+            module.requires_grad_(False)
+        except (RuntimeError, ValueError, KeyError, AttributeError) as error:
+            raise ModelError(f"{path}: its tensors don't fit the module: {error}") from error
+        self._state = None if own else state
 
 
-def fill(module: Any, path: Path) -> None:
-    """Load a state_dict from a file that contains only tensors.
+class StateDict:
+    """The tensors of a checkpoint on a device, which modules share.
 
-    Raises:
-        ModelError: it holds something else, or does not fit.
+    Attributes:
+        tensors: by name.
     """
-    import torch
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
 
-    try:
-        if path.suffix == ".safetensors":
-            state = load_file(path)
-        else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-            state = state.get("state_dict", state)
-        module.load_state_dict(state)
-    except (OSError, SafetensorError, RuntimeError, ValueError, KeyError, AttributeError, EOFError) as error:
-        raise ModelError(f"{path}: its tensors don't fit the module: {error}") from error
-    except Exception as error:  # unpickling errors are of many kinds
-        raise ModelError(f"{path}: contains something other than tensors, or is damaged: {error}") from error
+    def __init__(self, path: Path, device: str) -> None:
+        """Read a file that contains only tensors.
+
+        Raises:
+            ModelError: it holds something else.
+        """
+        import torch
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        try:
+            with torch.inference_mode(mode=False):  # whose tensors would not tell whether they were written to
+                if path.suffix == ".safetensors":
+                    found: dict[str, Any] = load_file(path)
+                else:
+                    state = torch.load(path, map_location="cpu", weights_only=True)
+                    found = state.get("state_dict", state)
+                self.tensors = {name: tensor.to(device) for name, tensor in found.items()}
+        except (OSError, SafetensorError, RuntimeError, ValueError, KeyError, AttributeError, EOFError) as error:
+            raise ModelError(f"{path}: holds no tensors by name: {error}") from error
+        except Exception as error:  # unpickling errors are of many kinds
+            raise ModelError(f"{path}: contains something other than tensors, or is damaged: {error}") from error
+        self._versions = self._version
+
+    @property
+    def changed(self) -> bool:
+        """Whether a tensor was written to."""
+        return self._version != self._versions
+
+    @property
+    def _version(self) -> int:
+        return sum(tensor._version for tensor in self.tensors.values())

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -53,7 +55,7 @@ class Weights:
             ModelError: it can't be read.
         """
         try:
-            digest, size = file_digest(path), path.stat().st_size
+            digest, size = _known_digest(path), path.stat().st_size
         except OSError as error:
             raise ModelError(f"{path}: can't read the weights: {error.strerror or error}") from error
         source = f"file:{path.resolve()}"
@@ -95,6 +97,30 @@ class Weights:
         if not pinned_later and self.size <= 0:
             return "its size must be in bytes"
         return ""
+
+
+_hashed: ContextVar[dict[tuple[str, int, int], str] | None] = ContextVar("hashed", default=None)
+
+
+@contextlib.contextmanager
+def hashing_once() -> Iterator[None]:
+    """Let files be hashed once in this block unless written to: every value of a setting asks for its weights."""
+    token = _hashed.set({})
+    try:
+        yield
+    finally:
+        _hashed.reset(token)
+
+
+def _known_digest(path: Path) -> str:
+    known = _hashed.get()
+    if known is None:
+        return file_digest(path)
+    status = path.stat()
+    key = str(path), status.st_mtime_ns, status.st_size
+    if key not in known:
+        known[key] = file_digest(path)
+    return known[key]
 
 
 def file_digest(path: Path, progress: Any = lambda done, total: None) -> str:

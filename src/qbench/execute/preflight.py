@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from qbench.contracts.codec import Codec
 from qbench.contracts.context import Context
 from qbench.contracts.metric import MetricDeclaration
+from qbench.contracts.weights import hashing_once
 from qbench.errors import QbenchError
 from qbench.execute.scoring import make_metric
 from qbench.models.resolve import find_weights
@@ -14,6 +15,7 @@ from qbench.planning.types import OperatingPoint, PlannedMetric
 from qbench.registry.registry import Registry
 
 
+@hashing_once()
 def preflight(
     points: Sequence[OperatingPoint], metrics: Sequence[PlannedMetric], registry: Registry, context: Context
 ) -> None:

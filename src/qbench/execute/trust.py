@@ -28,9 +28,17 @@ def component(planned: OperatingPoint | PlannedMetric, registry: Registry) -> ty
 
 
 def code_named_by(planned: OperatingPoint | PlannedMetric, registry: Registry) -> tuple[str, ...]:
-    """Return the modules or files that the settings of a planned codec or metric name as code to run."""
+    """Return the modules or files that the settings of a planned codec or metric name as code to run.
+
+    Raises:
+        PluginError: it is not installed, or does not accept the settings.
+    """
     cls = component(planned, registry)
-    return tuple(cls.code(cls.Parameters.model_validate(dict(planned.parameters), strict=False)))
+    try:
+        parameters = cls.Parameters.model_validate(dict(planned.parameters), strict=False)
+    except ValueError as error:  # a ValidationError is one
+        raise PluginError(f"{planned.owner}: does not accept the run's settings: {error}") from error
+    return tuple(cls.code(parameters))
 
 
 def require_trusted(folder: Path, used: Iterable[OperatingPoint | PlannedMetric], registry: Registry) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from qbench.contracts.codec import Codec
 from qbench.contracts.metric import Direction, MetricDeclaration, Scope
+from qbench.contracts.weights import hashing_once
 from qbench.errors import QbenchError
 from qbench.models.resolve import pinned
 from qbench.planning.types import OperatingPoint, Plan, PlannedImage, PlannedMetric, Target
@@ -17,6 +18,7 @@ from qbench.suite.images import ResolvedImages
 from qbench.suite.model import MetricSpec, PointSpec, Suite
 
 
+@hashing_once()
 def make_plan(suite: Suite, images: ResolvedImages, registry: Registry) -> Plan:
     """Make the plan of a validated suite and its images.
 

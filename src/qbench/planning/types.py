@@ -278,6 +278,13 @@ def plan_from_json(data: Mapping[str, Any]) -> Plan:
     for image in plan.images:
         if not (0 <= image.width <= LONGEST_SIDE and 0 <= image.height <= LONGEST_SIDE):
             raise ValueError(f"an image of {image.width}×{image.height} pixels")
+    for planned in plan.participants:
+        for key in ("libraries", "weights", "code"):
+            digests = planned.identity.get(key, {})
+            if not isinstance(digests, dict) or not all(isinstance(each, str) for each in digests.values()):
+                raise ValueError(f"{planned.owner}: its {key} are no names and texts")
+        if not planned.models.keys() <= planned.identity.get("weights", {}).keys():
+            raise ValueError(f"{planned.owner}: models without digests")
     if plan.cells > MOST_CELLS:
         raise ValueError(f"{plan.cells} cells, more than {MOST_CELLS}")
     return plan

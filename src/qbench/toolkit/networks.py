@@ -1,12 +1,14 @@
-"""Networks out of trained files, and layers that several codecs share. May change."""
+"""Networks out of trained files, one for all who use it in a process, and layers that codecs share. May change."""
 
 from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator
+import threading
+import weakref
+from collections.abc import Callable, Hashable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from qbench.errors import ModelError
 
@@ -14,7 +16,29 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-__all__ = ["bottleneck", "expecting", "read_metadata", "read_trained"]
+__all__ = ["bottleneck", "expecting", "read_metadata", "read_trained", "shared"]
+
+T = TypeVar("T")
+_made: weakref.WeakValueDictionary[Hashable, Any] = weakref.WeakValueDictionary()
+_making = threading.RLock()
+
+
+def shared(key: Hashable, make: Callable[[], T]) -> T:
+    """Return what is made once in a process for a key, and lives as long as somebody holds it.
+
+    For networks that coding doesn't change: every operating point of a codec has two instances of it, and each would
+    hold a copy.
+
+    Args:
+        key: names whose it is, and all that decides it: digests of weights, device, type.
+        make: makes it; weak references to it must be possible.
+    """
+    with _making:
+        found: T | None = _made.get(key)
+        if found is None:
+            found = make()
+            _made[key] = found
+        return found
 
 
 @contextlib.contextmanager

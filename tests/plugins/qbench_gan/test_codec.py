@@ -337,3 +337,11 @@ def test_tables_name_the_generator(small, photos):
     done = qbench.run(suite, output="named", cache=False)
     assert [dict(point.models) for point in done.plan.points] == [{"small.pt": f"generator in {small}"}] * 2
     assert model_lines(done) == [f"gan-inversion: small.pt (generator in {small})"]
+
+
+def test_operating_points_share_networks(small):
+    one, other, another_loss = codec(small, bits=2), codec(small, bits=8), codec(small, losses={"mse": 0.5})
+    assert one._exact is other._exact is another_loss._exact
+    assert one._inverter is other._inverter
+    assert one._inverter is not another_loss._inverter
+    assert codec(small, seed=1)._inverter is not one._inverter

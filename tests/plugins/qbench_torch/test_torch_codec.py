@@ -185,3 +185,29 @@ def test_a_checkpoint_that_is_overwritten_while_it_is_read_codes_nothing(photos,
 def test_what_draws_random_numbers_can_say_so(checkpoint):
     assert codec(checkpoint).deterministic
     assert not codec(checkpoint, deterministic=False).deterministic
+
+
+def test_all_instances_share_the_tensors_of_a_checkpoint(checkpoint):
+    made = [codec(checkpoint, multiple=multiple) for multiple in (8, 16, 16)]
+    for each in made:
+        each.setup()
+    assert len({each._module.gain.data_ptr() for each in made}) == 1
+    assert codec(checkpoint, own_weights=True)._module.gain.data_ptr() != made[0]._module.gain.data_ptr()
+
+
+def test_a_module_that_changes_its_weights_needs_its_own(checkpoint, photos):
+    image = Image(sample_pixels(16, 16))
+    changing = codec(checkpoint, "small_module:Adapting", multiple=8)
+    with pytest.raises(PluginError, match=r"changes its weights while it codes.*own_weights: true"):
+        changing.encode(image)
+    with pytest.raises(PluginError, match="changes its weights"):  # what shares them is spoilt, too
+        codec(checkpoint, multiple=8).encode(image)
+    del changing
+    assert codec(checkpoint, "small_module:Adapting", multiple=8, own_weights=True).encode(image)
+
+
+def test_other_types_than_the_checkpoints_are_converted(tmp_path):
+    save_file({"gain": torch.tensor(1.0, dtype=torch.float16)}, tmp_path / "half.safetensors")
+    made = codec(tmp_path / "half.safetensors", multiple=8)
+    made.setup()
+    assert made._module.gain.dtype == torch.float32

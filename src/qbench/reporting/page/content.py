@@ -34,7 +34,7 @@ def run_content(run: Run, explanations: Explanations) -> dict[str, Any]:
         "profile": plan.profile,
         "seed": plan.seed,
         "complete": run.complete,
-        "kept": bool(plan.keep["reconstructions"]),
+        "kept": bool(plan.keep.get("reconstructions")),
         "originals": str(originals(run)),
         "remarks": list(run.remarks),
         "models": model_lines(run),
