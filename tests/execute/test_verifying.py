@@ -208,6 +208,7 @@ def test_the_command(qbench_command, suite, photos):
     bitstream, picture = paths(done, "p0", "shift:bits=5")
     bitstream.write_bytes(b"x")
     picture.write_bytes(encode_png(np.zeros((48, 64, 3), np.uint8)))
+    assert "note: 1 bitstreams have other sizes than were measured" in qbench_command("show", "run").stderr
     ended = qbench_command("verify", "run")
     assert ended.returncode == 1
     assert "1 bitstreams are not those that were measured" in ended.stdout

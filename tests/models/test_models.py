@@ -392,3 +392,17 @@ def test_the_command_line(qbench_command, weights, server, toy_site, environment
     assert qbench_command("models", "path", "toy-vit", env=env).stdout == pulled.stdout
     assert "toy-vit: as registered" in qbench_command("models", "verify", env=env).stdout
     assert qbench_command("models", "pull", "toy-vti", env=env).returncode == 2
+
+
+def test_a_torn_proof_of_a_digest_is_made_anew(weights):
+    path = pull(weights)
+    path.with_suffix(".verified").write_text('{"sha256": "')
+    assert find_weights(weights) == path
+    assert json.loads(path.with_suffix(".verified").read_text())["sha256"] == SHA256
+
+
+@pytest.mark.parametrize("source", ["http://example.org/w.pth", "https://example.org/w.pth"])
+def test_what_nobody_could_verify_is_refused(source):
+    weights = Weights("w", "a toy", source, "", 0, "CC0-1.0", "a test", convert=lambda original, converted: None)
+    assert "its sha256 must be 8 to 64 hexadecimal digits" in weights.problem()
+    assert not replace(weights, source="hf:owner/repository/w.pth").problem()

@@ -58,8 +58,8 @@ def test_unknown_names_get_the_nearest_and_the_known():
     made = registry(toys=toys)
     with pytest.raises(
         PluginError,
-        match=r"unknown codec `shfit`; did you mean `shift`\? \(known: chatty, misbehave, noisy, raw, "
-        r"shift, together\)",
+        match=r"unknown codec `shfit`; did you mean `shift`\? "
+        r"\(known: chatty, fragile, importing, misbehave, noisy, raw, shift, together\)",
     ):
         made.codecs["shfit"]
 

@@ -10,7 +10,7 @@ import pytest
 from golden import check_golden
 
 from qbench.errors import QbenchError
-from qbench.reporting.formats import View, write_parquet, write_text
+from qbench.reporting.formats import View, csv_text, write_parquet, write_text
 
 
 @pytest.mark.parametrize("form", ["markdown", "latex", "csv", "json"])
@@ -66,3 +66,19 @@ def test_parquet_without_pyarrow_names_the_extra(hand_made, tmp_path, monkeypatc
     monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
     with pytest.raises(QbenchError, match=r"pip install 'qbench\[parquet\]'"):
         write_parquet(hand_made, tmp_path / "a.parquet", View())
+
+
+def test_a_spreadsheet_computes_nothing():
+    records = [{"=cmd|' /C calc'!A0": "=1+1", "at": "@x", "number": -0.5, "text": "a=b", "tab": "\t=1"}]
+    rows = list(csv.reader(io.StringIO(csv_text(records))))
+    assert rows == [
+        ["'=cmd|' /C calc'!A0", "at", "number", "text", "tab"],
+        ["'=1+1", "'@x", "-0.5", "a=b", "'\t=1"],
+    ]
+
+
+def test_no_name_ends_a_comment_of_latex(hand_made):
+    hand_made.path = hand_made.path.with_name("x\\n\\r\u2028\\\\input{secret}".encode().decode("unicode_escape"))
+    first = write_text(hand_made, "latex", View()).split("\n")[0]
+    assert first.startswith("% x")
+    assert "secret" in first

@@ -3,6 +3,8 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 
+import pytest
+
 from qbench.records import CellRecord, ScoreRecord, SessionRecord
 from qbench.store.cache import Cache
 
@@ -74,3 +76,23 @@ def test_two_processes_can_share_it(tmp_path):
     assert other.cell("k") == (CELL, BITS)
     other.put(scores=[SCORE])
     assert one.score("q") == SCORE
+
+
+@pytest.mark.parametrize("keep", [0, 1000, 5000])
+def test_a_damaged_cache_is_told_and_cleared(tmp_path, keep):
+    cache = Cache(tmp_path)
+    cache.put([(CELL, BITS)], [SCORE])
+    cache.close()
+    whole = cache.path.read_bytes()
+    cache.path.write_bytes(whole[:keep] + b"\xff" * (len(whole) - keep))
+    cache = Cache(tmp_path)
+    assert cache.cell("k") is None
+    assert cache.size() == (0, 0, 0)
+    assert cache.trouble.endswith("; continuing without it. qbench cache clear removes it")
+    cache.path.with_name(f"{cache.path.name}-journal").write_bytes(b"torn")
+    assert Cache.clear(tmp_path) == cache.path
+    assert not list(tmp_path.iterdir())
+    cache = Cache(tmp_path)
+    cache.put([(CELL, BITS)])
+    assert cache.cell("k") == (CELL, BITS)
+    assert not cache.trouble

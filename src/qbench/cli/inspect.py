@@ -71,6 +71,7 @@ def show_command(
     from qbench.reporting import costs, formats, tables
     from qbench.reporting.aggregate import pools
     from qbench.reporting.console import Console
+    from qbench.store.folder import RunFolder
 
     if form not in formats.FORMATS:
         raise QbenchError(
@@ -95,6 +96,11 @@ def show_command(
     if sort is not None and (timings or complexity or failures):
         raise QbenchError(f"--sort does not apply to {asked[0]}")
     found = load_run(run)
+    points = {point.id: point for point in found.plan.points}
+    coded = [(points[row.point], row.cell) for row in found.rows if row.cell is not None]
+    altered = RunFolder(found.path).sizes_differ(coded)
+    if altered:
+        say(f"note: {altered} bitstreams have other sizes than were measured; see qbench verify", error=True)
     view = formats.View(
         group_by or ("point" if pooled else None),
         sort,

@@ -55,7 +55,7 @@ class Weights:
             ModelError: it can't be read.
         """
         try:
-            digest, size = _known_digest(path), path.stat().st_size
+            digest, size = known_digest(path), path.stat().st_size
         except OSError as error:
             raise ModelError(f"{path}: can't read the weights: {error.strerror or error}") from error
         source = f"file:{path.resolve()}"
@@ -112,7 +112,8 @@ def hashing_once() -> Iterator[None]:
         _hashed.reset(token)
 
 
-def _known_digest(path: Path) -> str:
+def known_digest(path: Path) -> str:
+    """Return a file's SHA-256 (hex), hashed once within :func:`hashing_once`."""
     known = _hashed.get()
     if known is None:
         return file_digest(path)

@@ -6,6 +6,7 @@ import os
 import platform
 import socket
 import sys
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -36,10 +37,10 @@ def provenance_of(plan: Plan, registry: Registry, options: Options, device: str,
         "python": platform.python_version(),
         "system": platform.platform(),
         "host": socket.gethostname(),
-        "processor": _processor(),
+        "processor": processor(),
         "cores": available_cores(),
         "device": device,
-        "device_name": _processor() if device == "cpu" else device_name(device),
+        "device_name": name_of(device),
         "jobs": jobs,
         "fail_fast": options.fail_fast,
         "seed": plan.seed,
@@ -61,7 +62,14 @@ def _version(name: str) -> str:
         return ""
 
 
-def _processor() -> str:
+def name_of(device: str) -> str:
+    """Return the name of what computes on a device."""
+    return processor() if device == "cpu" else device_name(device)
+
+
+@cache
+def processor() -> str:
+    """Return the name of this machine's processor."""
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):

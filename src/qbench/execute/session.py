@@ -13,7 +13,7 @@ from qbench.execute.device import available_cores, numerical_threads, resolve_de
 from qbench.execute.extending import require_extendable
 from qbench.execute.in_process import run_in_process
 from qbench.execute.preflight import preflight
-from qbench.execute.provenance import provenance_of
+from qbench.execute.provenance import name_of, processor, provenance_of
 from qbench.execute.scoring import PointScorer, lacks_point_score
 from qbench.execute.trust import require_trusted
 from qbench.execute.work import (
@@ -253,7 +253,7 @@ class Session:
         self, key: str, image: PlannedImage, point: OperatingPoint, state: RunState, journal: JournalWriter
     ) -> CellRecord | None:
         found = self._cache.cell(key) if self._cache is not None and not unknown_code(point) else None
-        if found is None or not self._timed_as_asked(found[0]):
+        if found is None or not (self._timed_as_asked(found[0]) and self._measured_here(found[0], point)):
             return None
         record, bitstream = found
         update = {"image": image.name, "point": point.id, "cached": True, "artifacts": ()}
@@ -268,6 +268,16 @@ class Session:
         if timing is None or (self._plan.timing["exclusive"] and timing.concurrent_load != EXCLUSIVE):
             return False
         return timing.most_repeats >= asked.repeats and timing.budget >= asked.budget
+
+    def _measured_here(self, record: CellRecord, point: OperatingPoint) -> bool:
+        """Whether a cached cell was timed on such a processor, and device if the codec uses one, as works here."""
+        assert self._cache is not None
+        session = self._cache.session(record.session)
+        measured_on = {} if session is None else session.provenance
+        here = {"processor": processor()}
+        if point.runs_on == "accelerator":
+            here["device_name"] = name_of(self._device)
+        return all(measured_on.get(key) == value for key, value in here.items())
 
     def _cached_score(
         self, key: str, cell: CellRecord, metric: str, state: RunState, journal: JournalWriter

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from qbench.contracts.codec import Codec
 from qbench.contracts.metric import Direction, MetricDeclaration, Scope
-from qbench.contracts.weights import hashing_once
+from qbench.contracts.weights import hashing_once, known_digest
 from qbench.errors import QbenchError
 from qbench.models.resolve import pinned
-from qbench.planning.types import OperatingPoint, Plan, PlannedImage, PlannedMetric, Target
+from qbench.planning.types import OperatingPoint, Plan, PlannedImage, PlannedMetric, Target, for_keys
 from qbench.registry.catalogue import Offer, rate_parameter
 from qbench.registry.code import code_digests, source_digest
 from qbench.registry.registry import Registry
@@ -36,8 +37,9 @@ def make_plan(suite: Suite, images: ResolvedImages, registry: Registry) -> Plan:
         choices = [{}] if target is None else target.some_settings
         identity, models = _identity(offer, [{**spec.parameters, **each} for each in choices], spec.files, profile)
         if target is not None:
-            measured_by = metrics[spec.target.metric].identity if spec.target else {}
-            identity |= {"parameters": dict(spec.parameters), "target": [target.identity, measured_by]}
+            measured_by = for_keys(metrics[spec.target.metric].identity) if spec.target else {}
+            given = {name: value for name, value in identity["parameters"].items() if name != target.parameter}
+            identity |= {"parameters": given, "target": [target.identity, measured_by]}
         points.append(
             OperatingPoint(
                 spec.id,
@@ -140,6 +142,11 @@ def plan_metric(spec: MetricSpec, registry: Registry, profile: str) -> PlannedMe
     )
 
 
+def _content(path: str) -> str:
+    """Return what a file holds, as its digest; of a folder, or of what is not there, its path."""
+    return f"sha256:{known_digest(Path(path))}" if Path(path).is_file() else path
+
+
 def _identity(
     offer: Offer[type[Codec]] | Offer[type[MetricDeclaration]],
     choices: Sequence[Mapping[str, Any]],
@@ -148,7 +155,7 @@ def _identity(
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Return all that decides a codec's or metric's results, and the models it uses: name → what they are.
 
-    Files are identified by their digests, as weights, and by what the suite calls them; not by where they are.
+    Files are identified by their digests, not by what they are called and where they are.
 
     Args:
         choices: the parameters; several where one is chosen while coding, which may be of other weights each.
@@ -163,7 +170,7 @@ def _identity(
         "name": cls.name,
         "version": cls.version,
         "libraries": dict(offer.ask("libraries")),
-        "parameters": dict(choices[0]),
+        "parameters": {**choices[0], **{name: _content(path) for name, path in located.items()}},
         "weights": {name: weights.sha256 for name, weights in used.items()},
     }
     code = code_digests(dict.fromkeys(name for given in all_given for name in offer.ask("code", given)))
@@ -171,4 +178,7 @@ def _identity(
         code["plugin"] = source_digest(cls)
     if code:
         identity["code"] = code
+    own = sorted(name for name, weights in used.items() if weights.profile == "local")
+    if own:
+        identity["own_files"] = own
     return identity, {name: weights.summary for name, weights in used.items()}

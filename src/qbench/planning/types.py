@@ -124,7 +124,7 @@ class OperatingPoint:
     @cached_property
     def canonical_identity(self) -> str:
         """The identity in canonical JSON, for content keys."""
-        return canonical(self.identity)
+        return canonical(for_keys(self.identity))
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,7 @@ class PlannedMetric:
     @cached_property
     def canonical_identity(self) -> str:
         """The identity in canonical JSON, for content keys."""
-        return canonical(self.identity)
+        return canonical(for_keys(self.identity))
 
     @property
     def per_point(self) -> bool:
@@ -225,7 +225,7 @@ class Plan:
     def point_score_key(self, metric: PlannedMetric, reconstructions: Sequence[str]) -> str:
         """SHA-256 (hex) of all that decides a distribution metric's score of an operating point."""
         originals = [image.sha256 for image in self.images]
-        return content_key("point score", metric.identity, originals, list(reconstructions), self.profile)
+        return content_key("point score", for_keys(metric.identity), originals, list(reconstructions), self.profile)
 
     def key(self) -> str:
         """SHA-256 (hex) of everything that decides the run's records. Two runs with one key are the same run."""
@@ -237,8 +237,8 @@ class Plan:
             dict(self.keep),
             dict(self.timing),
             [[image.name, image.sha256] for image in self.images],
-            [[point.id, point.identity] for point in self.points],
-            [[metric.label, metric.identity] for metric in self.metrics],
+            [[point.id, for_keys(point.identity)] for point in self.points],
+            [[metric.label, for_keys(metric.identity)] for metric in self.metrics],
         )
 
     def image(self, name: str) -> PlannedImage:
@@ -253,6 +253,16 @@ class Plan:
         """Return plain values that :func:`plan_from_json` makes a plan of again."""
         plain: dict[str, Any] = _adapter().dump_python(self, mode="json")
         return plain
+
+
+def for_keys(identity: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return an identity as it is part of keys: of the user's own files what they hold, not their names."""
+    own = identity.get("own_files", [])
+    if not own:
+        return identity
+    rest = {name: value for name, value in identity.items() if name != "own_files"}
+    weights = {name: digest for name, digest in identity["weights"].items() if name not in own}
+    return {**rest, "weights": {**weights, "own_files": sorted(identity["weights"][name] for name in own)}}
 
 
 def unknown_code(planned: OperatingPoint | PlannedMetric) -> list[str]:
@@ -283,6 +293,9 @@ def plan_from_json(data: Mapping[str, Any]) -> Plan:
             digests = planned.identity.get(key, {})
             if not isinstance(digests, dict) or not all(isinstance(each, str) for each in digests.values()):
                 raise ValueError(f"{planned.owner}: its {key} are no names and texts")
+        own = planned.identity.get("own_files", [])
+        if not isinstance(own, list) or not set(map(str, own)) <= planned.identity.get("weights", {}).keys():
+            raise ValueError(f"{planned.owner}: files without digests")
         if not planned.models.keys() <= planned.identity.get("weights", {}).keys():
             raise ValueError(f"{planned.owner}: models without digests")
     if plan.cells > MOST_CELLS:

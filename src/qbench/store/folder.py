@@ -24,7 +24,7 @@ import os
 import re
 import shutil
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ import numpy.typing as npt
 from qbench.errors import RunLockedError, StoreError
 from qbench.images.image import Image, encode_png
 from qbench.planning.types import OperatingPoint, Plan
-from qbench.records import JOURNAL, PlanRecord
+from qbench.records import JOURNAL, CellRecord, PlanRecord
 from qbench.results.state import RunState
 from qbench.store.journal import JournalWriter, read_journal
 from qbench.toolkit.files import replacing
@@ -115,6 +115,17 @@ class RunFolder:
     def keeps(self, point: OperatingPoint, image: str) -> bool:
         """Whether a cell's bitstream or reconstruction is here."""
         return self.bitstream_path(point, image).is_file() or self.reconstruction_path(point, image).is_file()
+
+    def sizes_differ(self, cells: Iterable[tuple[OperatingPoint, CellRecord]]) -> int:
+        """Count bitstreams whose size is not the one that was recorded: what can be told without reading them."""
+        differ = 0
+        for point, cell in cells:
+            try:
+                size = self.bitstream_path(point, cell.image).stat().st_size
+            except OSError:  # not kept
+                continue
+            differ += cell.bitstream_size not in (None, size)
+        return differ
 
     def read_reconstruction(self, point: OperatingPoint, image: str) -> Image | None:
         """Return a kept reconstruction, None if there is none or its file is damaged."""

@@ -167,3 +167,27 @@ def test_any_json_is_read_or_refused(document):
         if form.recognises(document):
             with contextlib.suppress(QbenchError):
                 form.read(document, "file")
+
+
+def test_an_index_means_the_batches_that_it_lists(small_run):
+    *paths, index = qbench.export(small_run, "codec-compare", "out")
+    one, other = qbench.import_results([index], "by-index"), qbench.import_results(paths, "by-files")
+    assert [row.entries["psnr"].value for row in one.rows] == [row.entries["psnr"].value for row in other.rows]
+    index.write_text('[["../elsewhere.json"]]')
+    with pytest.raises(QbenchError, match="is not in its folder"):
+        qbench.import_results([index], "outside")
+    index.write_text('[["nothing.json"]]')
+    with pytest.raises(QbenchError, match=r"nothing\.json: can't read"):
+        qbench.import_results([index], "missing")
+    index.write_text("[[1]]")
+    with pytest.raises(QbenchError, match="no known format recognises it"):
+        qbench.import_results([index], "odd")
+
+
+def test_results_that_contradict_themselves_leave_no_folder():
+    twice = copy.deepcopy(BATCH)
+    twice["field_values"].append(twice["field_values"][0])
+    with pytest.raises(QbenchError, match="is duplicated"):
+        imported(twice, "twice")
+    assert not Path("runs/twice").exists()
+    assert imported(BATCH, "twice").complete  # the name is free
