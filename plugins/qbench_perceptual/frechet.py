@@ -31,7 +31,7 @@ from qbench.plugin import (
 from qbench_perceptual.gaussians import Samples, frechet_distance, kernel_distance
 from qbench_perceptual.inception import INCEPTION
 from qbench_perceptual.patches import PatchParameters, patches
-from qbench_perceptual.sampling import interval, require_samples, sample_columns, sample_groups, together
+from qbench_perceptual.sampling import interval, require_samples, sample_columns, together
 
 BUNDLED = "vit-tiny-imagenet"
 """The network whose features stand in for Inception's where nothing is fetched."""
@@ -48,7 +48,6 @@ class DistanceParameters(PatchParameters):
         description="network whose features are compared: inception, timm/NAME, open_clip/MODEL/TAG, or a path as for "
         "vit-score",
     )
-    resamples: int = Field(50, ge=20, le=10_000, description="of the images, for the 95 % bootstrap interval")
 
 
 class FrechetParameters(DistanceParameters):
@@ -113,19 +112,13 @@ class FeatureDistance(DistributionMetric):
         return [self._embed(parts) for parts in cut]
 
     def finish(self, originals: Parts, reconstructions: Parts) -> Scores:
-        """Compute the distance of all samples, and its interval over images (patches, where there is one image)."""
+        """Compute the distance of all samples, and its interval over images."""
         samples, made = together(originals), together(reconstructions)
         require_samples(len(samples))
         self.check(samples)
         value = self.distance(samples, made)
-        groups = sample_groups(originals)
-        low, high = interval(
-            value,
-            lambda chosen: self.distance(samples[chosen], made[chosen]),
-            groups,
-            self.parameters.resamples,
-        )
-        return {self.name: value, "low": low, "high": high, "samples": float(len(samples))}
+        ends = interval(lambda chosen: self.distance(samples[chosen], made[chosen]), originals)
+        return {self.name: value, **ends, "samples": float(len(samples))}
 
     def check(self, samples: Samples) -> None:
         """Refuse samples that the distance is not defined for.

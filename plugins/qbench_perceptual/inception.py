@@ -28,13 +28,12 @@ from qbench.plugin import (
 from qbench.toolkit.inference import BatchedNetwork
 from qbench_perceptual.conversion import tensors_to_safetensors
 from qbench_perceptual.patches import PatchParameters, patches
-from qbench_perceptual.sampling import interval, require_samples, sample_columns, sample_groups, together
+from qbench_perceptual.sampling import interval, require_samples, sample_columns, together
 
 if TYPE_CHECKING:
     import torch
 
 INCEPTION = "inception"
-RESAMPLES = 200
 WEIGHTS = Weights(
     name=INCEPTION,
     summary="Inception-v3 of 2015 with which FID is defined, converted from TensorFlow, 2,048 features",
@@ -137,9 +136,8 @@ class InceptionScore(DistributionMetric):
         made = together(reconstructions)
         require_samples(len(made))
         value, own = inception_score(made), inception_score(together(originals))
-        groups = sample_groups(reconstructions)
-        low, high = interval(value, lambda chosen: inception_score(made[chosen]), groups, RESAMPLES)
-        return {self.name: value, "original": own, "low": low, "high": high, "samples": float(len(made))}
+        ends = interval(lambda chosen: inception_score(made[chosen]), reconstructions)
+        return {self.name: value, "original": own, **ends, "samples": float(len(made))}
 
 
 def inception_score(logits: npt.NDArray[np.float64]) -> float:

@@ -8,10 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from qbench.plugin import Column, Direction, NotApplicable
-from qbench.toolkit.resampling import bootstrap
-
-Groups = Sequence[npt.NDArray[np.intp]]
-"""The indices of the samples of each image."""
+from qbench.toolkit.resampling import jackknife_interval, too_few
 
 
 def sample_columns(direction: Direction, digits: int) -> tuple[Column, ...]:
@@ -36,26 +33,22 @@ def require_samples(count: int) -> None:
         )
 
 
-def sample_groups(parts: Sequence[npt.NDArray[np.float32]]) -> Groups:
-    """Return which samples each image has; where there is one image, each of its patches counts as one."""
-    ends = np.cumsum([len(part) for part in parts])
-    indices = np.arange(ends[-1])
-    return np.split(indices, ends[:-1]) if len(parts) > 1 else np.split(indices, len(indices))
-
-
 def interval(
-    value: float, statistic: Callable[[npt.NDArray[np.intp]], float], groups: Groups, resamples: int
-) -> tuple[float, float]:
-    """Return a 95 % bootstrap interval over images, centred on the value (Efron & Tibshirani 1993, §13).
+    statistic: Callable[[npt.NDArray[np.intp]], float], parts: Sequence[npt.NDArray[np.float32]]
+) -> dict[str, float | NotApplicable]:
+    """Return the ends of a 95 % interval over images (not over patches, which of one image have much in common).
 
-    A resample repeats images, which moves these statistics by itself. So the interval is the value plus what the
-    resamples' quantiles differ from their mean; its ends may be values that the statistic itself can't have.
+    By the jackknife, which repeats no image: repetitions alone move these statistics. Ends may be values that the
+    statistic itself can't have.
 
     Args:
-        statistic: from the indices of resampled samples to the value.
-        groups: samples of each image, which are resampled together.
-        resamples: how many are drawn, always the same ones.
+        statistic: from indices of samples to the value.
+        parts: samples of each image.
     """
-    found = bootstrap(lambda chosen: statistic(np.concatenate([groups[i] for i in chosen])), len(groups), resamples)
-    low, high = value + np.quantile(found, (0.025, 0.975)) - found.mean()
-    return float(low), float(high)
+    ends = np.cumsum([len(part) for part in parts])
+    groups = np.split(np.arange(ends[-1]), ends[:-1])
+    found = jackknife_interval(lambda chosen: statistic(np.concatenate([groups[i] for i in chosen])), len(parts))
+    if found is None:
+        reason = NotApplicable(too_few(len(parts)) or "not every image can be left out")
+        return {"low": reason, "high": reason}
+    return {"low": found[0], "high": found[1]}

@@ -194,6 +194,8 @@ class ScoreRecord(_Row):
     outcome: Literal["scored", "failed", "not-applicable"]
     values: dict[str, Number] = Field(default_factory=dict)
     """Column → value; the plan has the columns' units."""
+    absent: dict[str, str] = Field(default_factory=dict)
+    """Column that does not apply here → why, of a metric that does."""
     reason: str = ""
     """Why there is none, in short."""
     failure: Failure | None = None

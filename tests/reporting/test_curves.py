@@ -39,7 +39,7 @@ def test_the_librarys_own_numbers():
         anchor=curve("anchor", rates[0][::-1], values[0][::-1]), test=curve("test", rates[1][::-1], values[1][::-1])
     )
     expected = bjontegaard.bd_rate(rates[0][::-1], values[0][::-1], rates[1][::-1], values[1][::-1], method="akima")
-    found = bd_rates(made, "anchor")[0]
+    found = bd_rates(made, "anchor", "akima")[0]
     assert found.percent == pytest.approx(expected)
 
 
@@ -54,7 +54,7 @@ def test_intervals_over_images():
     assert same.high - same.low < 1e-6
     assert other.low < other.percent < other.high
     assert other.high - other.low > 5
-    assert bd_rates(made, "anchor", resamples=0)[0].low is None
+    assert bd_rates(made, "anchor", intervals=False)[0].low is None
 
 
 def test_refusals_say_why():

@@ -114,7 +114,7 @@ def look_at(folder: Path, whole: qbench.Run, rng: random.Random) -> str:
         lambda: formats.write_text(run, "csv", formats.View(sheet=costs.complexity_sheet(run))),
         lambda: write_page(folder / "report.html", [run], original, [{}]),
         lambda: qbench.compare(run, whole),
-        lambda: qbench.bd_rates(run, next(iter(curve_metrics(run)), "psnr"), "jpeg", resamples=0),
+        lambda: qbench.bd_rates(run, next(iter(curve_metrics(run)), "psnr"), "jpeg", intervals=False),
         lambda: qbench.verify(run),
         lambda: qbench.export(run, "codec-compare", folder / "exported"),
     ]

@@ -25,13 +25,13 @@ from qbench.results.run import Run
 
 
 def compare(
-    first: AnyRun, second: AnyRun, metrics: str | Sequence[str] = (), *, method: Method = "akima", mixed: bool = False
+    first: AnyRun, second: AnyRun, metrics: str | Sequence[str] = (), *, method: Method = "pchip", mixed: bool = False
 ) -> Comparison:
     """Compare two runs: paired differences by image, and BD-rates.
 
     Args:
         metrics: columns of which BD-rates are computed; by default the first that both runs have.
-        method: interpolation of the curves, ``"akima"`` or ``"pchip"``.
+        method: interpolation of the curves, ``"pchip"``, ``"akima"`` or ``"cubic"``.
         mixed: compare columns of different models or settings.
 
     Raises:
@@ -41,21 +41,22 @@ def compare(
     return compare_runs(opened(first), opened(second), names(metrics), method=method, mixed=mixed)
 
 
-def bd_rates(run: AnyRun, metric: str, anchor: str, *, method: Method = "akima", resamples: int = 200) -> list[BdRate]:
+def bd_rates(
+    run: AnyRun, metric: str, anchor: str, *, method: Method = "pchip", intervals: bool = True
+) -> list[BdRate]:
     """Return the rate that every other codec of a run saves against an anchor at equal quality.
 
     Args:
         metric: the column that quality is measured by.
         anchor: label of a codec.
-        method: interpolation of the curves, ``"akima"`` or ``"pchip"``.
-        resamples: of the images, for 95 % intervals; 0 computes none.
+        method: interpolation of the curves, ``"pchip"``, ``"akima"`` or ``"cubic"``.
+        intervals: whether to compute 95 % intervals over images.
 
     Raises:
         QbenchError: no such column, or no curve of the anchor that can be compared with.
     """
     require_one_of("method", method, METHODS)
-    _require_resamples(resamples)
-    return rates_against(curves(opened(run), metric), anchor, method, resamples)
+    return rates_against(curves(opened(run), metric), anchor, method, intervals=intervals)
 
 
 def plot(
@@ -136,14 +137,12 @@ def correlate(
     human: str | Path | None = None,
     *,
     everything: bool = False,
-    resamples: int = 200,
 ) -> tuple[Cells, list[Correlation]]:
     """Correlate metrics over the cells of runs, with one another or with people's scores.
 
     Args:
         human: CSV file with columns ``image``, ``point``, and ``score``, ``mos`` or ``dmos``.
         everything: every column, not only each metric's main one.
-        resamples: of the images, for 95 % intervals.
 
     Returns:
         The values, and a correlation for every two columns.
@@ -151,13 +150,7 @@ def correlate(
     Raises:
         QbenchError: fewer than two columns, columns that can't be compared, or a file of another form.
     """
-    _require_resamples(resamples)
     cells = collect(all_opened(runs), Path(human) if human is not None else None, everything=everything)
     if len(cells.columns) < 2:
         raise QbenchError("need at least two columns to correlate; these runs have one value per cell")
-    return cells, correlate_cells(cells, resamples)
-
-
-def _require_resamples(resamples: int) -> None:
-    if resamples < 0:
-        raise QbenchError(f"resamples: {resamples} is not accepted; accepted: an integer from 0")
+    return cells, correlate_cells(cells)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
@@ -10,7 +11,7 @@ import typer
 
 from qbench.cli.running import OriginalsFolder
 from qbench.cli.runs import RunName, RunNames, complete_run
-from qbench.cli.streams import say
+from qbench.cli.streams import put, say
 
 if TYPE_CHECKING:
     from qbench.reporting.bd import Method
@@ -48,9 +49,6 @@ def correlate_command(
         typer.Option(help="CSV of human scores: columns image, point, and score, mos or dmos.", show_default=False),
     ] = None,
     method: Annotated[str, typer.Option(help="spearman, kendall or pearson: for the heat map and order.")] = "spearman",
-    resamples: Annotated[
-        int, typer.Option(min=20, max=100_000, help="Number of resamples for the bootstrap intervals.")
-    ] = 200,
     everything: Annotated[bool, typer.Option("--all", help="Every column, not only each metric's main one.")] = False,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Also write to a file: .svg, .html, .csv or .json.")
@@ -65,7 +63,7 @@ def correlate_command(
 
     if method not in METHODS:
         raise QbenchError(f"unknown method `{method}`{did_you_mean(method, METHODS)} (accepted: {', '.join(METHODS)})")
-    cells, found = correlate(runs, human, everything=everything, resamples=resamples)
+    cells, found = correlate(runs, human, everything=everything)
     console = Console()
     console.print(correlation_view(cells, found, method, console.width))
     if output is not None:
@@ -99,11 +97,19 @@ def compare_command(
         list[str] | None,
         typer.Option(help="Column for BD-rates, repeatable; by default the first in both runs."),
     ] = None,
-    method: Annotated[str, typer.Option(help="Interpolation of curves: akima or pchip.")] = "akima",
+    method: Annotated[str, typer.Option(help="Interpolation of curves: pchip, akima or cubic.")] = "pchip",
     fail_if: Annotated[
         list[str] | None,
-        typer.Option(help="Exit with code 1 if the condition holds: `bd-rate > 1%`, `psnr < -0.05`. May be repeated."),
+        typer.Option(
+            help="Exit with code 1 if the condition holds: `cjxl: bd-rate(ssim) > 1%`, `psnr < -0.05`, "
+            "`encode-time > 10%`; or can't be judged. May be repeated."
+        ),
     ] = None,
+    allow_missing: Annotated[
+        bool, typer.Option("--allow-missing", help="Let --fail-if pass what can't be judged: failures, missing images.")
+    ] = False,
+    form: Annotated[str, typer.Option("--format", "-f", help="table, json, markdown or junit.")] = "table",
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write to a file.")] = None,
     mixed: Annotated[
         bool, typer.Option("--mixed", help="Compare columns even if their models or settings differ between runs.")
     ] = False,
@@ -112,17 +118,36 @@ def compare_command(
     """Compare two runs: two versions of a codec, two machines, two sets of settings."""
     from qbench.api.reporting import compare
     from qbench.api.runs import load_run
-    from qbench.reporting.comparison import parse_condition
-    from qbench.reporting.comparison_table import print_comparison
+    from qbench.errors import QbenchError, did_you_mean
+    from qbench.reporting.comparison_table import comparison_markdown, print_comparison
+    from qbench.reporting.conditions import comparison_json, judge, judgements_junit, parse_condition
     from qbench.reporting.console import Console
 
+    forms = ("table", "json", "markdown", "junit")
+    if form not in forms:
+        raise QbenchError(f"unknown format `{form}`{did_you_mean(form, forms)} (accepted: {', '.join(forms)})")
     one, other = load_run(first), load_run(second)
-    columns = [name for name in one.cell_columns if name in other.cell_columns]
-    conditions = [parse_condition(text, columns) for text in fail_if or []]
-    found = compare(one, other, metric or (), method=cast("Method", method), mixed=mixed)
-    print_comparison(Console(), one, other, found, everything=everything)
-    violated = [(each.text, reason) for each in conditions for reason in each.violations(found)]
-    for text, reason in violated:
-        say(f"failed: {text}: {reason}", error=True)
-    if violated:
+    conditions = [parse_condition(text, one, other) for text in fail_if or []]
+    named = dict.fromkeys([*(metric or ()), *(each.metric for each in conditions if each.metric)])
+    found = compare(one, other, list(named), method=cast("Method", method), mixed=mixed)
+    judgements = [judge(each, found) for each in conditions]
+    if form == "table":
+        kept = None if output is None else io.StringIO()
+        print_comparison(Console(file=kept), one, other, found, everything=everything)
+        text = "" if kept is None else kept.getvalue()
+    elif form == "json":
+        text = comparison_json(found, judgements, allow_missing=allow_missing)
+    elif form == "markdown":
+        text = comparison_markdown(one, other, found, judgements, allow_missing=allow_missing)
+    else:
+        text = judgements_junit(judgements, allow_missing=allow_missing)
+    if text:
+        put(text, output)
+    for each in judgements:
+        for reason in each.violations:
+            say(f"failed: {each.condition.text}: {reason}", error=True)
+        for reason in each.unjudged:
+            state = "passed over" if allow_missing else "failed"
+            say(f"{state}: {each.condition.text}: can't be judged: {reason}", error=True)
+    if any(each.failed(allow_missing=allow_missing) for each in judgements):
         raise typer.Exit(1)

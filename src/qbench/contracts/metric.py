@@ -66,8 +66,9 @@ class Column:
     summary: str = ""
 
 
-Scores = Mapping[str, float]
-"""Column name → value, for every declared column. Infinity is a value (the PSNR of identical images); NaN is not."""
+Scores = Mapping[str, float | NotApplicable]
+"""Column name → value, for every declared column. Infinity is a value (the PSNR of identical images); NaN is not. A
+column but the first may be :class:`~qbench.errors.NotApplicable`, with its reason, where the others have values."""
 
 
 @dataclass(frozen=True)

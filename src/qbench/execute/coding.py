@@ -180,7 +180,10 @@ class ImageCoder(Stage):
             if isinstance(outcome, Exception):
                 raise outcome
             assert isinstance(outcome, dict)
-            return outcome[target.column]
+            reached = outcome[target.column]
+            if isinstance(reached, NotApplicable):
+                raise reached
+            return reached
 
         return find_setting(target, measure)
 

@@ -35,7 +35,9 @@ ROUNDING = 1e-5
 """How far float32 arithmetic may carry a value past its range. Such values are kept as they are, never clamped."""
 
 Features = npt.NDArray[np.float32]
-Outcome = dict[str, float] | Features | NotApplicable | Exception
+Values = dict[str, float | NotApplicable]
+"""Of every column, where it applies."""
+Outcome = Values | Features | NotApplicable | Exception
 """What became of one reconstruction: scores, features (of a distribution metric), or why there are none."""
 
 
@@ -163,7 +165,7 @@ def original_features(metric: DistributionMetric, reference: Reference) -> Featu
 
 def finish_point(
     metric: DistributionMetric, originals: Sequence[Features], reconstructions: Sequence[Features]
-) -> dict[str, float]:
+) -> Values:
     """Score an operating point from its features.
 
     Raises:
@@ -229,14 +231,17 @@ def feature_batch(metric: DistributionMetric, group: Candidates) -> Sequence[Fea
     return results
 
 
-def checked_scores(metric: MetricDeclaration, result: Any) -> dict[str, float] | ContractError:
+def checked_scores(metric: MetricDeclaration, result: Any) -> Values | ContractError:
     """Return a result's values, or what its contract doesn't allow."""
     declared = [column.name for column in metric.columns]
     if not hasattr(result, "keys") or sorted(result.keys()) != sorted(declared):
         given = sorted(result.keys()) if hasattr(result, "keys") else type(result).__name__
         return ContractError(f"score gave {given}; its declared columns are {declared}")
-    values = {}
+    values: Values = {}
     for column in metric.columns:
+        if isinstance(result[column.name], NotApplicable) and column.name != metric.name:
+            values[column.name] = result[column.name]
+            continue
         try:
             value = float(result[column.name])
         except (TypeError, ValueError):
@@ -287,7 +292,10 @@ def _record(
     elif isinstance(outcome, Failure):
         fields = {"outcome": "failed", "failure": outcome, "reason": outcome.message}
     else:  # a distribution metric's features are in the run folder; their record has no values
-        fields = {"outcome": "scored", "values": {} if isinstance(outcome, np.ndarray) else outcome}
+        columns = {} if isinstance(outcome, np.ndarray) else outcome
+        absent = {name: value.reason for name, value in columns.items() if isinstance(value, NotApplicable)}
+        values = {name: value for name, value in columns.items() if name not in absent}
+        fields = {"outcome": "scored", "values": values, "absent": absent}
     return ScoreRecord(key=key, image=image, point=point, metric=metric.label, session=session, at=now(), **fields)
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Literal
 
@@ -14,11 +14,17 @@ import numpy.typing as npt
 
 from qbench.errors import QbenchError, did_you_mean
 from qbench.reporting.curves import CurvePoint, Curves, mean_points
-from qbench.toolkit.resampling import percentile_interval
+from qbench.toolkit.resampling import jackknife_interval
 
-Method = Literal["akima", "pchip"]
-METHODS: tuple[Method, ...] = ("akima", "pchip")
+Method = Literal["pchip", "akima", "cubic"]
+METHODS: tuple[Method, ...] = ("pchip", "akima", "cubic")
+"""Interpolations of the logarithm of the rate over the metric. PCHIP (Fritsch & Carlson 1980) never leaves the range of
+two neighbouring points, so a curve that saturates can't send it astray; Akima's and the cubic of VCEG-M33 can."""
 FEWEST_POINTS = 4
+LEAST_OVERLAP, SMALL_OVERLAP = 0.25, 0.5
+"""Shares of both curves' range: below the first there is no number, below the second it is given with a note."""
+DISAGREEMENT = 1.0
+"""Percentage points between interpolations that a note is made of."""
 Array = npt.NDArray[np.float64]
 
 
@@ -28,9 +34,12 @@ class BdRate:
 
     Attributes:
         percent: negative where it needs less; None where there is none, for the reason given.
-        low, high: 95 % bootstrap interval over images; None with fewer than two, or for distribution metrics.
+        low, high: 95 % interval over images (jackknife); None with fewer than three, or for distribution metrics.
         lower, upper: the values between which both curves lie, and that it is an average over.
         overlap: that range as a share of the range of both curves together.
+        images: how many it is over.
+        by_method: interpolation → what it gives; None where it fails.
+        note: what one must know to use the number: little overlap, interpolations that disagree.
     """
 
     codec: str
@@ -41,12 +50,18 @@ class BdRate:
     lower: float | None = None
     upper: float | None = None
     overlap: float | None = None
+    images: int = 0
+    by_method: Mapping[str, float | None] = field(default_factory=dict)
+    note: str = ""
 
 
-def bd_rates(curves: Curves, anchor: str, method: Method = "akima", resamples: int = 200) -> list[BdRate]:
+def bd_rates(curves: Curves, anchor: str, method: Method = "pchip", *, intervals: bool = True) -> list[BdRate]:
     """Return what every codec saves against the anchor.
 
     Curves are of means over images; interpolated is the logarithm of the rate over the metric.
+
+    Args:
+        intervals: whether to compute them, which takes forty times as long.
 
     Raises:
         QbenchError: the anchor has no curve, or none that can be compared with.
@@ -59,13 +74,16 @@ def bd_rates(curves: Curves, anchor: str, method: Method = "akima", resamples: i
     reason = unusable(curves.by_codec[anchor], curves.sign)
     if reason:
         raise QbenchError(f"`{anchor}` can't be the anchor: {reason}")
-    return [_bd_rate(curves, anchor, codec, method, resamples) for codec in curves.by_codec if codec != anchor]
+    return [_bd_rate(curves, anchor, codec, method, intervals) for codec in curves.by_codec if codec != anchor]
 
 
 def unusable(points: Sequence[CurvePoint], sign: float) -> str:
     """Say why a curve can't be interpolated; empty if it can be."""
     if len(points) < FEWEST_POINTS:
         return f"{len(points)} operating point{'s' * (len(points) != 1)}, fewer than {FEWEST_POINTS}"
+    for point in points:
+        if not (0 < point.rate < math.inf):
+            return f"the rate of {point.point} is {point.rate:g} bit/pixel, which has no logarithm"
     for one, other in pairwise(points):
         if one.rate == other.rate:
             return f"{one.point} and {other.point} have the same rate"
@@ -74,55 +92,83 @@ def unusable(points: Sequence[CurvePoint], sign: float) -> str:
     return ""
 
 
-def _bd_rate(curves: Curves, anchor: str, codec: str, method: Method, resamples: int) -> BdRate:
+def _bd_rate(curves: Curves, anchor: str, codec: str, method: Method, intervals: bool) -> BdRate:
     points, reference = curves.by_codec[codec], curves.by_codec[anchor]
+    images = len(curves.images)
     reason = unusable(points, curves.sign)
     if reason:
-        return BdRate(codec, None, reason)
+        return BdRate(codec, None, reason, images=images)
     ends = [sorted((each[0].value, each[-1].value)) for each in (reference, points)]
     lower, upper = max(ends[0][0], ends[1][0]), min(ends[0][1], ends[1][1])
-    if lower >= upper:
-        return BdRate(
-            codec,
-            None,
-            f"no overlap: {anchor} reaches {ends[0][0]:.4g} to {ends[0][1]:.4g}, {codec} {ends[1][0]:.4g} to "
-            f"{ends[1][1]:.4g}",
-        )
     whole = max(ends[0][1], ends[1][1]) - min(ends[0][0], ends[1][0])
+    overlap = (upper - lower) / whole
+    if overlap < LEAST_OVERLAP:
+        ranges = f"{anchor} reaches {ends[0][0]:.4g} to {ends[0][1]:.4g}, {codec} {ends[1][0]:.4g} to {ends[1][1]:.4g}"
+        much = "no overlap" if overlap <= 0 else f"both cover only {_share(overlap)} of their range"
+        return BdRate(codec, None, f"{much}: {ranges}", overlap=max(0.0, overlap), images=images)
     means = [(np.array([p.rate for p in each]), np.array([p.value for p in each])) for each in (reference, points)]
-    percent = _percent(means[0], means[1], curves.sign, method)
-    low, high = _interval(curves, reference, points, method, resamples)
-    return BdRate(codec, percent, "", low, high, lower, upper, (upper - lower) / whole)
+    found = {each: _percent(means[0], means[1], curves.sign, each) for each in METHODS}
+    by_method: dict[str, float | None] = {
+        each: value if math.isfinite(value) else None for each, value in found.items()
+    }
+    percent = by_method[method]
+    if percent is None:
+        return BdRate(codec, None, f"{method} gives no finite value", by_method=by_method, images=images)
+    low, high = (_interval(curves, reference, points, method) if intervals else None) or (None, None)
+    note = "; ".join(text for text in (_little(overlap), _disagreement(by_method)) if text)
+    return BdRate(codec, percent, "", low, high, lower, upper, overlap, images, by_method, note)
+
+
+def _share(overlap: float) -> str:
+    return f"{100 * overlap:.0f} %" if overlap >= 0.01 else "less than 1 %"
+
+
+def _little(overlap: float) -> str:
+    return f"both curves cover only {_share(overlap)} of their range" if overlap < SMALL_OVERLAP else ""
+
+
+def _disagreement(by_method: Mapping[str, float | None]) -> str:
+    known = [value for value in by_method.values() if value is not None]
+    if len(known) == len(by_method) and max(known) - min(known) <= DISAGREEMENT:
+        return ""
+    told = ", ".join(f"{name} {'none' if value is None else f'{value:+.1f} %'}" for name, value in by_method.items())
+    return f"interpolations disagree: {told}"
 
 
 def _percent(reference: tuple[Array, Array], points: tuple[Array, Array], sign: float, method: Method) -> float:
+    """Return the BD-rate; NaN where the interpolation has none."""
     import bjontegaard
 
     (rates, values), (other_rates, other_values) = reference, points
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")  # of little overlap, which is reported beside the value
-        return float(
-            bjontegaard.bd_rate(
-                rates,
-                sign * values,
-                other_rates,
-                sign * other_values,
-                method=method,
-                require_matching_points=False,
-                min_overlap=0,
+        try:
+            return float(
+                bjontegaard.bd_rate(
+                    rates,
+                    sign * values,
+                    other_rates,
+                    sign * other_values,
+                    method=method,
+                    require_matching_points=False,
+                    min_overlap=0,
+                )
             )
-        )
+        except (ValueError, ArithmeticError, np.linalg.LinAlgError):
+            return math.nan
 
 
 def _interval(
-    curves: Curves, reference: Sequence[CurvePoint], points: Sequence[CurvePoint], method: Method, resamples: int
-) -> tuple[float | None, float | None]:
-    """Return the interval over resampled images; those whose curves can't be interpolated don't count."""
+    curves: Curves, reference: Sequence[CurvePoint], points: Sequence[CurvePoint], method: Method
+) -> tuple[float, float] | None:
+    """Return the interval over images; None where some of them can't be left out: curves bend back without them."""
 
     def percent(chosen: npt.NDArray[np.intp]) -> float:
         drawn = [mean_points(each, chosen) for each in (reference, points)]
         if all((np.diff(curves.sign * values) > 0).all() and (np.diff(rates) > 0).all() for rates, values in drawn):
-            return _percent(drawn[0], drawn[1], curves.sign, method)
+            # The logarithm of the factor: what is left out moves it by amounts that are alike up and down.
+            return math.log1p(_percent(drawn[0], drawn[1], curves.sign, method) / 100)
         return math.nan
 
-    return percentile_interval(percent, len(curves.images) if points[0].values else 0, resamples) or (None, None)
+    found = jackknife_interval(percent, len(curves.images) if points[0].values else 0)
+    return None if found is None else (100 * math.expm1(found[0]), 100 * math.expm1(found[1]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -14,24 +14,33 @@ from qbench.errors import QbenchError, did_you_mean
 from qbench.reporting.bd import BdRate, Method, bd_rates, unusable
 from qbench.reporting.curves import Curves, curve_metrics, curves
 from qbench.results.comparability import check_same_columns
-from qbench.results.run import Entry, Run
-from qbench.toolkit.resampling import percentile_interval
+from qbench.results.run import Entry, Run, Status
+from qbench.toolkit.resampling import jackknife_interval
 
-RESAMPLES = 1000
-BD_RATE = "bd-rate"
+TIMES = {
+    "encode-time": Column("encode-time", Direction.LOWER, 0, None, "s", 4),
+    "decode-time": Column("decode-time", Direction.LOWER, 0, None, "s", 4),
+}
+"""What is compared of cells beside their columns."""
 
 
 @dataclass(frozen=True)
 class Difference:
     """What changed in one column at one operating point, from the first run to the second.
 
+    A value that is infinite in one run only, as the PSNR of what became lossless or no longer is, is in no mean.
+
     Attributes:
+        codec: label of the point's codec.
         images: with a finite value in both.
-        first, second: means over them.
-        low, high: 95 % bootstrap interval of the mean difference, over images; None with fewer than two.
+        first, second: means over them; infinite where there are none.
+        low, high: 95 % interval of the mean difference over images (Student's t); None with fewer than three.
+        worsened, improved: images whose value is infinite in one of the runs only, in which the second is worse, or
+            better.
     """
 
     point: str
+    codec: str
     name: str
     column: Column
     images: int
@@ -39,11 +48,18 @@ class Difference:
     second: float
     low: float | None
     high: float | None
+    worsened: tuple[str, ...] = ()
+    improved: tuple[str, ...] = ()
 
     @property
     def change(self) -> float:
-        """Second less first."""
-        return self.second - self.first
+        """Second less first; infinite where the value of an image became finite, or was."""
+        sign = 1.0 if self.column.direction is Direction.HIGHER else -1.0
+        if self.worsened:
+            return -sign * math.inf
+        if self.improved and not self.images:
+            return sign * math.inf
+        return self.second - self.first if self.images else 0.0
 
     @property
     def worse(self) -> float:
@@ -52,8 +68,27 @@ class Difference:
 
     @property
     def certain(self) -> bool:
-        """Whether 0 is outside of the interval."""
+        """Whether 0 is outside of the interval; what is no longer lossless is worse for certain."""
+        if self.worsened:
+            return True
         return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
+
+
+@dataclass(frozen=True)
+class Unjudged:
+    """Values of a column that can't be compared, as one run lacks them, or both do.
+
+    Attributes:
+        point, codec: where; ``name`` is the column, or empty for all columns.
+        images: which.
+        reason: why.
+    """
+
+    point: str
+    codec: str
+    name: str
+    images: tuple[str, ...]
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -61,21 +96,28 @@ class Comparison:
     """Two runs side by side.
 
     Attributes:
-        points: operating points in both; ``missing`` those in only one of them.
-        images: names of the images in both whose pixels are the same.
+        points: operating points in both; ``new_points`` those in the second only.
+        images: names of the images in both whose pixels are the same; ``new_images`` those in the second only.
         differences: significant regressions first, the largest relative ones at the top; then the rest, likewise.
+        times: differences in coding times.
         rates: metric and BD-rate of each codec in both, the first run's curve being the anchor.
+        unjudged: what can't be compared, points and images of the first run that the second lacks included.
+        changed: settings and libraries of operating points that are called alike in both and are not.
     """
 
     points: tuple[str, ...]
-    missing: tuple[str, ...]
+    new_points: tuple[str, ...]
     images: tuple[str, ...]
+    new_images: tuple[str, ...]
     differences: tuple[Difference, ...]
+    times: tuple[Difference, ...]
     rates: tuple[tuple[str, BdRate], ...]
+    unjudged: tuple[Unjudged, ...]
+    changed: tuple[str, ...]
 
 
 def compare(
-    first: Run, second: Run, metrics: Sequence[str] = (), *, method: Method = "akima", mixed: bool = False
+    first: Run, second: Run, metrics: Sequence[str] = (), *, method: Method = "pchip", mixed: bool = False
 ) -> Comparison:
     """Compare two runs.
 
@@ -88,51 +130,127 @@ def compare(
     """
     if not mixed:
         check_same_columns([first, second])
-    known = {image.name: image.sha256 for image in first.plan.images}
-    images = tuple(image.name for image in second.plan.images if known.get(image.name) == image.sha256)
-    points = {point.id for point in first.plan.points}
+    pixels = {image.name: image.sha256 for image in first.plan.images}
+    images = tuple(image.name for image in second.plan.images if pixels.get(image.name) == image.sha256)
+    points = {point.id: point for point in first.plan.points}
     both = tuple(point.id for point in second.plan.points if point.id in points)
-    columns = [name for name in first.cell_columns if name in second.cell_columns]
+    columns = {name: column for name, column in first.cell_columns.items() if name in second.cell_columns}
     if not (images and both and columns):
         raise QbenchError(
             f"{first.name} and {second.name} have nothing in common: {len(images)} images with the same pixels, "
             f"{len(both)} operating points, {len(columns)} columns"
         )
-    missing = tuple(sorted(points.symmetric_difference(point.id for point in second.plan.points)))
-    cells = [{(row.image, row.point): row.entries for row in run.rows} for run in (first, second)]
-    differences = [
-        found
-        for point in both
-        for name in columns
-        if (found := _difference(cells, point, name, first.columns[name], images))
+    unjudged = [
+        Unjudged(point.id, point.label, "", (), f"not in {second.name}")
+        for point in first.plan.points
+        if point.id not in both
     ]
+    lost = tuple(name for name in pixels if name not in images)
+    if lost:
+        unjudged.append(Unjudged("", "", "", lost, f"not in {second.name}, or of other pixels there"))
+    entries = [{(row.image, row.point): row.entries for row in run.rows} for run in (first, second)]
+    timings = [{(row.image, row.point): _times(row.cell, row.status) for row in run.rows} for run in (first, second)]
+    differences: list[Difference] = []
+    times: list[Difference] = []
+    for cells, known, into in ((entries, columns, differences), (timings, TIMES, times)):
+        for point in both:
+            for name, column in known.items():
+                pairs = [(image, cells[0][image, point][name], cells[1][image, point][name]) for image in images]
+                found, lacking = _difference(point, points[point].label, name, column, pairs)
+                into += found
+                if known is columns:
+                    unjudged += lacking
     differences.sort(key=_importance, reverse=True)
     rates = [each for metric in _metrics(first, second, metrics) for each in _rates(first, second, metric, method)]
-    return Comparison(both, missing, images, tuple(differences), tuple(rates))
+    return Comparison(
+        both,
+        tuple(point.id for point in second.plan.points if point.id not in points),
+        images,
+        tuple(image.name for image in second.plan.images if image.name not in images),
+        tuple(differences),
+        tuple(times),
+        tuple(rates),
+        tuple(unjudged),
+        tuple(dict.fromkeys(line for point in both for line in _changed(first, second, point))),
+    )
 
 
 def _importance(each: Difference) -> tuple[bool, float]:
-    share = each.worse / max(abs(each.first), 1e-12)
+    share = each.worse / max(abs(each.first), 1e-12) if math.isfinite(each.first) else each.worse
     return each.certain and each.worse > 0, share
 
 
+def _times(cell: object, status: Status) -> dict[str, Entry]:
+    timing = getattr(cell, "timing", None)
+    if timing is None:
+        return {name: Entry(status if status is not Status.OK else Status.PENDING) for name in TIMES}
+    return {
+        "encode-time": Entry(Status.OK, timing.encode.seconds),
+        "decode-time": Entry(Status.OK, timing.decode.seconds),
+    }
+
+
 def _difference(
-    cells: Sequence[Mapping[tuple[str, str], Mapping[str, Entry]]],
-    point: str,
-    name: str,
-    column: Column,
-    images: Sequence[str],
-) -> Difference | None:
-    values = [[each[image, point][name].value for image in images] for each in cells]
-    pairs: npt.NDArray[np.float64] = np.array(values, np.float64)  # None becomes NaN
-    pairs = pairs[:, np.isfinite(pairs).all(axis=0)]
-    count = pairs.shape[1]
-    if not count:
-        return None
-    changes = pairs[1] - pairs[0]
-    low, high = percentile_interval(lambda chosen: float(changes[chosen].mean()), count, RESAMPLES) or (None, None)
-    means = pairs.mean(axis=1)
-    return Difference(point, name, column, count, float(means[0]), float(means[1]), low, high)
+    point: str, codec: str, name: str, column: Column, pairs: Sequence[tuple[str, Entry, Entry]]
+) -> tuple[list[Difference], list[Unjudged]]:
+    """Compare one column of one point image by image: docs/reports.md has the table of what is compared how."""
+    finite: list[tuple[float, float]] = []
+    worsened: list[str] = []
+    improved: list[str] = []
+    lacking: dict[str, list[str]] = {}
+    sign = 1.0 if column.direction is Direction.HIGHER else -1.0
+    for image, one, other in pairs:
+        if one.value is None or other.value is None:
+            if one.status is other.status is Status.NOT_APPLICABLE or (one.value is None and other.value is not None):
+                continue  # nothing to lose, or it was mended
+            lacking.setdefault(_why(one, other), []).append(image)
+        elif math.isfinite(one.value) and math.isfinite(other.value):
+            finite.append((one.value, other.value))
+        elif one.value != other.value:
+            (improved if sign * other.value > sign * one.value else worsened).append(image)
+    unjudged = [Unjudged(point, codec, name, tuple(images), reason) for reason, images in lacking.items()]
+    if not (finite or worsened or improved):
+        return [], unjudged
+    found = Difference(point, codec, name, column, 0, math.inf, math.inf, None, None, tuple(worsened), tuple(improved))
+    if finite:
+        values: npt.NDArray[np.float64] = np.array(finite)
+        changes = values[:, 1] - values[:, 0]
+        low, high = jackknife_interval(lambda chosen: float(changes[chosen].mean()), len(changes)) or (None, None)
+        one, other = values.mean(axis=0)
+        found = replace(found, images=len(changes), first=float(one), second=float(other), low=low, high=high)
+    return [found], unjudged
+
+
+def _why(one: Entry, other: Entry) -> str:
+    if other.value is None and one.value is None:
+        return f"{other.status.value} in both"
+    return f"{other.status.value} in the second: {other.reason}" if other.reason else f"{other.status.value} there"
+
+
+def _changed(first: Run, second: Run, point_id: str) -> list[str]:
+    """Say what is different in two operating points of one name."""
+    one, other = first.plan.point(point_id), second.plan.point(point_id)
+    lines = []
+    for name in sorted({*one.parameters, *other.parameters}):
+        before, after = one.parameters.get(name), other.parameters.get(name)
+        if before != after:
+            lines.append(f"{one.label}: {name} {before} → {after}")
+    for key in ("version", "libraries", "weights", "code"):
+        before, after = one.identity.get(key), other.identity.get(key)
+        if isinstance(before, Mapping) and isinstance(after, Mapping):
+            lines += [
+                f"{one.label}: {name} {_short(before.get(name))} → {_short(after.get(name))}"
+                for name in sorted({*before, *after})
+                if before.get(name) != after.get(name)
+            ]
+        elif before != after:
+            lines.append(f"{one.label}: {key} {before} → {after}")
+    return lines
+
+
+def _short(value: object) -> str:
+    text = "none" if value is None else str(value)
+    return f"{text[:12]}…" if len(text) == 64 else text
 
 
 def _metrics(first: Run, second: Run, asked: Sequence[str]) -> list[str]:
@@ -146,84 +264,27 @@ def _metrics(first: Run, second: Run, asked: Sequence[str]) -> list[str]:
 
 
 def _rates(first: Run, second: Run, metric: str, method: Method) -> list[tuple[str, BdRate]]:
-    one, other = curves(first, metric), curves(second, metric)
-    per_image = all(point.values for found in (one, other) for points in found.by_codec.values() for point in points)
-    if per_image:
+    """Return every codec's BD-rate, over the images that all its points have values of in both runs."""
+    labels = [dict.fromkeys(point.label for point in run.plan.points) for run in (first, second)]
+    return [(metric, _rate(first, second, metric, codec, method)) for codec in labels[0] if codec in labels[1]]
+
+
+def _rate(first: Run, second: Run, metric: str, codec: str, method: Method) -> BdRate:
+    one, other = curves(first, metric, codec), curves(second, metric, codec)
+    for run, found in ((first, one), (second, other)):
+        if codec not in found.by_codec:
+            return BdRate(codec, None, f"in {run.name}: no image has a value at all its operating points")
+    if all(point.values for found in (one, other) for point in found.by_codec[codec]):
         shared = [name for name in one.images if name in other.images]
         if not shared:
-            return [(metric, BdRate(codec, None, "no image has values in both runs")) for codec in one.by_codec]
+            return BdRate(codec, None, "no image has values in both runs")
         one, other = one.of_images(shared), other.of_images(shared)
-    results = []
-    for codec, points in one.by_codec.items():
-        if codec not in other.by_codec:
-            continue
-        reason = unusable(points, one.sign)
-        if reason:
-            results.append((metric, BdRate(codec, None, f"in {first.name}: {reason}")))
-            continue
-        pair: Curves = replace(one, by_codec={"first": points, "second": other.by_codec[codec]})
-        (found,) = bd_rates(pair, "first", method)
-        results.append((metric, replace(found, codec=codec)))
-    return results
-
-
-@dataclass(frozen=True)
-class Condition:
-    """What must not be: ``bd-rate > 1%``, ``psnr < -0.05``, ``bpp > 2%``.
-
-    Attributes:
-        what: ``bd-rate``, or a column, of which the change from the first run to the second is meant.
-        relative: whether the number is in percent of the first run's value.
-    """
-
-    text: str
-    what: str
-    sign: str
-    number: float
-    relative: bool
-
-    def violations(self, comparison: Comparison) -> list[str]:
-        """Return what violates it, in words; what can't be judged counts."""
-        if self.what == BD_RATE:
-            return [
-                f"{codec.codec}: {metric} BD-rate "
-                + (f"unknown: {codec.reason}" if codec.percent is None else f"{codec.percent:+.2f} %")
-                for metric, codec in comparison.rates
-                if codec.percent is None or self._holds(codec.percent)
-            ] or ([] if comparison.rates else ["no BD-rate: no codec has a curve in both runs"])
-        found = [each for each in comparison.differences if each.name == self.what]
-        if not found:
-            return [f"no values of `{self.what}` in both runs"]
-        unit = " %" if self.relative else ""
-        return [
-            f"{each.point}: {self.what} {self._value(each):+.4g}{unit}"
-            for each in found
-            if self._holds(self._value(each))
-        ]
-
-    def _value(self, each: Difference) -> float:
-        return 100 * each.change / max(abs(each.first), 1e-300) if self.relative else each.change
-
-    def _holds(self, value: float) -> bool:
-        return {
-            ">": value > self.number,
-            ">=": value >= self.number,
-            "<": value < self.number,
-            "<=": value <= self.number,
-        }[self.sign]
-
-
-def parse_condition(text: str, columns: Sequence[str]) -> Condition:
-    """Read a condition.
-
-    Raises:
-        QbenchError: not of the form, or of a column that the runs don't have.
-    """
-    form = re.fullmatch(r"\s*([\w.+-]+)\s*(>=|<=|>|<)\s*([+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)\s*(%?)\s*", text)
-    if form is None:
-        raise QbenchError(f"`{text}` is not a valid condition; accepted: `bd-rate > 1%`, `psnr < -0.05`, `bpp > 2%`")
-    what, sign, number, percent = form.groups()
-    known = [BD_RATE, *columns]
-    if what not in known:
-        raise QbenchError(f"`{text}`: no column `{what}`{did_you_mean(what, known)} (accepted: {', '.join(known)})")
-    return Condition(text, what, sign, float(number), bool(percent) and what != BD_RATE)
+    points = one.by_codec[codec]
+    reason = unusable(points, one.sign)
+    if reason:
+        return BdRate(codec, None, f"in {first.name}: {reason}")
+    pair: Curves = replace(one, by_codec={first.name: points, second.name: other.by_codec[codec]})
+    if first.name == second.name:
+        pair = replace(one, by_codec={"the first": points, "the second": other.by_codec[codec]})
+    (rate,) = bd_rates(pair, next(iter(pair.by_codec)), method)
+    return replace(rate, codec=codec)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
 from pathlib import Path
+from statistics import fmean, stdev
 
 import numpy as np
 import numpy.typing as npt
@@ -17,22 +18,20 @@ from qbench.contracts.metric import Direction, Scope
 from qbench.errors import QbenchError
 from qbench.results.comparability import check_same_columns, column_owners
 from qbench.results.run import Run
-from qbench.toolkit.resampling import percentile_interval
+from qbench.toolkit.resampling import jackknife_interval
 
 METHODS = ("spearman", "kendall", "pearson")
 HUMAN = "human"
 SCORES = {"score": 1.0, "mos": 1.0, "dmos": -1.0}
 """Accepted columns of people's scores, and which way is better: a difference of scores is lower for better images."""
 FEWEST_CELLS = 4
-FEWEST_IMAGES = 5
-"""With fewer, resampling images says nothing, and cells are resampled instead."""
 
 Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A correlation with its 95 % bootstrap interval; None where too few resamples have a value."""
+    """A correlation with its 95 % interval over images; None with fewer than three, or where it is perfect."""
 
     value: float
     low: float | None
@@ -67,6 +66,8 @@ class Cells:
         values: cells × columns; NaN where there is none.
         turned: columns whose sign was changed, as lower is better in them.
         unmatched: people's scores of cells that the runs don't have.
+        observers: fewest and most scores of people that a cell's score is the mean of; 0 and 0 without any.
+        deviation: mean standard deviation of one cell's scores of several people, None where there are none.
     """
 
     columns: tuple[str, ...]
@@ -74,6 +75,8 @@ class Cells:
     values: Array
     turned: tuple[str, ...]
     unmatched: int = 0
+    observers: tuple[int, int] = (0, 0)
+    deviation: float | None = None
 
 
 def collect(runs: Sequence[Run], human: Path | None = None, *, everything: bool = False) -> Cells:
@@ -98,7 +101,7 @@ def collect(runs: Sequence[Run], human: Path | None = None, *, everything: bool 
                 if name in row.entries and (value := row.entries[name].value) is not None
             }
             if (row.image, row.point) in people:
-                found[HUMAN] = sign * people[row.image, row.point]
+                found[HUMAN] = sign * fmean(people[row.image, row.point])
                 matched.add((row.image, row.point))
             rows.append([found.get(name, math.nan) for name in columns])
             known.append(images.setdefault(row.image, len(images)))
@@ -109,41 +112,50 @@ def collect(runs: Sequence[Run], human: Path | None = None, *, everything: bool 
             f"a point is named like {runs[0].plan.points[0].id}"
         )
     values = np.array(rows, np.float64).reshape(len(rows), len(columns))
-    return Cells(columns, np.array(known, np.intp), values, tuple(turned), len(people) - len(matched))
+    counts = [len(people[place]) for place in matched]
+    spreads = [stdev(people[place]) for place in matched if len(people[place]) > 1]
+    return Cells(
+        columns,
+        np.array(known, np.intp),
+        values,
+        tuple(turned),
+        len(people) - len(matched),
+        (min(counts, default=0), max(counts, default=0)),
+        fmean(spreads) if spreads else None,
+    )
 
 
-def correlate(cells: Cells, resamples: int) -> list[Correlation]:
+def correlate(cells: Cells) -> list[Correlation]:
     """Correlate every two columns.
 
-    Intervals are quantiles over resamples of images, as an image's cells have much in common (of cells, where there are
-    few images). With people's scores, only pairs with these.
+    Intervals are the jackknife's over images, as an image's cells have much in common, of Fisher's z. With people's
+    scores, only pairs with these.
     """
     pairs = list(combinations(range(len(cells.columns)), 2))
     if HUMAN in cells.columns:
         pairs = [pair for pair in pairs if cells.columns[pair[1]] == HUMAN]
-    return [_correlation(cells, one, other, resamples) for one, other in pairs]
+    return [_correlation(cells, one, other) for one, other in pairs]
 
 
-def _correlation(cells: Cells, one: int, other: int, resamples: int) -> Correlation:
+def _correlation(cells: Cells, one: int, other: int) -> Correlation:
     both = cells.values[:, [one, other]]
     kept = ~np.isnan(both).any(axis=1)
     both, images = both[kept], cells.images[kept]
     distinct = np.unique(images)
     groups = [np.flatnonzero(images == image) for image in distinct]
-    if len(groups) < FEWEST_IMAGES:
-        groups = [np.array([index]) for index in range(len(both))]
     estimates: dict[str, Estimate | None] = dict.fromkeys(METHODS)
     for method in METHODS:
         value = _value(method, both)
         if not math.isnan(value):
-            resampled = partial(_resampled, method, both, groups)
-            interval = percentile_interval(resampled, len(groups), resamples)
-            estimates[method] = Estimate(value, *(interval or (None, None)))
+            interval = jackknife_interval(partial(_fisher, method, both, groups), len(groups))
+            estimates[method] = Estimate(value, *(map(math.tanh, interval) if interval else (None, None)))
     return Correlation(cells.columns[one], cells.columns[other], len(both), len(distinct), estimates)
 
 
-def _resampled(method: str, both: Array, groups: Sequence[npt.NDArray[np.intp]], chosen: npt.NDArray[np.intp]) -> float:
-    return _value(method, both[np.concatenate([groups[index] for index in chosen])])
+def _fisher(method: str, both: Array, groups: Sequence[npt.NDArray[np.intp]], chosen: npt.NDArray[np.intp]) -> float:
+    """Return Fisher's z of the correlation over some images; NaN where that is perfect or not defined."""
+    value = _value(method, both[np.concatenate([groups[index] for index in chosen])])
+    return math.atanh(value) if abs(value) < 1 - 1e-12 else math.nan
 
 
 def _value(method: str, both: Array) -> float:
@@ -179,8 +191,8 @@ def _signs(runs: Sequence[Run], everything: bool) -> dict[str, float]:
     return signs
 
 
-def _people(path: Path) -> tuple[dict[tuple[str, str], float], float]:
-    """Read people's scores; return (image, point) → score, and whether higher is better."""
+def _people(path: Path) -> tuple[dict[tuple[str, str], list[float]], float]:
+    """Read people's scores; return (image, point) → scores, one of each observer, and whether higher is better."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
@@ -191,10 +203,10 @@ def _people(path: Path) -> tuple[dict[tuple[str, str], float], float]:
                     f"{path}: the columns are {', '.join(header) or 'none'}; needed: image, point, and one of "
                     "score, mos (higher is better) or dmos (lower is better)"
                 )
-            scores: dict[tuple[str, str], float] = {}
+            scores: dict[tuple[str, str], list[float]] = {}
             for row in reader:
-                key = (row["image"], row["point"])
-                scores[key] = _number(row[kinds[0]], path, reader.line_num)
+                score = _number(row[kinds[0]], path, reader.line_num)
+                scores.setdefault((row["image"], row["point"]), []).append(score)
             return scores, SCORES[kinds[0]]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise QbenchError(f"{path}: can't be read: {error}") from error

@@ -17,6 +17,7 @@ from qbench.errors import QbenchError
 from qbench.reporting.correlation import HUMAN, METHODS, Cells, Correlation, Estimate
 from qbench.reporting.formats import csv_text
 from qbench.toolkit.files import writing
+from qbench.toolkit.resampling import FEWEST
 
 FORMS = (".svg", ".html", ".csv", ".json")
 SQUARE = 5
@@ -28,7 +29,12 @@ BLUE, WHITE, RED = (5, 113, 176), (247, 247, 247), (202, 0, 32)
 def correlation_view(cells: Cells, found: Sequence[Correlation], method: str, width: int) -> RenderableType:
     """Show a heat map of one method where there are several columns, and all pairs with all methods, closest first."""
     parts: list[RenderableType] = []
-    notes = [f"{len(cells.values)} cells; 95 % intervals, bootstrapped over images (over cells where images are few)"]
+    notes = [f"{len(cells.values)} cells; 95 % intervals over images (jackknife), from {FEWEST} images on"]
+    if cells.observers[1] > 1:
+        least, most = cells.observers
+        count = str(most) if least == most else f"{least} to {most}"
+        spread = "" if cells.deviation is None else f", standard deviation {cells.deviation:.3g} on average"
+        notes.append(f"human: mean of {count} observers per cell{spread}")
     if HUMAN not in cells.columns and len(cells.columns) > 2:
         needed = _width(cells.columns)
         if needed <= width:
@@ -120,7 +126,13 @@ def write_correlations(path: Path, cells: Cells, found: Sequence[Correlation], m
     else:
         records = [_record(each) for each in found]
         if form == ".json":
-            text = json.dumps({"turned": list(cells.turned), "correlations": records}, indent=1) + "\n"
+            content = {
+                "turned": list(cells.turned),
+                "observers": list(cells.observers),
+                "observers_deviation": cells.deviation,
+                "correlations": records,
+            }
+            text = json.dumps(content, indent=1) + "\n"
         else:
             text = csv_text(records)
     with writing(path) as temporary:

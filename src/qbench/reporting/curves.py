@@ -82,8 +82,11 @@ def curve_metrics(run: Run) -> list[str]:
     return [name for name in run.columns if name not in rates]
 
 
-def curves(run: Run, metric: str) -> Curves:
+def curves(run: Run, metric: str, codec: str | None = None) -> Curves:
     """Return the curves of a metric.
+
+    Args:
+        codec: label of the only codec that is wanted, so that no other's failures leave images out.
 
     Raises:
         QbenchError: the run has no such column.
@@ -94,6 +97,8 @@ def curves(run: Run, metric: str) -> Curves:
     per_point = metric not in run.cell_columns
     rates, values = _matrices(run, None if per_point else metric)
     there: npt.NDArray[np.bool_] = np.isfinite(values)
+    if codec is not None:
+        there = there & np.array([point.label == codec for point in run.plan.points])
     usable: npt.NDArray[np.bool_] = np.any(there, axis=0, keepdims=True)[0]  # points that have anything
     complete: npt.NDArray[np.bool_] = np.all(there[:, usable], axis=1, keepdims=True)[:, 0] & usable.any()
     names = [image.name for image in run.plan.images]

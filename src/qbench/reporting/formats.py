@@ -60,7 +60,7 @@ def write_text(run: Run, form: str, view: View) -> str:
         return csv_text(records) if form == "csv" else _json(run, records)
     latex = form == "latex"
     if view.sheet is not None:
-        escape = _escape_latex if latex else _escape_markdown
+        escape = _escape_latex if latex else escape_markdown
         header = [escape(heading) for heading in view.sheet.headings]
         body = [[escape(value) for value in line] for line in view.sheet.lines]
         return _latex(run, header, body, view.sheet.left) if latex else _markdown(header, body, view.sheet.left)
@@ -70,7 +70,7 @@ def write_text(run: Run, form: str, view: View) -> str:
     notes += model_lines(run)
     if latex:
         return "".join(f"% {_one_line(line)}\n" for line in notes) + _latex(run, header, body, left)
-    return _markdown(header, body, left) + "".join(f"\n{_escape_markdown(line)}\n" for line in notes)
+    return _markdown(header, body, left) + "".join(f"\n{escape_markdown(line)}\n" for line in notes)
 
 
 def write_parquet(run: Run, path: Path, view: View) -> None:
@@ -175,7 +175,7 @@ def _typeset(run: Run, view: View, *, latex: bool) -> tuple[list[str], list[list
     """Return header and cells as people read them, and what is pooled; the best value of an image or of all groups
     is emphasised."""
     by = view.by
-    escape = _escape_latex if latex else _escape_markdown
+    escape = _escape_latex if latex else escape_markdown
     strong = r"\textbf{%s}" if latex else "**%s**"
     plus_minus = r" $\pm$ " if latex else " ± "
 
@@ -265,5 +265,6 @@ def _one_line(text: str) -> str:
     return shown(" ".join(text.splitlines()))
 
 
-def _escape_markdown(text: str) -> str:
+def escape_markdown(text: str) -> str:
+    """Return text as Markdown shows it to the letter, on one line."""
     return "".join("\\" + letter if letter in r"\`*_|<>[]" else letter for letter in _one_line(text))

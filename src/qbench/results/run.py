@@ -272,6 +272,8 @@ def _entry(cell: Status, reason: str, record: ScoreRecord | None, column: str) -
     if record is None:
         return Entry(Status.PENDING, reason="not scored yet")
     if record.outcome == "scored":
+        if column in record.absent:
+            return Entry(Status.NOT_APPLICABLE, reason=record.absent[column])
         if column not in record.values:  # of another version of the metric, or by somebody's hand
             return Entry(Status.FAILED, reason="the record has no value of this column")
         return Entry(Status.OK, value=record.values[column])

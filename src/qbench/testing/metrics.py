@@ -21,7 +21,7 @@ from qbench.contracts.metric import (
 )
 from qbench.errors import NotApplicable
 from qbench.execute.explaining import check_explanation
-from qbench.execute.scoring import feature_batch, finish_point, score_batch
+from qbench.execute.scoring import Values, feature_batch, finish_point, score_batch
 from qbench.images.image import Image
 from qbench.registry.catalogue import Offer, PluginInfo
 from qbench.registry.forms import form_problem
@@ -115,7 +115,7 @@ def check_distribution_metric(
         reference = features(originals)
         same, worse = finish_point(metric, reference, reference), finish_point(metric, reference, features(distorted))
     column = cls.columns[0]
-    own, other = same[column.name], worse[column.name]
+    own, other = float(same[column.name]), float(worse[column.name])  # type: ignore[arg-type]  # the main column applies
     ordered = own >= other if column.direction is Direction.HIGHER else own <= other
     assert ordered, f"{column.name} prefers distorted images ({other}) to the originals themselves ({own})"
 
@@ -126,8 +126,8 @@ def _made(cls: type[MetricDeclaration], parameters: Mapping[str, Any] | None) ->
     return cls(cls.Parameters.model_validate(dict(parameters or {})), Context())
 
 
-def _scores(metric: Metric, candidates: Candidates, prepared: Any) -> list[dict[str, float] | NotApplicable]:
-    found: list[dict[str, float] | NotApplicable] = []
+def _scores(metric: Metric, candidates: Candidates, prepared: Any) -> list[Values | NotApplicable]:
+    found: list[Values | NotApplicable] = []
     for outcome in score_batch(metric, candidates, prepared):
         if not isinstance(outcome, (dict, NotApplicable)):
             raise outcome if isinstance(outcome, Exception) else TypeError(outcome)
@@ -150,7 +150,9 @@ def _distorted(image: Image) -> list[Image]:
     return [Image(noisy), Image(flat)]
 
 
-def _close(value: float, other: float) -> bool:
+def _close(value: Any, other: Any) -> bool:
+    if isinstance(value, NotApplicable) or isinstance(other, NotApplicable):
+        return isinstance(value, NotApplicable) and isinstance(other, NotApplicable)
     return value == other or math.isclose(value, other, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
 
 
@@ -162,11 +164,13 @@ def _check_same(cls: type[Metric], result: Any, alone: Any) -> None:
         assert _close(*values), f"{column.name} is {values[0]} in a batch, {values[1]} alone"
 
 
-def _check_pool(cls: type[Metric], result: Mapping[str, float], pixels: int) -> None:
+def _check_pool(cls: type[Metric], result: Values, pixels: int) -> None:
     offer = Offer[type[MetricDeclaration]](cls, PluginInfo("tested"))
     for column in cls.columns if cls.pooling else ():
         for count in (1, 2):
             value = result[column.name]
+            if isinstance(value, NotApplicable):
+                continue
             found = pooled_value(offer, column.name, [value] * count, [pixels] * count)
             assert found is None or _close(found, value), f"pool of {count} × {value} is {found} in {column.name}"
 

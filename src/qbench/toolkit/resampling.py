@@ -1,39 +1,59 @@
-"""Bootstrap resampling. Stable."""
+"""How sure a statistic over images is: intervals by the jackknife. Stable."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["bootstrap", "percentile_interval"]
+__all__ = ["FEWEST", "jackknife_interval", "too_few"]
+
+FEWEST = 3
+"""Images below which no interval is given."""
+MOST_PARTS = 40
+"""Parts that images are left out in: more would make a 95 % interval two percent narrower, and cost as many calls."""
 
 Statistic = Callable[[npt.NDArray[np.intp]], float]
 
 
-def bootstrap(statistic: Statistic, count: int, resamples: int) -> npt.NDArray[np.float64]:
-    """Return a statistic of resamples of 0 … count - 1, with replacement; always the same ones.
+def jackknife_interval(statistic: Statistic, count: int) -> tuple[float, float] | None:
+    """Return the 95 % interval of a statistic of independent images, by the jackknife with Student's t.
+
+    The statistic is computed without each image in turn (of more than 40 images without each of 40 equal parts), and
+    its value is given ± t(0.975) standard errors (Tukey 1958; Efron & Tibshirani 1993, chapter 11). Of a mean that is
+    Student's t-interval. Percentiles of the bootstrap hold less than they say with few images: 71 % with three.
 
     Args:
-        statistic: from the indices that were drawn to a value; NaN where there is none.
-        count: how many there are to draw from, and are drawn; at least 2.
+        statistic: from indices of images to a value; NaN or infinite where there is none.
+        count: how many images there are.
+
+    Returns:
+        The ends; None with fewer than three images, or where the statistic has no value without some of them.
     """
-    rng = np.random.default_rng(0)
-    return np.array([statistic(rng.integers(0, count, count)) for _ in range(resamples)], np.float64)
-
-
-def percentile_interval(statistic: Statistic, count: int, resamples: int) -> tuple[float, float] | None:
-    """Return the 95 % percentile interval of a statistic (Efron & Tibshirani 1993, §13.3).
-
-    None with fewer than two to draw from, without resamples, or where more than half of the resamples have no value:
-    then nobody knows how sure this is.
-    """
-    if count < 2 or not resamples:
+    if count < FEWEST:
         return None
-    found = bootstrap(statistic, count, resamples)
-    found = found[np.isfinite(found)]
-    if 2 * len(found) < resamples:
+    everything = np.arange(count)
+    order = everything if count <= MOST_PARTS else np.random.default_rng(0).permutation(count)
+    parts = np.array_split(order, min(count, MOST_PARTS))
+    value = statistic(everything)
+    without = np.array([statistic(np.setdiff1d(everything, part)) for part in parts], np.float64)
+    if not (math.isfinite(value) and np.isfinite(without).all()):
         return None
-    low, high = np.quantile(found, (0.025, 0.975))
-    return float(low), float(high)
+    number = len(parts)
+    error = math.sqrt((number - 1) / number * float(((without - without.mean()) ** 2).sum()))
+    half = _student(number - 1) * error
+    return value - half, value + half
+
+
+def too_few(count: int) -> str:
+    """Say why there is no interval over so few images; empty if there may be one."""
+    return "" if count >= FEWEST else f"{count} image{'s' * (count != 1)}; an interval needs {FEWEST}"
+
+
+def _student(degrees: int) -> float:
+    """Return the 0.975 quantile of Student's t."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(degrees, 0.975))

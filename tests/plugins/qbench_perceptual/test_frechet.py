@@ -48,7 +48,7 @@ def test_patches():
 
 @pytest.mark.parametrize("cls", [Fid, Kid])
 def test_the_bundled_network_and_what_it_is_called(cls):
-    parameters = cls.Parameters(patch=64, resamples=20)
+    parameters = cls.Parameters(patch=64)
     assert cls.default_label(parameters, "bundled") == f"{cls.short}-vit-tiny-imagenet-patch64"
     metric = cls(parameters.model_copy(update={"shrink": True}) if cls is Fid else parameters, Context())
     found = [finished(metric, quality) for quality in (100, 3)]
@@ -80,17 +80,17 @@ def test_too_few_samples():
     one = np.zeros((1, 8), np.float32)
     with pytest.raises(NotApplicable, match="1 sample; a distribution needs at least 2"):
         Kid(DistanceParameters(), Context()).finish([one], [one])
-    # One image: the interval is over its patches.
+    # One image: its patches tell nothing of others, so that there is no interval.
     several = np.random.default_rng(0).normal(size=(50, 8)).astype(np.float32)
     found = Fid(FrechetParameters(), Context()).finish([several], [several + 1])
     assert found["fid"] == pytest.approx(8, rel=1e-5)
-    assert found["low"] <= found["fid"] <= found["high"]
+    assert found["low"].reason == "1 image; an interval needs 3"
 
 
 @pytest.mark.parametrize(("cls", "parameters"), [(Fid, {"shrink": True}), (Kid, {})])
 def test_keeps_the_contract_of_distribution_metrics(cls, parameters):
     images = [Image(pixels[:128, :128]) for pixels in PHOTOGRAPHS]
-    check_distribution_metric(cls, parameters={"patch": 64, "resamples": 20, **parameters}, images=images)
+    check_distribution_metric(cls, parameters={"patch": 64, **parameters}, images=images)
 
 
 def test_in_a_run(tmp_path):
@@ -101,13 +101,15 @@ def test_in_a_run(tmp_path):
         "name": "distances",
         "images": [{"folder": str(tmp_path / "photos")}],
         "codecs": {"jpeg": {"quality": [5, 95]}},
-        "metrics": [{"fid": {"patch": 64, "shrink": True, "resamples": 20}}, {"whole": {"metric": "fid"}}],
+        "metrics": [{"fid": {"patch": 64, "shrink": True}}, {"whole": {"metric": "fid"}}],
     }
     entries = qbench.run(suite, output=tmp_path / "run").point_entries
     worse, better = (
         entries[f"jpeg:quality={quality}"]["fd-vit-tiny-imagenet-patch64-shrunk"].value for quality in (5, 95)
     )
     assert 0 < better < worse
+    ends = [entries["jpeg:quality=5"][f"fd-vit-tiny-imagenet-patch64-shrunk.{end}"].value for end in ("low", "high")]
+    assert ends[0] < worse < ends[1]
     assert "4 samples of 192 features" in entries["jpeg:quality=5"]["whole"].reason
 
 

@@ -55,7 +55,7 @@ def test_says_what_tables_and_curves_say(small_run):
         codec: [[point.rate, point.value] for point in points] for codec, points in found.by_codec.items()
     }
     [rate] = content["anchors"]["psnr"]["tables"]["jpeg"]
-    assert rate["percent"] == bd_rates(found, "jpeg", resamples=0)[0].percent
+    assert rate["percent"] == bd_rates(found, "jpeg", intervals=False)[0].percent
     assert rate["low"] < rate["percent"] < rate["high"]
     assert set(content["anchors"]["psnr"]["tables"]) == {"jpeg", "webp"}
     for row, content_row in zip(small_run.rows, content["rows"], strict=True):

@@ -17,8 +17,6 @@ from qbench.reporting.originals import originals
 from qbench.results.comparability import column_owners
 from qbench.results.run import Entry, Row, Run, Status
 
-FEWER_RESAMPLES = 100
-"""For the intervals of BD-rates: a report has those of every metric."""
 Explanations = dict[tuple[str, str], dict[str, Explanation]]
 """Image and operating point → metric's label → what is behind its scores."""
 
@@ -143,7 +141,7 @@ def _bd_rates(found: Curves) -> dict[str, Any]:
     able = [codec for codec, points in found.by_codec.items() if not unusable(points, found.sign)]
     tables = {}
     for index, anchor in enumerate(able):
-        rates = bd_rates(found, anchor, resamples=0 if index else FEWER_RESAMPLES)
+        rates = bd_rates(found, anchor, intervals=not index)
         tables[anchor] = [_plain(asdict(rate)) for rate in rates]
     reasons = [f"{codec}: {unusable(points, found.sign)}" for codec, points in found.by_codec.items()]
     return {"reason": "" if able else "; ".join(reasons), "tables": tables}

@@ -1,0 +1,172 @@
+"""Guards: what they hold against two runs, with cells that fail, vanish, or are lossless no longer."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from xml.etree import ElementTree
+
+import pytest
+
+import qbench
+from qbench.errors import QbenchError
+from qbench.reporting.comparison import compare
+from qbench.reporting.conditions import comparison_json, judge, judgements_junit, parse_condition
+from qbench.results.run import Run
+
+ALL = ("p0", "p1", "p2")
+
+
+@pytest.fixture
+def base(suite, registry):
+    """Lossless at bits=0, lossy at the others."""
+    suite["codecs"] = {"shift": {"bits": [0, 2, 3, 4, 5]}, "noisy": None}
+    suite["metrics"] = ["bpp", "psnr", "ssim"]
+    return suite
+
+
+def run(base, registry, name, **changes):
+    return qbench.run({**base, "name": name, **changes}, registry=registry, output=name, cache=False)
+
+
+def changed(found: Run, **cells) -> Run:
+    """Return a run whose records of some cells are others."""
+    from qbench.results.state import RunState
+    from qbench.store.folder import RunFolder
+    from qbench.store.journal import read_journal
+
+    records = list(read_journal(RunFolder(found.path).journal_path).records)
+    made = [cells["change"](record) for record in records]
+    return Run(found.path, RunState([record for record in made if record is not None]))
+
+
+def judged(text, first, second, *metrics):
+    return judge(parse_condition(text, first, second), compare(first, second, metrics))
+
+
+def fail(images, point):
+    def change(record):
+        if record.kind == "cell" and record.image in images and record.point == point:
+            return record.model_copy(update={"outcome": "failed", "reason": "broke", "bitstream_size": None})
+        return record
+
+    return change
+
+
+def test_the_same_run_violates_nothing(base, registry):
+    first = run(base, registry, "first")
+    for text in ("psnr < -0.05", "bpp > 1%", "bd-rate > 1%", "shift: bd-rate(ssim) > 1%", "encode-time > 10000%"):
+        found = judged(text, first, first, *(["ssim"] if "ssim" in text else []))
+        assert not found.violations
+        unjudged = [line for line in found.unjudged if "noisy" not in line]  # which has one operating point
+        assert not unjudged
+
+
+def test_what_fails_is_a_violation_unless_that_is_allowed(base, registry):
+    first = run(base, registry, "first")
+    everywhere = changed(first, change=fail(ALL, "shift:bits=3"))
+    found = judged("psnr < -0.05", first, everywhere)
+    assert found.unjudged == ("shift:bits=3, image p0, p1, p2, psnr: skipped in the second: the cell is failed: broke",)
+    assert not found.violations
+    assert found.failed(allow_missing=False)
+    assert not found.failed(allow_missing=True)
+    one = judged("psnr < -0.05", first, changed(first, change=fail(["p1"], "shift:bits=3")))
+    assert one.unjudged == ("shift:bits=3, image p1, psnr: skipped in the second: the cell is failed: broke",)
+    # What failed before and does no longer is no violation; what fails in both can't be judged.
+    assert not judged("psnr < -0.05", everywhere, first).failed(allow_missing=False)
+    assert judged("psnr < -0.05", everywhere, everywhere).unjudged == (
+        "shift:bits=3, image p0, p1, p2, psnr: skipped in both",
+    )
+    rates = judged("shift: bd-rate > 1%", first, changed(first, change=fail(["p1"], "shift:bits=3")))
+    assert any("image p1" in line for line in rates.unjudged)
+
+
+def test_codecs_and_images_that_are_gone(base, registry, photos):
+    first = run(base, registry, "first")
+    without = run({**base, "codecs": {"shift": {"bits": [0, 2, 3, 4, 5]}}}, registry, "without")
+    assert judged("psnr < -0.05", first, without).unjudged == ("noisy: not in without",)
+    assert not judged("shift: psnr < -0.05", first, without).unjudged
+    assert not judged("psnr < -0.05", without, first).failed(allow_missing=False)  # a new one is none's loss
+    fewer = run({**base, "images": [{"folder": str(photos), "limit": 2}]}, registry, "fewer")
+    assert judged("psnr < -0.05", first, fewer).unjudged == ("image p2: not in fewer, or of other pixels there",)
+
+
+def test_lossless_that_became_lossy(base, registry):
+    first = run(base, registry, "first")
+
+    def lossy(record):
+        if (
+            record.kind == "score"
+            and record.metric == "psnr"
+            and record.point == "shift:bits=0"
+            and record.image == "p1"
+        ):
+            return record.model_copy(update={"values": {"psnr": 70.0}})
+        return record
+
+    second = changed(first, change=lossy)
+    found = judged("psnr < -0.05", first, second)
+    assert found.violations == ("shift:bits=0: psnr -inf (p1)",)
+    assert not judged("psnr < -0.05", second, first).violations
+    (difference,) = [each for each in compare(first, second).differences if each.worsened]
+    assert (difference.certain, difference.change, difference.images) == (True, -math.inf, 0)
+    assert compare(first, second).differences[0] == difference  # the first to be told
+
+
+def test_times_and_codecs_by_name(base, registry):
+    first = run(base, registry, "first")
+
+    def slower(record):
+        if record.kind == "cell" and record.point.startswith("shift"):
+            timing = record.timing
+            encode = timing.encode.model_copy(update={"seconds": 2 * timing.encode.seconds})
+            return record.model_copy(update={"timing": timing.model_copy(update={"encode": encode})})
+        return record
+
+    second = changed(first, change=slower)
+    found = judged("encode-time > 10%", first, second)
+    assert len(found.violations) == 5
+    assert found.violations[0].startswith("shift:bits=0: encode-time +100 %")
+    assert not judged("noisy: encode-time > 10%", first, second).violations
+    assert not judged("decode-time > 10%", first, second).violations
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("bd-rate", "`bd-rate` is not a valid condition; accepted: `bd-rate > 1%`"),
+        ("psnr = 3", "is not a valid condition"),
+        ("pnsr > 3", "no column `pnsr`; did you mean `psnr`"),
+        ("psnr > much", "is not a valid condition"),
+        ("shfit: psnr > 3", "no codec `shfit`; did you mean `shift`"),
+        ("psnr(ssim) > 3", "only bd-rate is of a metric"),
+    ],
+)
+def test_bad_conditions(base, registry, text, message):
+    first = run(base, registry, "first")
+    with pytest.raises(QbenchError, match=message):
+        parse_condition(text, first, first)
+
+
+def test_results_for_other_programs(base, registry):
+    first = run(base, registry, "first")
+    second = changed(first, change=fail(ALL, "shift:bits=3"))
+    comparison = compare(first, second)
+    judgements = [judge(parse_condition(text, first, second), comparison) for text in ("psnr < -1", "bpp > 1%")]
+    content = json.loads(comparison_json(comparison, judgements, allow_missing=False), parse_constant=pytest.fail)
+    assert [each["failed"] for each in content["conditions"]] == [True, True]
+    assert content["unjudged"][0]["images"] == list(ALL)
+    assert not any(
+        each["failed"] for each in json.loads(comparison_json(comparison, judgements, allow_missing=True))["conditions"]
+    )
+    suite = ElementTree.fromstring(judgements_junit(judgements, allow_missing=False))
+    assert (suite.get("tests"), suite.get("failures")) == ("2", "2")
+    assert "can't be judged" in suite.find("testcase/failure").text
+    odd = replace(judgements[0].condition, text='<a & "b">')
+    assert (
+        ElementTree.fromstring(judgements_junit([replace(judgements[0], condition=odd)], allow_missing=True))
+        .find("testcase")
+        .get("name")
+        == '<a & "b">'
+    )

@@ -1,0 +1,111 @@
+"""Intervals hold what they say, by simulation."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from qbench.contracts.metric import Column, Direction
+from qbench.reporting.bd import bd_rates
+from qbench.reporting.correlation import Cells, correlate
+from qbench.reporting.curves import CurvePoint, Curves
+from qbench.toolkit.resampling import jackknife_interval, too_few
+
+COUNTS = (3, 4, 8, 24, 100)
+
+
+def held(draw, interval, truth, trials):
+    """Return how often an interval holds the truth."""
+    found = [interval(draw()) for _ in range(trials)]
+    assert None not in found
+    return np.mean([low <= truth <= high for low, high in found])
+
+
+def mean_interval(values):
+    return jackknife_interval(lambda chosen: float(values[chosen].mean()), len(values))
+
+
+@pytest.mark.parametrize("count", COUNTS)
+def test_of_a_mean_difference(count):
+    rng = np.random.default_rng(count)
+    share = held(lambda: rng.normal(0.3, 1, count), mean_interval, 0.3, 3000)
+    assert 0.935 <= share <= 0.965
+
+
+@pytest.mark.parametrize("count", COUNTS)
+def test_where_there_is_no_difference_few_are_certain(count):
+    """Of heavy tails, as differences between two codecs have them."""
+    rng = np.random.default_rng(count)
+    assert held(lambda: rng.laplace(0, 1, count), mean_interval, 0, 2000) >= 0.935
+
+
+def curves_of(offsets, factors):
+    """Two codecs' curves of images that scatter; the second needs a fifth less, give or take."""
+    rates = np.array([0.1, 0.2, 0.4, 0.8, 1.6])
+    by_codec = {}
+    for label, own, saving in (("anchor", np.ones_like(factors), 1.0), ("other", factors, 0.8)):
+        points = []
+        for rate in rates:
+            values = 40 + 6 * np.log2(rate) + offsets
+            own_rates = rate * saving * own
+            points.append(CurvePoint(str(rate), own_rates.mean(), values.mean(), tuple(own_rates), tuple(values)))
+        by_codec[label] = tuple(points)
+    names = tuple(map(str, range(len(offsets))))
+    return Curves("psnr", Column("psnr", Direction.HIGHER), names, (), by_codec)
+
+
+@pytest.mark.parametrize("count", COUNTS)
+def test_of_a_bd_rate(count):
+    rng = np.random.default_rng(count)
+    spread = 0.1
+    truth = 100 * (0.8 * math.exp(spread**2 / 2) - 1)
+
+    def draw():
+        return curves_of(rng.normal(0, 2, count), np.exp(rng.normal(0, spread, count)))
+
+    def interval(made):
+        (found,) = bd_rates(made, "anchor")
+        return found.low, found.high
+
+    assert 0.91 <= held(draw, interval, truth, 120 if count < 100 else 60) <= 1.0
+
+
+@pytest.mark.parametrize("count", COUNTS)
+def test_of_a_correlation(count):
+    rng = np.random.default_rng(count)
+    quality = np.linspace(0, 1, 6)
+
+    def draw():
+        one, other = (quality + rng.normal(0, 0.3, (count, 6)) + rng.normal(0, 0.2, (count, 1)) for _ in range(2))
+        values = np.stack([one.ravel(), other.ravel()], axis=1)
+        return Cells(("one", "other"), np.repeat(np.arange(count), 6), values, ())
+
+    def interval(made):
+        estimate = correlate(made)[0].estimates["pearson"]
+        return estimate.low, estimate.high
+
+    truth = quality.var() / (quality.var() + 0.3**2 + 0.2**2)
+    assert 0.9 <= held(draw, interval, truth, 200 if count < 100 else 80) <= 1.0
+
+
+def test_too_few_have_none_and_it_is_said_why():
+    assert mean_interval(np.array([1.0, 2.0])) is None
+    assert too_few(2) == "2 images; an interval needs 3"
+    assert too_few(1) == "1 image; an interval needs 3"
+    assert too_few(3) == ""
+
+
+def test_a_statistic_without_a_value_has_no_interval():
+    assert jackknife_interval(lambda chosen: math.nan, 5) is None
+    assert jackknife_interval(lambda chosen: math.inf if len(chosen) < 5 else 1.0, 5) is None
+
+
+def test_many_images_are_left_out_in_parts():
+    calls = []
+    values = np.random.default_rng(0).normal(size=1000)
+    low, high = jackknife_interval(lambda chosen: calls.append(0) or float(values[chosen].mean()), 1000)
+    assert len(calls) == 41
+    half = 1.96 * values.std(ddof=1) / math.sqrt(1000)
+    assert (high - low) / 2 == pytest.approx(half, rel=0.25)
