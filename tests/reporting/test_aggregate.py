@@ -16,29 +16,44 @@ from qbench.errors import PluginError
 from qbench.registry.catalogue import PluginInfo
 from qbench.registry.hookspecs import hookimpl
 from qbench.registry.registry import Registry, default_registry
-from qbench.reporting.aggregate import best, format_value, group_rows, pooling, pools, sort_groups, summarise
+from qbench.reporting.aggregate import (
+    best,
+    best_of,
+    comparable,
+    fewer_images,
+    format_value,
+    group_rows,
+    pooling,
+    pools,
+    sort_groups,
+    summarise,
+)
+from qbench.reporting.notation import FEWER_LEGEND
 from qbench.results.run import Entry, Status
 
 UP, DOWN = Column("a", Direction.HIGHER), Column("a", Direction.LOWER, digits=1)
 
 
+def named(entries):
+    return {f"image{index}": entry for index, entry in enumerate(entries)}
+
+
 @given(st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=20))
 def test_mean_and_deviation_are_numpys(values):
-    summary = summarise([Entry(Status.OK, value) for value in values])
+    summary = summarise(named(Entry(Status.OK, value) for value in values))
     assert summary.mean == pytest.approx(np.mean(values), abs=1e-6)
     assert summary.deviation == pytest.approx(np.std(values, ddof=1), abs=1e-3)
 
 
 def test_what_has_no_value_does_not_count():
-    summary = summarise(
-        [Entry(Status.OK, 2.0), Entry(Status.FAILED), Entry(Status.NOT_APPLICABLE), Entry(Status.PENDING)]
-    )
-    assert (summary.count, summary.mean, summary.deviation) == (1, 2.0, None)
-    assert summarise([Entry(Status.SKIPPED)]).mean is None
+    entries = [Entry(Status.OK, 2.0), Entry(Status.FAILED), Entry(Status.NOT_APPLICABLE), Entry(Status.PENDING)]
+    summary = summarise(named(entries))
+    assert (summary.count, summary.mean, summary.deviation, summary.images) == (1, 2.0, None, ("image0",))
+    assert summarise(named([Entry(Status.SKIPPED)])).mean is None
 
 
 def test_an_infinite_value_makes_the_mean_infinite_and_the_deviation_undefined():
-    summary = summarise([Entry(Status.OK, 2.0), Entry(Status.OK, math.inf)])
+    summary = summarise(named([Entry(Status.OK, 2.0), Entry(Status.OK, math.inf)]))
     assert (summary.mean, summary.deviation) == (math.inf, None)
 
 
@@ -60,7 +75,9 @@ def test_groups_count_what_has_no_value(hand_made):
     jpeg, slow = groups["jpeg"], groups["slow"]
     assert (jpeg.cells, jpeg.without[Status.FAILED], jpeg.without[Status.NOT_APPLICABLE]) == (4, 1, 1)
     assert (slow.cells, slow.without[Status.FAILED], slow.without[Status.PENDING]) == (2, 1, 1)
-    assert jpeg.summaries["bpp"].mean == pytest.approx((0.5 + 2.25 + 3.0) / 3)
+    # No mean over unlike operating points: between which of them they lie.
+    assert jpeg.summaries["bpp"].mean is None
+    assert (jpeg.summaries["bpp"].low, jpeg.summaries["bpp"].high) == pytest.approx((0.5, (2.25 + 3.0) / 2))
     assert sort_groups(hand_made, group_rows(hand_made, "point"), "bpp")[0].key == "jpeg:quality=10"
     assert len(group_rows(hand_made, "image")) == 2
 
@@ -130,3 +147,25 @@ def test_where_a_metric_does_not_pool_there_is_the_mean_and_nothing_is_called_po
     groups = group_rows(hand_made, "point", pools(hand_made, pooled_by(np.float32(7)).metrics))
     assert groups[0].summaries["psnr"].mean == 7
     assert pooling(groups) == "psnr: as it likes"
+
+
+def test_means_over_other_images_are_compared_with_none(hand_made):
+    groups = group_rows(hand_made, "point")
+    assert comparable(groups, "bpp") == {"jpeg:quality=90"}
+    assert best_of(groups, "bpp", hand_made.columns["bpp"]) is None  # nothing to compare it with
+    assert fewer_images(hand_made, groups) == [
+        FEWER_LEGEND,
+        "over 1 of 2 images (without <script>|x): jpeg:quality=10: bpp; jpeg:quality=90: psnr",
+    ]
+    assert comparable(group_rows(hand_made, "codec"), "bpp") == set()
+
+
+def test_a_codec_of_one_operating_point_has_a_mean_and_no_star(photos):
+    codecs = {"jpeg": {"quality": [20, 90]}, "png": None}
+    done = qbench.run({"images": [{"folder": str(photos)}], "codecs": codecs, "metrics": ["bpp"]}, output="run")
+    jpeg, png = group_rows(done, "codec")
+    assert png.summaries["bpp"].mean == pytest.approx(np.mean([row.rate for row in done.rows if row.codec == "png"]))
+    means = [np.mean([row.rate for row in done.rows if row.point == f"jpeg:quality={each}"]) for each in (20, 90)]
+    assert [jpeg.summaries["bpp"].low, jpeg.summaries["bpp"].high] == pytest.approx(means)
+    assert best_of([jpeg, png], "bpp", done.columns["bpp"]) is None
+    assert [group.key for group in sort_groups(done, [png, jpeg], "bpp")] == ["jpeg", "png"]

@@ -6,6 +6,8 @@ import bjontegaard
 import numpy as np
 import pytest
 from conftest import sample_pixels
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 from rate_curves import RATES, curve, of, quality
 
@@ -16,7 +18,7 @@ from qbench.reporting.bd import bd_rates, unusable
 from qbench.reporting.curves import curve_metrics, curves
 
 
-@pytest.mark.parametrize("method", ["akima", "pchip"])
+@pytest.mark.parametrize("method", ["akima", "pchip", "cubic"])
 def test_a_codec_that_needs_a_fifth_less_everywhere(method):
     made = of(anchor=curve("anchor", RATES, quality(RATES)), better=curve("better", 0.8 * RATES, quality(RATES)))
     (found,) = bd_rates(made, "anchor", method)
@@ -117,3 +119,74 @@ def test_a_run_that_was_stopped(hand_made):
     for points in curves(hand_made, "psnr").by_codec.values():
         for point in points:
             assert np.isfinite([*point.rates, *point.values]).all()
+
+
+def test_a_curve_that_saturates_sends_no_default_astray():
+    """Almost the same value for twice the rate: Akima's interpolation goes far outside of the points."""
+    rates = np.array([0.1, 0.2, 0.4, 0.8])
+    made = of(
+        anchor=curve("anchor", rates, [27.0, 30.0, 33.0, 36.0]), flat=curve("flat", rates, [28.0, 31.0, 33.0, 33.05])
+    )
+    (found,) = bd_rates(made, "anchor")
+    assert -30 < found.percent < 60
+    assert found.by_method["pchip"] == found.percent
+    assert abs(found.by_method["akima"] - found.percent) > 1
+    assert found.note.startswith("interpolations disagree: pchip ")
+
+
+@pytest.mark.parametrize(
+    ("rates", "values", "reason"),
+    [
+        ([0.0, 0.2, 0.4, 0.8], [28, 30, 33, 36], "the rate of test:rate=0 is 0 bit/pixel, which has no logarithm"),
+        ([0.2, 0.2, 0.4, 0.8], [28, 30, 33, 36], "have the same rate"),
+        ([0.3] * 5, [28, 29, 30, 33, 36], "have the same rate"),
+        ([0.1, 0.2, 0.4, 0.8], [28, 27, 33, 36], "not monotone"),
+        ([0.1, 0.2, 0.4, 0.8], [35.999999999, 40, 42, 44], "both cover only less than 1 % of their range"),
+        ([0.1, 0.2, 0.4, 0.8], [34.9, 40, 42, 44], "both cover only 6 % of their range"),
+        ([0.1, 0.2, 0.4, 0.8], [37, 40, 42, 44], "no overlap"),
+        ([-0.1, 0.2, 0.4, 0.8], [28, 30, 33, 36], "which has no logarithm"),
+    ],
+)
+def test_every_edge_has_a_number_or_a_reason(rates, values, reason):
+    made = of(
+        anchor=curve("anchor", [0.1, 0.2, 0.4, 0.8], [27.0, 30.0, 33.0, 36.0]),
+        test=curve("test", np.array(rates, float), np.array(values, float)),
+    )
+    (found,) = bd_rates(made, "anchor")
+    assert found.percent is None
+    assert reason in found.reason
+
+
+def test_little_overlap_is_said():
+    made = of(
+        anchor=curve("anchor", [0.1, 0.2, 0.4, 0.8], [27.0, 30.0, 33.0, 36.0]),
+        test=curve("test", np.array([0.1, 0.2, 0.4, 0.8]), np.array([32.0, 35.0, 37.0, 39.0])),
+    )
+    (found,) = bd_rates(made, "anchor")
+    assert found.percent < 0
+    assert "both curves cover only 33 % of their range" in found.note
+
+
+@given(st.integers(0, 10**9))
+@settings(max_examples=100)
+def test_random_monotone_curves_have_a_number_or_a_reason(seed):
+    rng = np.random.default_rng(seed)
+
+    def random_curve(label):
+        rates = np.sort(rng.uniform(0.05, 3, 5))
+        values = 25 + np.cumsum(rng.exponential(3, 5) ** rng.choice([1, 3]))
+        return curve(label, rates, values)
+
+    made = of(anchor=random_curve("anchor"), test=random_curve("test"))
+    if unusable(made.by_codec["anchor"], 1.0):
+        return
+    (found,) = bd_rates(made, "anchor")
+    assert (found.percent is None) == bool(found.reason)
+    if found.percent is not None:
+        others = [value for value in found.by_method.values() if value is not None]
+        disagree = len(others) < 3 or max(others) - min(others) > 1
+        assert disagree == ("interpolations disagree" in found.note)
+        # PCHIP stays between the rates of both curves' ends.
+        extremes = [np.log([point.rate for point in each]) for each in made.by_codec.values()]
+        widest = max(extremes[1].max() - extremes[0].min(), extremes[0].max() - extremes[1].min())
+        assert abs(np.log1p(found.percent / 100)) <= widest + 1e-9

@@ -80,7 +80,7 @@ def plot(
     Raises:
         QbenchError: no such column, nothing to draw, or columns that can't be compared.
     """
-    from qbench.reporting.figures import rate_figure
+    from qbench.reporting.figures import images_drawn, rate_figure
 
     loaded = all_opened(runs)
     drawn = metric or next(iter(curve_metrics(loaded[0])), "")
@@ -90,11 +90,10 @@ def plot(
     if 0 < len(own) < len(loaded):
         names = ", ".join(run.name for run in loaded if run.imported)
         notice(f"{drawn} of {names} was computed by another program, over other images")
-    rate_figure(
-        Path(output),
-        [(name, curves(run, drawn)) for name, run in zip(told_apart(loaded), loaded, strict=True)],
-        linear=linear,
-    )
+    found = [(name, curves(run, drawn)) for name, run in zip(told_apart(loaded), loaded, strict=True)]
+    rate_figure(Path(output), found, linear=linear)
+    for line in images_drawn(found):
+        notice(line)
     return Path(output)
 
 

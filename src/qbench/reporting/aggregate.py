@@ -12,6 +12,7 @@ from numbers import Real
 from qbench.contracts.metric import Column, Direction, MetricDeclaration, column_id
 from qbench.errors import QbenchError, did_you_mean
 from qbench.registry.catalogue import Catalogue, Offer
+from qbench.reporting.notation import FEWER_LEGEND
 from qbench.results.run import Entry, Row, Run, Status
 
 
@@ -20,16 +21,22 @@ class Summary:
     """A column over several cells.
 
     Attributes:
-        count: values that went into mean and deviation.
-        mean: arithmetic mean; infinite if a value is. Where ``pooling`` says so, what the metric aggregates instead.
+        count: values that went into it.
+        mean: arithmetic mean over images; infinite if a value is. Where ``pooling`` says so, what the metric aggregates
+            instead. None of cells at several operating points, whose mean would mean nothing.
         deviation: sample standard deviation; None for fewer than two values, infinite or pooled ones.
         pooling: how the metric itself aggregated, in words; empty for a mean.
+        images: names of those that it is over.
+        low, high: of cells at several operating points, the least and the greatest of their means.
     """
 
     count: int
     mean: float | None
     deviation: float | None
     pooling: str = ""
+    images: tuple[str, ...] = ()
+    low: float | None = None
+    high: float | None = None
 
 
 @dataclass(frozen=True)
@@ -47,6 +54,7 @@ class Group:
     summaries: dict[str, Summary]
 
 
+MOST_NAMED = 6
 GROUPINGS: dict[str, Callable[[Row], str]] = {
     "point": lambda row: row.point,
     "codec": lambda row: row.codec,
@@ -54,14 +62,16 @@ GROUPINGS: dict[str, Callable[[Row], str]] = {
 }
 
 
-def summarise(entries: Sequence[Entry]) -> Summary:
-    """Summarise a column's entries."""
-    values = [entry.value for entry in entries if entry.value is not None]
+def summarise(entries: Mapping[str, Entry]) -> Summary:
+    """Summarise a column's entries of one operating point, image → entry."""
+    known = {image: entry.value for image, entry in entries.items() if entry.value is not None}
+    values = list(known.values())
     finite = all(math.isfinite(value) for value in values)
     return Summary(
         len(values),
         statistics.fmean(values) if values else None,
         statistics.stdev(values) if len(values) > 1 and finite else None,
+        images=tuple(known),
     )
 
 
@@ -96,19 +106,6 @@ def pooled_value(
     return None if found is None else float(found)
 
 
-def _pooled(run: Run, group: Group, rows: Sequence[Row], ways: Pools) -> Group:
-    """Return a group with means replaced by what the metrics aggregate instead; deviations don't apply to that."""
-    sizes = {image.name: image.pixels for image in run.plan.images}
-    summaries = dict(group.summaries)
-    for name, (way, pool) in ways.items():
-        if name not in run.cell_columns:
-            continue
-        found = [(value, sizes[row.image]) for row in rows if (value := row.entries[name].value) is not None]
-        if found and (aggregate := pool(*map(list, zip(*found, strict=True)))) is not None:
-            summaries[name] = Summary(len(found), aggregate, None, way)
-    return replace(group, summaries=summaries)
-
-
 def group_rows(run: Run, by: str, ways: Pools | None = None) -> list[Group]:
     """Group a run's cells and summarise every column; by the metrics' own ``ways`` if they are given.
 
@@ -120,7 +117,7 @@ def group_rows(run: Run, by: str, ways: Pools | None = None) -> list[Group]:
     groups: dict[str, list[Row]] = {}
     for row in run.rows:
         groups.setdefault(GROUPINGS[by](row), []).append(row)
-    return [_pooled(run, _group(run, by, key, rows), rows, ways or {}) for key, rows in groups.items()]
+    return [_group(run, by, key, rows, ways or {}) for key, rows in groups.items()]
 
 
 def pooling(groups: Sequence[Group]) -> str:
@@ -129,20 +126,104 @@ def pooling(groups: Sequence[Group]) -> str:
     return "; ".join(f"{name}: {way}" for name, way in ways.items())
 
 
-def _group(run: Run, by: str, key: str, rows: list[Row]) -> Group:
-    # An image alone has no value of a distribution metric.
-    points = [] if by == "image" else list(dict.fromkeys(row.point for row in rows))
-    entries = {
-        name: [row.entries[name] for row in rows]
-        if name in run.cell_columns
-        else [run.point_entries[point][name] for point in points]
-        for name in run.columns
-    }
+def _group(run: Run, by: str, key: str, rows: list[Row], ways: Pools) -> Group:
+    points: dict[str, list[Row]] = {}
+    for row in rows:
+        points.setdefault(row.point, []).append(row)
+    summaries = {}
+    for name in run.columns:
+        if name in run.cell_columns:
+            found = [_at_a_point(run, name, each, ways) for each in points.values()]
+        else:  # an image alone has no value of a distribution metric
+            found = [] if by == "image" else [_of_a_point(run, name, point) for point in points]
+        summaries[name] = _together(found)
     without = {
         status: sum(status in (row.status, *(entry.status for entry in row.entries.values())) for row in rows)
         for status in (Status.FAILED, Status.NOT_APPLICABLE, Status.PENDING)
     }
-    return Group(key, len(rows), without, {name: summarise(found) for name, found in entries.items()})
+    return Group(key, len(rows), without, summaries)
+
+
+def _at_a_point(run: Run, name: str, rows: Sequence[Row], ways: Pools) -> Summary:
+    """Summarise one operating point: by the mean, or as the metric itself aggregates."""
+    summary = summarise({row.image: row.entries[name] for row in rows})
+    if name in ways and summary.count:
+        way, pool = ways[name]
+        sizes = {image.name: image.pixels for image in run.plan.images}
+        values = [(value, sizes[row.image]) for row in rows if (value := row.entries[name].value) is not None]
+        aggregate = pool(*map(list, zip(*values, strict=True)))
+        if aggregate is not None:
+            return replace(summary, mean=aggregate, deviation=None, pooling=way)
+    return summary
+
+
+def _of_a_point(run: Run, name: str, point: str) -> Summary:
+    """Return a distribution metric's one value of an operating point, which is over all images."""
+    value = run.point_entries[point][name].value
+    images = () if value is None else tuple(image.name for image in run.plan.images)
+    return Summary(int(value is not None), value, None, images=images)
+
+
+def _together(found: Sequence[Summary]) -> Summary:
+    """Return what there is to say of several operating points: that of one, or between which means they lie."""
+    if len(found) == 1:
+        return found[0]
+    means = [each.mean for each in found if each.mean is not None]
+    count = sum(each.count for each in found)
+    if not means:
+        return Summary(count, None, None)
+    common = [image for image in found[0].images if all(image in each.images for each in found)]
+    pooled = next((each.pooling for each in found if each.pooling), "")
+    return Summary(count, None, None, pooled, tuple(common), min(means), max(means))
+
+
+def comparable(groups: Sequence[Group], column: str) -> set[str]:
+    """Return the keys of groups whose means of a column are over the same images, the most there are, and so can be
+    compared; none where some are of several operating points."""
+    found = [(group.key, group.summaries[column]) for group in groups]
+    if any(summary.low is not None for _, summary in found):
+        return set()
+    most = max((set(summary.images) for _, summary in found), key=len, default=set())
+    return {key for key, summary in found if summary.mean is not None and set(summary.images) == most}
+
+
+def best_of(groups: Sequence[Group], name: str, column: Column) -> float | None:
+    """Return the best mean of a column among the groups that can be compared in it."""
+    keys = comparable(groups, name)
+    return best([group.summaries[name].mean for group in groups if group.key in keys], column)
+
+
+def fewer_images(run: Run, groups: Sequence[Group]) -> list[str]:
+    """Say which means are over fewer images than the run has, and which these lack; and what a mark on them means."""
+    names = [image.name for image in run.plan.images]
+    lines: dict[str, dict[str, list[str]]] = {}
+    for group in groups:
+        for column, summary in group.summaries.items():
+            missing = [name for name in names if name not in summary.images]
+            if summary.mean is not None and missing:
+                text = f"{len(names) - len(missing)} of {len(names)} images (without {_some(missing)})"
+                lines.setdefault(text, {}).setdefault(group.key, []).append(column)
+    marked = any(
+        group.summaries[name].mean is not None and group.key not in comparable(groups, name)
+        for name in run.columns
+        for group in groups
+    )
+    return [FEWER_LEGEND] * (marked and bool(lines)) + [
+        f"over {text}: " + "; ".join(f"{key}: {_some(columns)}" for key, columns in found.items())
+        for text, found in lines.items()
+    ]
+
+
+def _some(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:MOST_NAMED])
+    return f"{shown} and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else shown
+
+
+def mean_text(summary: Summary, column: Column) -> str:
+    """Write a mean, or between which means several operating points lie; empty for none."""
+    if summary.low is None or summary.high is None:
+        return format_value(summary.mean, column)
+    return f"{format_value(summary.low, column)} to {format_value(summary.high, column)}"
 
 
 def find_column(run: Run, name: str) -> str:
@@ -170,7 +251,16 @@ def sort_groups(run: Run, groups: list[Group], by: str | None) -> list[Group]:
     """Return groups, best mean first by a metric's column; None: as planned."""
     if by is None or find_column(run, by) not in run.columns:
         return groups if by is None else sorted(groups, key=lambda group: group.key)
-    return sorted(groups, key=lambda group: _rank(group.summaries[by].mean, run.columns[by]))
+    return sorted(
+        groups, key=lambda group: _rank(_representative(group.summaries[by], run.columns[by]), run.columns[by])
+    )
+
+
+def _representative(summary: Summary, column: Column) -> float | None:
+    """Return what a summary is sorted by: its mean, or the best of several."""
+    return (
+        summary.mean if summary.low is None else summary.high if column.direction is Direction.HIGHER else summary.low
+    )
 
 
 def best(values: Iterable[float | None], column: Column) -> float | None:

@@ -16,15 +16,19 @@ from qbench.records import plain_number
 from qbench.reporting.aggregate import (
     Pools,
     best,
+    best_of,
+    comparable,
+    fewer_images,
     format_value,
     group_rows,
+    mean_text,
     model_lines,
     pooling,
     sort_groups,
     sort_rows,
 )
 from qbench.reporting.costs import Sheet
-from qbench.reporting.notation import ABSENT, ARROWS
+from qbench.reporting.notation import ABSENT, ARROWS, FEWER
 from qbench.reporting.originals import originals_content
 from qbench.results.run import Run, Status
 from qbench.toolkit.files import writing
@@ -64,9 +68,8 @@ def write_text(run: Run, form: str, view: View) -> str:
         header = [escape(heading) for heading in view.sheet.headings]
         body = [[escape(value) for value in line] for line in view.sheet.lines]
         return _latex(run, header, body, view.sheet.left) if latex else _markdown(header, body, view.sheet.left)
-    header, body, pooled = _typeset(run, view, latex=latex)
+    header, body, notes = _typeset(run, view, latex=latex)
     left = [True, view.by is None, *[False] * (len(header) - 2)]
-    notes = [f"pooled: {pooled}"] if pooled else []
     notes += model_lines(run)
     if latex:
         return "".join(f"% {_one_line(line)}\n" for line in notes) + _latex(run, header, body, left)
@@ -102,6 +105,7 @@ def _flat(run: Run, view: View, *, whole: bool = False) -> list[dict[str, Any]]:
             record |= {str(status): count for status, count in group.without.items()}
             for name, summary in group.summaries.items():
                 record |= {name: summary.mean, f"{name}.std": summary.deviation, f"{name}.count": summary.count}
+                record |= {} if summary.low is None else {f"{name}.min": summary.low, f"{name}.max": summary.high}
                 record |= {f"{name}.pooling": summary.pooling} if summary.pooling else {}
             records.append(record)
     keys = list(dict.fromkeys(key for record in records for key in record))
@@ -171,9 +175,9 @@ def _json(run: Run, records: Sequence[dict[str, Any]]) -> str:
     )
 
 
-def _typeset(run: Run, view: View, *, latex: bool) -> tuple[list[str], list[list[str]], str]:
-    """Return header and cells as people read them, and what is pooled; the best value of an image or of all groups
-    is emphasised."""
+def _typeset(run: Run, view: View, *, latex: bool) -> tuple[list[str], list[list[str]], list[str]]:
+    """Return header, cells as people read them, and notes; the best value of an image, or of groups that can be
+    compared, is emphasised."""
     by = view.by
     escape = _escape_latex if latex else escape_markdown
     strong = r"\textbf{%s}" if latex else "**%s**"
@@ -204,15 +208,18 @@ def _typeset(run: Run, view: View, *, latex: bool) -> tuple[list[str], list[list
                 for name, entry in row.entries.items()
             ]
             body.append([escape(row.image), escape(row.point), *cells])
-        return ["image", "operating point", *names], body, ""
+        return ["image", "operating point", *names], body, []
     groups = sort_groups(run, group_rows(run, by, view.ways), view.sort)
     for group in groups:
         cells = []
         for name, column in run.columns.items():
             summary = group.summaries[name]
-            text = number(summary.mean, name, best([other.summaries[name].mean for other in groups], column)) or (
-                "--" if latex else "–"
-            )
+            fair = group.key in comparable(groups, name)
+            text = number(summary.mean, name, best_of(groups, name, column) if fair else None)
+            ends = escape(mean_text(summary, column))
+            text = text or (ends.replace("∞", r"$\infty$") if latex else ends) or ("--" if latex else "–")
+            if summary.mean is not None and not fair:
+                text += r"$^\dagger$" if latex else FEWER
             if summary.deviation is not None:
                 text += plus_minus + format_value(summary.deviation, column)
             cells.append(text)
@@ -225,7 +232,8 @@ def _typeset(run: Run, view: View, *, latex: bool) -> tuple[list[str], list[list
                 *cells,
             ]
         )
-    return [by, "cells", "failed", "n/a", *names], body, pooling(groups)
+    notes = [f"pooled: {pooled}"] if (pooled := pooling(groups)) else []
+    return [by, "cells", "failed", "n/a", *names], body, [*notes, *fewer_images(run, groups)]
 
 
 def _markdown(header: list[str], body: list[list[str]], left: Sequence[bool]) -> str:

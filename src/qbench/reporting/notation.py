@@ -10,5 +10,9 @@ ARROWS = {Direction.HIGHER: "↑", Direction.LOWER: "↓"}
 
 LEGEND = "* best in its direction (↑ higher, ↓ lower is better)"
 
+FEWER = "†"
+"""Behind a mean over fewer images than others, which is compared with none."""
+FEWER_LEGEND = "† over fewer images than others, and compared with none"
+
 ABSENT = {Status.FAILED: "failed", Status.NOT_APPLICABLE: "n/a", Status.SKIPPED: "–", Status.PENDING: "…"}
 """In place of a value that is not there."""

@@ -18,15 +18,19 @@ from qbench.reporting.aggregate import (
     Group,
     Pools,
     best,
+    best_of,
+    comparable,
+    fewer_images,
     format_value,
     group_rows,
+    mean_text,
     model_lines,
     pooling,
     sort_groups,
     sort_rows,
 )
 from qbench.reporting.costs import Sheet
-from qbench.reporting.notation import ABSENT, ARROWS, LEGEND
+from qbench.reporting.notation import ABSENT, ARROWS, FEWER, LEGEND
 from qbench.reporting.originals import originals
 from qbench.results.run import Entry, Row, Run, Status
 
@@ -88,11 +92,17 @@ def groups_table(run: Run, groups: Sequence[Group], by: str, sort: str | None, w
     keys = [_Field({"point": "operating point"}.get(by, by), [Text(group.key) for group in groups], "left")]
     fields = []
     for name, column in run.columns.items():
-        finest = best([group.summaries[name].mean for group in groups], column)
+        finest, fair = best_of(groups, name, column), comparable(groups, name)
         cells = []
         for group in groups:
             summary = group.summaries[name]
-            text = _value_text(summary.mean, column, finest) if summary.mean is not None else Text("–", "dim")
+            text = Text("–", "dim")
+            if summary.mean is not None:
+                text = _value_text(summary.mean, column, finest if group.key in fair else None)
+                if group.key not in fair:
+                    text = Text(f"{text.plain.rstrip()}{FEWER}")
+            elif summary.low is not None:
+                text = Text(mean_text(summary, column))
             if summary.deviation is not None:
                 text.append(f"± {format_value(summary.deviation, column)}", "dim")
             cells.append(text)
@@ -108,7 +118,11 @@ def groups_table(run: Run, groups: Sequence[Group], by: str, sort: str | None, w
     # Operating points stand together by codec.
     labels = [group.key.partition(":")[0] if by == "point" else "" for group in groups]
     sections = [index for index in range(1, len(groups)) if labels[index] != labels[index - 1] and sort is None]
-    return _blocks(f"Mean ± standard deviation by {keys[0].heading}", keys, fields, width, sections)
+    ranges = any(summary.low is not None for group in groups for summary in group.summaries.values())
+    title = "Least and greatest mean of its operating points" if ranges else "Mean ± standard deviation"
+    return _blocks(
+        f"{title}, by {keys[0].heading}" if ranges else f"{title} by {keys[0].heading}", keys, fields, width, sections
+    )
 
 
 def sheet_table(sheet: Sheet, width: int) -> RenderableType:
@@ -283,6 +297,9 @@ def print_groups(console: Console, run: Run, *, by: str, sort: str | None = None
 def _groups(run: Run, by: str, sort: str | None, width: int, ways: Pools | None = None) -> list[RenderableType]:
     groups = sort_groups(run, group_rows(run, by, ways), sort)
     below = [Text(LEGEND, "dim")]
+    fewer = fewer_images(run, groups)
+    if fewer:
+        below.append(Text("\n".join(shown(line) for line in fewer), "yellow"))
     pooled = pooling(groups)
     if pooled:
         below.append(Text(f"pooled: {pooled}", "dim"))

@@ -38,7 +38,7 @@ def jackknife_interval(statistic: Statistic, count: int) -> tuple[float, float] 
     order = everything if count <= MOST_PARTS else np.random.default_rng(0).permutation(count)
     parts = np.array_split(order, min(count, MOST_PARTS))
     value = statistic(everything)
-    without = np.array([statistic(np.setdiff1d(everything, part)) for part in parts], np.float64)
+    without = np.array([statistic(np.delete(everything, part)) for part in parts], np.float64)
     if not (math.isfinite(value) and np.isfinite(without).all()):
         return None
     number = len(parts)

@@ -7,7 +7,7 @@ from typing import Any
 
 from qbench.contracts.metric import Direction, Explanation
 from qbench.records import CellRecord, plain_number
-from qbench.reporting.aggregate import GROUPINGS, group_rows, model_lines
+from qbench.reporting.aggregate import GROUPINGS, comparable, fewer_images, group_rows, model_lines
 from qbench.reporting.bd import bd_rates, unusable
 from qbench.reporting.costs import point_timings
 from qbench.reporting.curves import Curves, curve_metrics, curves
@@ -44,6 +44,7 @@ def run_content(run: Run, explanations: Explanations) -> dict[str, Any]:
         "columns": _columns(run),
         "absent": {status.value: mark for status, mark in ABSENT.items()},
         "groups": {by: _groups(run, by) for by in GROUPINGS},
+        "fewer": {by: fewer_images(run, group_rows(run, by)) for by in GROUPINGS},
         "rows": [_row(run, row, explanations.get((row.image, row.point), {})) for row in run.rows],
         "curves": {metric: _curves(each, run) for metric, each in found.items() if each.by_codec},
         "anchors": {metric: _bd_rates(each) for metric, each in found.items() if len(each.by_codec) > 1},
@@ -74,6 +75,8 @@ def _columns(run: Run) -> list[dict[str, Any]]:
 
 
 def _groups(run: Run, by: str) -> list[dict[str, Any]]:
+    groups = group_rows(run, by)
+    fair = {name: comparable(groups, name) for name in run.columns}
     return [
         {
             "key": group.key,
@@ -81,8 +84,13 @@ def _groups(run: Run, by: str) -> list[dict[str, Any]]:
             "without": {str(status): count for status, count in group.without.items()},
             "means": [_plain(summary.mean) for summary in group.summaries.values()],
             "deviations": [_plain(summary.deviation) for summary in group.summaries.values()],
+            "ranges": [
+                None if summary.low is None else [_plain(summary.low), _plain(summary.high)]
+                for summary in group.summaries.values()
+            ],
+            "fair": [group.key in fair[name] for name in group.summaries],
         }
-        for group in group_rows(run, by)
+        for group in groups
     ]
 
 

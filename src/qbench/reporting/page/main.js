@@ -64,6 +64,7 @@ function summaryPart(state) {
     selection("by", [["point", "operating point"], ["codec", "codec"], ["image", "image"]], by, (value) => { by = value; show(); }),
     summaryTable(run, by),
     make("p", { class: "dim" }, "* best in its direction (↑ higher, ↓ lower is better)"),
+    ...run.fewer[by].map((line) => make("p", { class: "status" }, line)),
     ...run.models.map((line) => make("p", { class: "dim" }, line)),
   );
   show();

@@ -18,18 +18,20 @@ function table(caption, head, rows, attributes = {}) {
 function summaryTable(run, by) {
   const groups = run.groups[by];
   const without = ["failed", "not-applicable", "pending"].filter((status) => groups.some((group) => group.without[status]));
-  const finest = run.columns.map((column, index) => best(groups.map((group) => group.means[index]), column));
+  const finest = run.columns.map((column, index) => best(groups.map((group) => (group.fair[index] ? group.means[index] : null)), column));
   const rows = groups.map((group, place) => {
     const apart = by === "point" && place && group.key.split(":")[0] !== groups[place - 1].key.split(":")[0];
     const cells = run.columns.map((column, index) => {
       const mean = group.means[index];
+      const range = group.ranges[index];
+      if (mean == null && range) return make("td", { class: "number" }, range.map((value) => formatted(value, column.digits)).join(" to "));
       if (mean == null) return make("td", { class: "number dim" }, "–");
-      const mark = finest[index] === numeric(mean);
+      const mark = group.fair[index] && finest[index] === numeric(mean);
       const deviation = formatted(group.deviations[index], column.digits);
       return make(
         "td",
         { class: mark ? "number best" : "number" },
-        formatted(mean, column.digits) + (mark ? "*" : ""),
+        formatted(mean, column.digits) + (mark ? "*" : group.fair[index] ? "" : "†"),
         deviation && make("span", { class: "deviation" }, ` ± ${deviation}`),
       );
     });
@@ -45,7 +47,8 @@ function summaryTable(run, by) {
   });
   const name = by === "point" ? "operating point" : by;
   const head = [name, ...run.columns.map(heading), ["cells"], ...without.map((status) => [run.absent[status]])];
-  return table(`Mean ± standard deviation by ${name}`, head, rows);
+  const ranges = groups.some((group) => group.ranges.some(Boolean));
+  return table(ranges ? `Least and greatest mean of its operating points, by ${name}` : `Mean ± standard deviation by ${name}`, head, rows);
 }
 
 /** All operating points of one image; a press on A or B brings a row's image into the viewer. */
