@@ -10,22 +10,25 @@ from typing import Any
 from qbench.plugin import Column, Direction, ExchangedCell, ExchangedResults, Format, QbenchError
 from qbench_formats.columns import BPP, KNOWN, file_name, finite, number, text
 
-OURS = {"msssim": "ms-ssim"}
-THEIRS = {ours: theirs for theirs, ours in OURS.items()}
+OURS = {"msssim": "ms-ssim", "p3norm": "butteraugli.norm3", "qbench ssim": "ssim"}
+THEIRS = {"ms-ssim": "msssim", "ssim": "qbench_ssim", "butteraugli.norm3": "p3norm"}
+SSIM_LIBWEBP = Column("ssim-libwebp", Direction.HIGHER, unit="dB", digits=2, summary="SSIM by libwebp, in decibels")
+"""What batches call ``ssim``, which goes up to 60 and more; ours has another name there."""
 PLACES = {"original name": "image", "source image": "image", "width": "width", "height": "height"}
-MEASURED = {"encoded size": "size", "encoding time": "encode", "decoding time": "decode"}
-SETTINGS = ("effort", "quality")
+MEASURED = {"encoded size": "size", "encoding time": "encode", "decoding time": "decode", "frame count": "frames"}
+SETTINGS = ("effort", "quality", "chroma subsampling", "subsampling")
 IGNORED = {
     "encoded name",
     "encoded image name",
     "decoded name",
     "decoded image name",
     "raw decoding time",
-    "frame count",
 }
+LARGEST = 1e15
 BETTER = {"Higher is better.": Direction.HIGHER, "Lower is better.": Direction.LOWER}
 SETTING = "Setting of the codec."
 INDEX = "batches.json"
+SSIM = "ssim"
 
 
 class CodecCompare(Format):
@@ -62,20 +65,22 @@ class CodecCompare(Format):
             raise QbenchError(f"{name}: no field `original_name`, so that images can't be told apart")
         columns = {role.name: role for role in roles.values() if isinstance(role, Column)}
         images: dict[str, tuple[int, int]] = {}
+        frames: dict[str, int] = {}
         cells = []
         codec = constants.get("codec") or constants.get("name") or name
         for index, row in enumerate(_list(document["field_values"], f"{name}: field_values")):
             where = f"{name}: field_values[{index}]"
             if len(_list(row, where)) != len(fields):
                 raise QbenchError(f"{where}: has {len(row)} values for {len(fields)} fields")
-            cell, size = _cell(dict(zip(roles.items(), row, strict=True)), codec, where)
-            images[cell.image] = size
+            cell, size, count = _cell(dict(zip(roles.items(), row, strict=True)), codec, where)
+            if frames.setdefault(cell.image, count) != count or images.setdefault(cell.image, size) != size:
+                raise QbenchError(f"{where}: {cell.image} has another size or number of frames than before")
             cells.append(cell)
         if not cells:
             raise QbenchError(f"{name}: field_values is empty")
         rates = [BPP.name] if BPP.name in columns else []
         described = ", ".join(constants[key] for key in ("name", "version", "time") if constants.get(key))
-        return ExchangedResults(codec, images, list(columns.values()), cells, described, rates, notes)
+        return ExchangedResults(codec, images, list(columns.values()), cells, described, rates, notes, frames)
 
     def write(self, results: ExchangedResults, folder: Path) -> list[Path]:
         """Write a batch per codec, and the index."""
@@ -133,6 +138,8 @@ def _role(field: str, described: str, name: str, notes: list[str]) -> str | Colu
         return PLACES.get(plain) or MEASURED[plain]
     if plain in SETTINGS or described.endswith(SETTING):
         return "setting"
+    if plain == SSIM and not described.endswith(tuple(BETTER)):
+        return SSIM_LIBWEBP
     known = KNOWN.get(OURS.get(plain, plain))
     if known is not None:
         return known
@@ -146,7 +153,7 @@ def _role(field: str, described: str, name: str, notes: list[str]) -> str | Colu
 
 def _cell(
     values: Mapping[tuple[str, str | Column], Any], codec: str, where: str
-) -> tuple[ExchangedCell, tuple[int, int]]:
+) -> tuple[ExchangedCell, tuple[int, int], int]:
     found: dict[str, Any] = {}
     settings: dict[str, Any] = {}
     scores: dict[str, float | None] = {}
@@ -158,18 +165,28 @@ def _cell(
         elif role == "image":
             found["image"] = text(value, f"{where}, {field}")
         elif role:
-            found[role] = number(value, f"{where}, {field}")
+            found[role] = _measured(role, value, f"{where}, {field}")
     size = found.get("size")
     cell = ExchangedCell(
         found["image"],
         codec,
         settings,
         scores,
-        None if size is None else int(size),
+        size,
         found.get("encode"),
         found.get("decode"),
     )
-    return cell, (int(found.get("width") or 0), int(found.get("height") or 0))
+    return cell, (found.get("width") or 0, found.get("height") or 0), found.get("frames") or 1
+
+
+def _measured(role: str, value: Any, where: str) -> float | None:
+    """Return a size, which is a whole number, or a time."""
+    read = number(value, where)
+    if read is None or role in ("encode", "decode"):
+        return read
+    if not read.is_integer() or not 0 <= read < LARGEST:
+        raise QbenchError(f"{where}: {value!r:.60} is no number of pixels, bytes or frames")
+    return int(read)
 
 
 # -- writing ------------------------------------------------------------------------------------------------------

@@ -29,6 +29,7 @@ KNOWN = {
         Column("flip", LOWER, 0.0, 1.0),
         Column("lpips", LOWER, 0.0, None),
         Column("p3-norm", LOWER, 0.0, None, digits=3),
+        Column("butteraugli.norm3", LOWER, 0.0, None, digits=3),
     )
 }
 
@@ -43,7 +44,10 @@ def number(value: Any, where: str) -> float | None:
         return None
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise QbenchError(f"{where}: a number is expected, not {value!r:.60}")
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise QbenchError(f"{where}: a number of {len(str(value))} digits is too large") from error
 
 
 def text(value: Any, where: str) -> str:

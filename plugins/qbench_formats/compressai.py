@@ -22,7 +22,10 @@ OURS = {
 }
 THEIRS = {"psnr": "psnr-rgb", "ms-ssim": "ms-ssim-rgb", "ms-ssim.db": "ms-ssim-db-rgb"}
 TIMES = ("encoding_time", "decoding_time")
+AVERAGING = "means over a data set of each image's own value, as CompressAI forms them"
 MEAN = "mean of the data set"
+ROUNDED = 1.01
+"""Above it MS-SSIM is in decibels, below it at most rounded."""
 
 
 class CompressAI(Format):
@@ -78,7 +81,9 @@ class CompressAI(Format):
         if not cells:
             raise QbenchError(f"{name}: results have no operating point")
         described = text(document.get("description", ""), f"{name}: `description`")
-        return ExchangedResults(codec, {MEAN: (0, 0)}, list(columns.values()), cells, described, ("bpp",), notes)
+        return ExchangedResults(
+            codec, {MEAN: (0, 0)}, list(columns.values()), cells, described, ("bpp",), notes, averaging=AVERAGING
+        )
 
     def write(self, results: ExchangedResults, folder: Path) -> list[Path]:
         """Write a file for each codec; means are over images that have a finite value everywhere."""
@@ -125,7 +130,7 @@ def _column(key: str, values: Sequence[float | None], name: str, notes: list[str
     if key in TIMES:
         return None
     ours = OURS.get(key)
-    if ours == "ms-ssim" and any(value is not None and value > 1 for value in values):
+    if ours == "ms-ssim" and any(value is not None and value > ROUNDED for value in values):
         notes.append(f"{name}: `{key}` is above 1, so it is in decibels: ms-ssim.db")
         ours = "ms-ssim.db"
     if ours is not None:

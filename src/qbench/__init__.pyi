@@ -2,7 +2,7 @@ from . import plugin, testing, toolkit
 from .api.explaining import explain
 from .api.reporting import bd_rates, compare, correlate, plot, report
 from .api.running import plan, run, score
-from .api.runs import export, import_results, load_run, runs
+from .api.runs import export, export_baseline, import_results, load_run, runs
 from .api.verifying import Verification, verify
 from .contracts.metric import Explanation
 from .errors import (
@@ -64,6 +64,7 @@ __all__ = [
     "correlate",
     "explain",
     "export",
+    "export_baseline",
     "import_results",
     "load_run",
     "plan",

@@ -128,3 +128,16 @@ def test_the_command(runs, qbench_command):
         else:
             assert "- **passed**: jpeg: bpp &gt; 1%" in text or "- **passed**: jpeg: bpp \\> 1%" in text
     assert qbench_command("plot", plain, "--metric", "ssim", "-o", plain / "a.svg").returncode == 0
+
+
+def test_a_baseline_is_all_that_comparing_needs(runs, qbench_command, tmp_path):
+    plain, optimised, _ = runs
+    slim = qbench.export_baseline(plain, tmp_path / "slim")
+    assert {path.name for path in slim.iterdir()} == {"journal.jsonl", "provenance.json", "suite.yaml"}
+    assert compare(qbench.load_run(slim), optimised).differences == compare(plain, optimised).differences
+    done = qbench_command("export", plain.path, "--baseline", "-o", tmp_path / "other")
+    assert done.returncode == 0
+    assert qbench_command("compare", tmp_path / "other", optimised.path).returncode == 0
+    for arguments in (["--baseline", "-f", "compressai"], []):
+        assert qbench_command("export", plain.path, "-o", tmp_path / "no", *arguments).returncode == 2
+    assert qbench_command("export", plain.path, "--baseline", "-o", tmp_path / "other").returncode == 2

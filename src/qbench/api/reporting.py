@@ -88,8 +88,10 @@ def plot(
     if not mixed:
         check_same_columns(own, [drawn])
     if 0 < len(own) < len(loaded):
-        names = ", ".join(run.name for run in loaded if run.imported)
-        notice(f"{drawn} of {names} was computed by another program, over other images")
+        for run in loaded:
+            if run.imported:
+                means = f"; its values are {run.averaging}, ours means over images" if run.averaging else ""
+                notice(f"{drawn} of {run.name} was computed by another program, over other images{means}")
     found = [(name, curves(run, drawn)) for name, run in zip(told_apart(loaded), loaded, strict=True)]
     rate_figure(Path(output), found, linear=linear)
     for line in images_drawn(found):

@@ -9,6 +9,7 @@ from qbench.errors import QbenchError, StoreError
 from qbench.planning.types import Plan
 from qbench.registry.registry import Registry, default_registry
 from qbench.results.run import Run
+from qbench.store.copying import RECORDS, copy_run
 from qbench.store.exports import write_results
 from qbench.store.folder import RunFolder
 from qbench.store.imports import listed, merged, read_results, write_imported
@@ -120,6 +121,18 @@ def export(run: AnyRun, form: str, output: str | Path, *, registry: Registry | N
         QbenchError: no such format, nothing that it can hold, or a file can't be written.
     """
     return write_results(opened(run), registry or default_registry(), form, Path(output))
+
+
+def export_baseline(run: AnyRun, output: str | Path) -> Path:
+    """Write the records of a run (journal, provenance, suite), which is all that :func:`compare` needs of a baseline.
+
+    Args:
+        output: folder, which must not exist yet or be empty.
+
+    Raises:
+        QbenchError: no such run, or the folder can't be written.
+    """
+    return copy_run(RunFolder(opened(run).path), Path(output), RECORDS).path
 
 
 def default_folder(plan: Plan) -> Path:

@@ -67,10 +67,21 @@ def import_command(
 def export_command(
     run: RunName,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the files.")],
-    form: Annotated[str, typer.Option("--format", "-f", help="The format; `qbench plugins` lists them.")],
+    form: Annotated[
+        str | None, typer.Option("--format", "-f", help="The format; `qbench plugins` lists them.", show_default=False)
+    ] = None,
+    baseline: Annotated[
+        bool, typer.Option("--baseline", help="Write the run's records only: a small folder to compare with later.")
+    ] = False,
 ) -> None:
-    """Write a run in another tool's format."""
-    from qbench.api.runs import export
+    """Write a run in another tool's format, or as a baseline for `qbench compare`."""
+    from qbench.api.runs import export, export_baseline
+    from qbench.errors import QbenchError
 
+    if baseline == (form is not None):
+        raise QbenchError("name either a --format or --baseline")
+    if form is None:
+        say(export_baseline(run, output))
+        return
     for path in export(run, form, output):
         say(path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -48,6 +48,8 @@ class ExchangedResults:
         rates: which of the columns are rates. One of them in ``bit/pixel`` is what curves are drawn over, unless
             images' and bitstreams' sizes are known.
         notes: what one should know of them: fields that were omitted, values that were taken for decibels.
+        frames: image → number of frames, of animations; their rate is per pixel of a frame.
+        averaging: in words, how values that are means over several images were formed; empty of single images.
         measured_at: when, ISO 8601; empty where it is not known.
         libraries: codec → what it was coded with; likewise.
     """
@@ -59,6 +61,8 @@ class ExchangedResults:
     description: str = ""
     rates: Sequence[str] = ()
     notes: Sequence[str] = ()
+    frames: Mapping[str, int] = field(default_factory=dict)
+    averaging: str = ""
     measured_at: str = ""
     libraries: Mapping[str, str] | None = None
 

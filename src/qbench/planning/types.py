@@ -29,6 +29,7 @@ class PlannedImage:
     Attributes:
         notes: conversions made on reading.
         alpha: what its transparency became: white, black or drop.
+        frames: more than one of animations, in results of other tools.
     """
 
     name: str
@@ -39,11 +40,12 @@ class PlannedImage:
     notes: tuple[str, ...] = ()
     dataset: str = ""
     alpha: Alpha = "white"
+    frames: int = 1
 
     @property
     def pixels(self) -> int:
-        """Width × height."""
-        return self.width * self.height
+        """Width × height, of all frames."""
+        return self.width * self.height * self.frames
 
 
 @dataclass(frozen=True)
@@ -286,8 +288,8 @@ def plan_from_json(data: Mapping[str, Any]) -> Plan:
         if len(set(names)) < len(names):
             raise ValueError(f"two things of one name: {kind} {Counter(names).most_common(1)[0][0]}")
     for image in plan.images:
-        if not (0 <= image.width <= LONGEST_SIDE and 0 <= image.height <= LONGEST_SIDE):
-            raise ValueError(f"an image of {image.width}×{image.height} pixels")
+        if not (0 <= image.width <= LONGEST_SIDE and 0 <= image.height <= LONGEST_SIDE and image.frames >= 1):
+            raise ValueError(f"an image of {image.width}×{image.height} pixels and {image.frames} frames")
     for planned in plan.participants:
         for key in ("libraries", "weights", "code"):
             digests = planned.identity.get(key, {})

@@ -163,6 +163,7 @@ def _json(run: Run, records: Sequence[dict[str, Any]]) -> str:
             {
                 "run": run.name,
                 "suite": run.plan.suite,
+                "averaging": run.averaging,
                 "originals": originals_content(run),
                 "columns": columns,
                 "models": models,

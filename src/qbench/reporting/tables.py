@@ -41,6 +41,8 @@ MOST_NAMES = 6
 MOST_CELLS = 200
 """A longer list of cells is shown only to those who ask for it."""
 
+LEGEND_TEXT = Text(LEGEND, "dim")
+
 STYLES = {
     Status.FAILED: "bold red",
     Status.NOT_APPLICABLE: "yellow",
@@ -296,7 +298,7 @@ def print_groups(console: Console, run: Run, *, by: str, sort: str | None = None
 
 def _groups(run: Run, by: str, sort: str | None, width: int, ways: Pools | None = None) -> list[RenderableType]:
     groups = sort_groups(run, group_rows(run, by, ways), sort)
-    below = [Text(LEGEND, "dim")]
+    below = [] if any(each.low is not None for group in groups for each in group.summaries.values()) else [LEGEND_TEXT]
     fewer = fewer_images(run, groups)
     if fewer:
         below.append(Text("\n".join(shown(line) for line in fewer), "yellow"))

@@ -94,6 +94,12 @@ class Run:
         return any(session.id == IMPORTED for session in self.sessions)
 
     @property
+    def averaging(self) -> str:
+        """How values were formed that are means over images: by this program's tables, or by the tool they are from."""
+        told = [session.provenance.get("averaging") for session in self.sessions if session.id == IMPORTED]
+        return str(told[0] or "") if told else "mean over images"
+
+    @property
     def sessions(self) -> list[SessionRecord]:
         """The sessions that its values were measured in, also those of other runs that the cache remembers."""
         return list(self._state.sessions.values())
@@ -103,7 +109,8 @@ class Run:
         """What one must know before reading on: what was passed over, lines of the journal that are damaged."""
         lines = ", ".join(map(str, self._state.damaged))
         damage = f"journal.jsonl is damaged in line {lines}: what stood there counts as not measured"
-        return (*self.plan.remarks, *([damage] if lines else []))
+        means = [f"values are {self.averaging}"] if self.imported and self.averaging else []
+        return (*self.plan.remarks, *means, *([damage] if lines else []))
 
     @cached_property
     def columns(self) -> dict[str, Column]:

@@ -78,9 +78,17 @@ def _parsed(path: Path) -> tuple[bytes, Any]:
     except OSError as error:
         raise StoreError(f"{path}: can't read: {error.strerror or error}") from error
     try:
-        return data, json.loads(data, parse_constant=_constant)
+        return data, json.loads(data, parse_constant=_constant, object_pairs_hook=_object)
     except (ValueError, RecursionError) as error:
         raise StoreError(f"{path}: not JSON: {error}") from error
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(key for key in found if sum(other == key for other, _ in pairs) > 1)
+        raise ValueError(f"the key {twice!r:.60} is there twice")
+    return found
 
 
 def merged(several: Sequence[ExchangedResults]) -> ExchangedResults:
@@ -114,6 +122,8 @@ def merged(several: Sequence[ExchangedResults]) -> ExchangedResults:
         "; ".join(dict.fromkeys(results.description for results in several if results.description)),
         list(dict.fromkeys(rate for results in several for rate in results.rates)),
         [note for results in several for note in results.notes],
+        {image: count for results in several for image, count in results.frames.items()},
+        "; ".join(dict.fromkeys(results.averaging for results in several if results.averaging)),
     )
 
 
@@ -130,7 +140,11 @@ def write_imported(folder: RunFolder, results: ExchangedResults, origin: Mapping
     if folder.exists():
         raise StoreError(f"{folder.path}: holds a run already; choose another name with --as")
     plan = _plan(results, origin)
-    session = SessionRecord(id=IMPORTED, at=now(), provenance={IMPORTED: dict(origin), "notes": list(results.notes)})
+    session = SessionRecord(
+        id=IMPORTED,
+        at=now(),
+        provenance={IMPORTED: dict(origin), "notes": list(results.notes), "averaging": results.averaging},
+    )
     # All of it before anything is written: what contradicts itself must not leave a folder behind.
     records = [session, PlanRecord(at=now(), base=plan.key(), plan=plan.to_json()), *_records(plan, results)]
     with folder.locked(), folder.writing() as journal:
@@ -166,7 +180,9 @@ def _plan(results: ExchangedResults, origin: Mapping[str, Any]) -> Plan:
         for column in results.columns
     ]
     images = [
-        PlannedImage(name, name, content_key(IMPORTED, dict(origin), name), width, height)
+        PlannedImage(
+            name, name, content_key(IMPORTED, dict(origin), name), width, height, frames=results.frames.get(name, 1)
+        )
         for name, (width, height) in results.images.items()
     ]
     return Plan(
@@ -189,10 +205,29 @@ def _records(plan: Plan, results: ExchangedResults) -> Iterator[CellRecord | Sco
         place = (cell.image, point_id(cell))
         if place in given:
             raise StoreError(f"{results.name}: {place[0]} at {place[1]} is duplicated")
+        _require_possible(results, cell, place)
         given[place] = cell
     for image in plan.images:
         for point in plan.points:
             yield from _cell_records(plan, image, point, given.get((image.name, point.id)))
+
+
+def _require_possible(results: ExchangedResults, cell: ExchangedCell, place: tuple[str, str]) -> None:
+    """Refuse what no codec could have done.
+
+    Raises:
+        StoreError: no bytes, no rate, or times below zero.
+    """
+    where = f"{results.name}: {place[0]} at {place[1]}"
+    if cell.size is not None and cell.size < 1:
+        raise StoreError(f"{where} has a bitstream of {cell.size} bytes")
+    for name in results.rates:
+        value = cell.values.get(name)
+        if value is not None and not 0 < value < math.inf:
+            raise StoreError(f"{where} has a rate of {value:g} ({name})")
+    for name, seconds in (("encoding", cell.encode), ("decoding", cell.decode)):
+        if seconds is not None and seconds < 0:
+            raise StoreError(f"{where} has an {name} time of {seconds:g} s")
 
 
 def _cell_records(

@@ -191,3 +191,68 @@ def test_results_that_contradict_themselves_leave_no_folder():
         imported(twice, "twice")
     assert not Path("runs/twice").exists()
     assert imported(BATCH, "twice").complete  # the name is free
+
+
+def batch(fields, rows):
+    """A batch as codec-compare's generator describes its fields: without a word on which way is better."""
+    return {
+        "constant_descriptions": [{"name": "Name"}, {"codec": "Codec"}],
+        "constant_values": ["animations", "webp2"],
+        "field_descriptions": [{name: f"{name} of the image"} for name in ("original_name", *fields)],
+        "field_values": rows,
+    }
+
+
+def test_the_rate_of_an_animation_is_per_frame():
+    fields = ("quality", "width", "height", "frame_count", "encoded_size", "psnr")
+    run = imported(batch(fields, [["a.gif", 50, 100, 80, 10, 20_000, 35.0], ["b.png", 50, 100, 80, 1, 2000, 36.0]]))
+    assert [row.rate for row in run.rows] == [8 * 20_000 / (100 * 80 * 10), 8 * 2000 / (100 * 80)]
+    with pytest.raises(QbenchError, match=r"a\.gif has another size or number of frames than before"):
+        imported(batch(fields, [["a.gif", q, 100, 80, count, 20_000, 35.0] for q, count in ((5, 10), (9, 1))]), "odd")
+
+
+def test_ssim_of_batches_is_libwebps_and_not_ours(small_run):
+    run = imported(batch(("quality", "ssim", "p3norm"), [["a.png", 50, 15.7, 0.9], ["a.png", 90, 61.0, 0.4]]))
+    assert run.columns["ssim-libwebp"].unit == "dB"
+    assert [row.entries["ssim-libwebp"].value for row in run.rows] == [15.7, 61.0]
+    assert [row.entries["butteraugli.norm3"].value for row in run.rows] == [0.9, 0.4]
+    assert "ssim" not in run.columns
+    ours = qbench.score(small_run, "ssim", cache=False)
+    *paths, _ = qbench.export(ours, "codec-compare", "exported")
+    fields = loader_takes(json.loads(paths[0].read_text()))
+    assert "qbench_ssim" in fields
+    assert "ssim" not in fields
+    back = qbench.import_results(paths, "ours-again")
+    assert {row.entries["ssim"].value for row in back.rows} == {row.entries["ssim"].value for row in ours.rows}
+
+
+def test_rows_that_differ_by_chroma_subsampling_are_two_points():
+    fields = ("effort", "chroma_subsampling", "quality", "encoded_size", "width", "height", "psnr")
+    rows = [["a.png", 4, sampling, 50, 1000, 100, 80, 35.0] for sampling in ("420", "444")]
+    run = imported(batch(fields, rows))
+    assert [row.point for row in run.rows] == [
+        "webp2:effort=4,chroma_subsampling=420,quality=50",
+        "webp2:effort=4,chroma_subsampling=444,quality=50",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ([50, 0, 100, 80, 35.0], "has a bitstream of 0 bytes"),
+        ([50, -5, 100, 80, 35.0], "is no number of pixels, bytes or frames"),
+        ([50, 10.5, 100, 80, 35.0], "is no number of pixels, bytes or frames"),
+        ([50, 1000, 1e300, 80, 35.0], "is no number of pixels, bytes or frames"),
+        ([50, 1000, 100, 80, 10**400], "a number of 401 digits is too large"),
+        ([50, 10**400, 100, 80, 35.0], "a number of 401 digits is too large"),
+    ],
+)
+def test_what_no_codec_does_is_refused(values, message):
+    with pytest.raises(QbenchError, match=message):
+        imported(batch(("quality", "encoded_size", "width", "height", "psnr"), [["a.png", *values]]))
+    assert not Path("runs/imported").exists()
+
+
+def test_a_key_that_is_there_twice_is_refused():
+    with pytest.raises(QbenchError, match="not JSON: the key 'field_values' is there twice"):
+        imported(json.dumps(BATCH)[:-1] + ', "field_values": []}')

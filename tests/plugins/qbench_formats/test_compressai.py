@@ -53,6 +53,7 @@ def test_reads_published_results():
         ("ms-ssim-rgb", [0.8, 0.9, 0.95], "ms-ssim"),
         ("ms-ssim-db-rgb", [10.0, 11.0, 12.0], "ms-ssim.db"),
         ("ms-ssim", [7.0, 10.0, 13.0], "ms-ssim.db"),
+        ("ms-ssim-rgb", [0.8, 0.95, 1.0000001], "ms-ssim"),
         ("psnr-yuv", [30.0, 31.0, 32.0], "psnr-yuv"),
     ],
 )
@@ -122,3 +123,15 @@ def test_codecs_of_one_name_are_told_apart():
     Path("b.json").write_text(json.dumps(PUBLISHED))
     run = qbench.import_results(["a.json", "b.json"], "both")
     assert list(dict.fromkeys(row.codec for row in run.rows)) == ["JPEG", "JPEG (2)"]
+
+
+@pytest.mark.parametrize("rate", [0.0, -0.5])
+def test_rates_that_no_codec_has_are_refused(rate):
+    with pytest.raises(QbenchError, match=r"has a rate of -?0(\.5)? \(bpp\)"):
+        imported({"name": "x", "results": {"bpp": [rate, 2, 3], "psnr": [30.0, 31.0, 32.0]}})
+
+
+def test_how_means_were_formed_is_said():
+    run = imported(PUBLISHED)
+    assert run.averaging == "means over a data set of each image's own value, as CompressAI forms them"
+    assert f"values are {run.averaging}" in run.remarks
