@@ -90,7 +90,7 @@ class GanInversion(Codec):
     def code(cls, parameters: InversionParameters) -> Sequence[str]:
         """A generator in a TorchScript file."""
         name = parameters.generator
-        return (str(Path(name).expanduser()),) if name is not None and is_script(name) else ()
+        return (str(Path(name).expanduser().absolute()),) if name is not None and is_script(name) else ()
 
     @classmethod
     def libraries(cls) -> dict[str, str]:

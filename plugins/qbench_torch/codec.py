@@ -164,8 +164,12 @@ class TorchCodec(ModuleCodec):
 
     @classmethod
     def code(cls, parameters: TorchCodecParameters) -> Sequence[str]:
-        """The factory's module."""
-        return (parameters.factory.partition(":")[0],) if parameters.factory else ()
+        """The factory's module, and files that its arguments name."""
+        if not parameters.factory:
+            return ()
+        values = [value for value in parameters.arguments.values() if isinstance(value, str) and value]
+        files = [str(Path(value).absolute()) for value in values if Path(value).is_file()]
+        return (parameters.factory.partition(":")[0], *files)
 
     @classmethod
     def weights(cls, parameters: TorchCodecParameters, profile: str) -> Sequence[Weights]:

@@ -487,3 +487,35 @@ def test_codecs_are_set_up_once_and_a_close_that_raises_harms_nobody(suite, regi
     assert done.failures == []
     assert calls == ["setup", "setup", "close", "close"]  # one encodes, the other decodes, three images
     assert "codec shift, plugin toys (toys 1.0): close failed: RuntimeError: can't let go" in told
+
+
+def test_what_is_another_now_does_not_go_on_under_the_keys_of_then(suite, registry, monkeypatch):
+    """Neither cells nor scores are mixed, nor does the cache learn them under keys of another version."""
+    suite["codecs"] = {"fragile": {"bits": [1, 4]}}
+    suite["metrics"] = ["fragile-difference", "psnr"]
+    monkeypatch.setenv("TOYS_FAIL", "metric")
+    stop, told = Stop(), []
+
+    def listen(event):
+        if isinstance(event, Recorded) and event.records[0].kind == "score":
+            stop.set("interrupted")
+
+    part = qbench.run(suite, output="run", registry=registry, on_event=listen, stop=stop)
+    pending = sum(row.status is Status.PENDING for row in part.rows)
+    assert pending
+    monkeypatch.setenv("TOYS_FAIL", "")
+    monkeypatch.setattr(toys.Fragile, "version", 2)
+    monkeypatch.setattr(toys.FragileDifference, "libraries", classmethod(lambda cls: {"numpy": "another"}))
+    scored = qbench.score("run", "mse", registry=registry, retry_failed=True, on_event=told.append)
+    assert sum(row.status is Status.PENDING for row in scored.rows) == pending
+    assert {row.entries["mse"].status for row in scored.rows if row.status is Status.OK} == {Status.OK}
+    assert {row.entries["fragile-difference"].status for row in scored.rows if row.status is Status.OK} == {
+        Status.FAILED
+    }
+    said = [event.text for event in told if isinstance(event, Notice)]
+    assert any("codec fragile, plugin toys" in text and "fragile 1 then, 2 now" in text for text in said)
+    assert any("metric fragile-difference" in text and "numpy none then, another now" in text for text in said)
+    monkeypatch.undo()
+    done = qbench.run(suite, output="run", registry=registry, retry_failed=True)
+    assert done.complete
+    assert not done.failures

@@ -100,7 +100,7 @@ def test_a_codec_that_is_not_here(done, registry):
 def test_versions_that_differ_are_told(suite, registry, monkeypatch):
     done = qbench.run({**suite, "codecs": {"shift": None}}, registry=registry, output="run", cache=False)
     monkeypatch.setattr(toys.Shift, "version", "7")
-    assert qbench.verify(done, registry=registry).other_versions == ("shift: shift 1 when measured, 7 here",)
+    assert qbench.verify(done, registry=registry).other_versions == ("shift: shift 1 then, 7 now",)
 
 
 def test_code_that_a_folder_names_is_not_run(suite, registry, tmp_path, monkeypatch):

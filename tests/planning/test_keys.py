@@ -227,7 +227,8 @@ def test_what_is_timed_elsewhere_or_less_carefully_is_measured_again(original, m
 
 
 def test_what_is_known_by_no_key_is_not_cached_and_that_is_said(original, monkeypatch):
-    monkeypatch.setattr("qbench.planning.making.source_digest", lambda cls: UNKNOWN)
+    for module in ("planning.making", "execute.as_planned"):
+        monkeypatch.setattr(f"qbench.{module}.source_digest", lambda cls: UNKNOWN)
     suite = {"images": [{"folder": str(original)}], "codecs": {"shift": None}, "metrics": ["difference"]}
     for folder in ("one", "other"):
         told = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 
 import pytest
@@ -64,3 +65,41 @@ def test_a_class_without_a_file_is_unknown():
     assert source_digest(made["Typed"]) == UNKNOWN
     assert source_digest(PluginError) == source_digest(type(PluginError("x")))
     assert len(source_digest(PluginError)) == 64
+
+
+def test_whatever_a_module_stands_on_is_digested(tmp_path, monkeypatch):
+    """Packages beside it, namespace packages, linked folders, and data in packages."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "standing.py").write_text("import beside.deep\nimport nsp.conf\nimport linked\n")
+    for name in ("beside/__init__.py", "beside/deep.py", "nsp/conf.py", "elsewhere/inner.py", "beside/table.txt"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("1")
+    (tmp_path / "linked").mkdir()
+    (tmp_path / "linked" / "__init__.py").write_text("")
+    (tmp_path / "linked" / "net").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "standing").write_text("no module: a file that is called so")
+    monkeypatch.chdir(tmp_path)
+    found = {code_digests(["standing"])["standing"]}
+    for number, name in enumerate(("beside/deep.py", "nsp/conf.py", "elsewhere/inner.py", "beside/table.txt")):
+        (tmp_path / name).write_text(f"{number}{number}")
+        found.add(code_digests(["standing"])["standing"])
+    assert len(found) == 5
+    (tmp_path / "standing").write_text("edited")
+    assert code_digests(["standing"])["standing"] in found
+
+
+def test_code_that_was_edited_after_it_was_imported_is_refused(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    path = tmp_path / "edited_later.py"
+    path.write_text("STEP = 1")
+    before = code_digests(["edited_later"])
+    import edited_later
+
+    assert code_digests(["edited_later"]) == before
+    path.write_text("STEP = 22")
+    with pytest.raises(PluginError, match=r"edited_later\.py was edited after it was imported; start Python anew"):
+        code_digests(["edited_later"])
+    importlib.reload(edited_later)
+    assert edited_later.STEP == 22
+    assert code_digests(["edited_later"]) != before  # it was loaded anew

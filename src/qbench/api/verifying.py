@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from qbench.api.runs import AnyRun, load_run
 from qbench.contracts.context import Context
+from qbench.execute.as_planned import other_versions
 from qbench.execute.device import device_name, resolve_device
 from qbench.execute.verifying import Finding, verify_cells
-from qbench.planning.types import Plan
+from qbench.planning.types import OperatingPoint, Plan
 from qbench.registry.registry import Registry, default_registry
 from qbench.store.folder import RunFolder
 
@@ -20,7 +21,7 @@ class Verification:
 
     Attributes:
         findings: one for every coded cell.
-        other_versions: what codecs were made of when the run was measured, and are here.
+        other_versions: in what codecs and metrics are others here than when the run was measured.
         device: that decoded.
     """
 
@@ -74,15 +75,9 @@ def verify(
 
 def _other_versions(plan: Plan, registry: Registry) -> list[str]:
     told: dict[str, None] = {}
-    for point in plan.points:
-        if point.codec not in registry.codecs or "version" not in point.identity:
-            continue
-        offer = registry.codecs.offer(point.codec)
-        here = {point.codec: offer.cls.version, **dict(offer.ask("libraries"))}
-        then = {point.codec: point.identity["version"], **point.identity.get("libraries", {})}
-        for name in sorted({*here, *then}):
-            if here.get(name) != then.get(name):
-                told[f"{point.codec}: {name} {then.get(name, 'none')} when measured, {here.get(name, 'none')} here"] = (
-                    None
-                )
+    for planned in plan.participants:
+        known = registry.codecs if isinstance(planned, OperatingPoint) else registry.metrics
+        name = planned.codec if isinstance(planned, OperatingPoint) else planned.metric
+        if name in known and "version" in planned.identity:
+            told |= dict.fromkeys(f"{name}: {each}" for each in other_versions(known[name], planned.identity))
     return list(told)

@@ -11,17 +11,29 @@ from qbench.contracts.codec import Codec
 from qbench.contracts.metric import MetricDeclaration
 from qbench.contracts.weights import Weights
 from qbench.errors import ModelError, PluginError
+from qbench.execute.trust import component
 from qbench.models.resolve import local_path, pinned
-from qbench.registry.code import code_digests
+from qbench.planning.types import OperatingPoint, PlannedMetric
+from qbench.registry.code import PLUGIN, code_digests, source_digest
+from qbench.registry.registry import Registry
 
 Stamps = dict[str, tuple[int, int]]
 
 
 @contextmanager
 def as_planned(
-    cls: type[Codec] | type[MetricDeclaration], parameters: Any, identity: Mapping[str, Any], profile: str
+    cls: type[Codec] | type[MetricDeclaration],
+    parameters: Any,
+    identity: Mapping[str, Any],
+    profile: str,
+    *,
+    strict: bool = True,
 ) -> Iterator[None]:
     """Check weights and code before what is made of them here, and that they did not change meanwhile.
+
+    Args:
+        strict: also check the plugin itself and its libraries; not of a decoder whose pixels are compared with a
+            digest, nor of what is only looked at.
 
     Raises:
         ModelError, PluginError: they are not what was planned.
@@ -35,8 +47,35 @@ def as_planned(
     for name, digest in code_digests(cls.code(parameters)).items():
         if planned.get(name) != digest:
             raise PluginError(f"the code of {name} has changed since the run was planned; run it again")
+    changed = other_versions(cls, identity) if strict else []
+    if changed:
+        raise PluginError(f"{cls.name} is another than was planned ({'; '.join(changed)}); run it again")
     yield
     _require_unchanged(stamps)
+
+
+def other_versions(cls: type[Codec] | type[MetricDeclaration], identity: Mapping[str, Any]) -> list[str]:
+    """Say in what the installed codec or metric differs from the one that a plan was made with."""
+    planned = {cls.name: identity.get("version"), **identity.get("libraries", {})}
+    here = {cls.name: cls.version, **cls.libraries()}
+    changed = [
+        f"{name} {planned.get(name, 'none')} then, {here.get(name, 'none')} now"
+        for name in sorted({*planned, *here})
+        if planned.get(name) != here.get(name)
+    ]
+    code = identity.get("code", {}).get(PLUGIN)
+    if code is not None and code != source_digest(cls):
+        changed.append("its code was edited")
+    return changed
+
+
+def not_as_planned(planned: OperatingPoint | PlannedMetric, registry: Registry) -> str:
+    """Say why nothing can be made with what a plan names: it is not installed, or another here; empty if it can be."""
+    try:
+        cls = component(planned, registry)
+        return "; ".join(other_versions(cls, planned.identity))
+    except PluginError as error:
+        return str(error)
 
 
 def _stamps(used: list[Weights]) -> Stamps:

@@ -152,14 +152,16 @@ class ImageCoder(Stage):
         )
         return record, reconstruction
 
-    def _coder(self, point: OperatingPoint, found: FoundSetting | None = None) -> PointCoder:
+    def _coder(self, point: OperatingPoint, found: FoundSetting | None = None, *, strict: bool = True) -> PointCoder:
         """Return the coder of a point, and of the setting that was found for its target; made once for all images."""
         key = (point.id, None if found is None else found.value)
         if key in self._unusable:
             raise self._unusable[key]
         if key not in self._coders:
             try:
-                self._coders[key] = point_coder(self._registry, point, found, self._context, self._timing)
+                self._coders[key] = point_coder(
+                    self._registry, point, found, self._context, self._timing, strict=strict
+                )
             except Exception as error:  # is set up once, however many images there are
                 self._unusable[key] = error
                 raise
@@ -194,7 +196,8 @@ class ImageCoder(Stage):
         decoded: list[Image] = []
 
         def decode(bitstream: bytes) -> Image:
-            decoded.append(self._coder(cell.point, record.found).decode_stored(bitstream, image.shape, image.format))
+            coder = self._coder(cell.point, record.found, strict=False)
+            decoded.append(coder.decode_stored(bitstream, image.shape, image.format))
             return decoded[0]
 
         found = stored_reconstruction(self._folder, cell.point, record, decode)
@@ -286,9 +289,18 @@ class ImageCoder(Stage):
 
 
 def point_coder(
-    registry: Registry, point: OperatingPoint, found: FoundSetting | None, context: Context, timing: TimingPlan
+    registry: Registry,
+    point: OperatingPoint,
+    found: FoundSetting | None,
+    context: Context,
+    timing: TimingPlan,
+    *,
+    strict: bool = True,
 ) -> PointCoder:
     """Return the coder of a point, with the setting that was found for its target.
+
+    Args:
+        strict: whether it must be of the very version and code that was planned; not to decode what has a digest.
 
     Raises:
         QbenchError: weights or code are not what was planned.
@@ -297,7 +309,7 @@ def point_coder(
     codec = registry.codecs[point.codec]
     chosen = {} if found is None else {found.parameter: found.value}
     parameters = codec.Parameters.model_validate({**point.parameters, **chosen}, strict=False)
-    with as_planned(codec, parameters, point.identity, context.profile):
+    with as_planned(codec, parameters, point.identity, context.profile, strict=strict):
         return PointCoder(lambda: codec(parameters, context), timing)
 
 

@@ -54,7 +54,7 @@ def explain_cells(
         for cell in cells
     ]
     try:
-        instance = make_metric(metric, registry, context)
+        instance = make_metric(metric, registry, context, strict=False)
         if not isinstance(instance, Metric):
             raise NotApplicable(f"{metric.label} scores operating points, not single cells")
         require_format(instance, reference)
@@ -108,7 +108,7 @@ def _reconstruction(
             )
         if not trust:
             require_trusted(folder.path, [point], registry)
-        coder = point_coder(registry, point, cell.found, context, UNTIMED)
+        coder = point_coder(registry, point, cell.found, context, UNTIMED, strict=False)
         try:
             return coder.decode_stored(bitstream, like.shape, like.format)
         finally:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Container, Generator, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -102,8 +102,10 @@ class ImageScorer(Stage):
 # -- one metric, called and checked -------------------------------------------------------------------------------
 
 
-def make_metric(planned: PlannedMetric, registry: Registry, context: Context) -> MetricDeclaration:
-    """Make the instance of a planned metric.
+def make_metric(
+    planned: PlannedMetric, registry: Registry, context: Context, *, strict: bool = True
+) -> MetricDeclaration:
+    """Make the instance of a planned metric; if ``strict``, of the very version and code that was planned.
 
     Raises:
         QbenchError: weights or code are not what was planned.
@@ -111,7 +113,7 @@ def make_metric(planned: PlannedMetric, registry: Registry, context: Context) ->
     """
     cls = registry.metrics[planned.metric]
     parameters = cls.Parameters.model_validate(dict(planned.parameters), strict=False)
-    with as_planned(cls, parameters, planned.identity, context.profile):
+    with as_planned(cls, parameters, planned.identity, context.profile, strict=strict):
         return cls(parameters, context)
 
 
@@ -305,19 +307,22 @@ def _record(
 class PointScorer:
     """Scores operating points by distribution metrics, once all their cells are coded and have their features."""
 
-    def __init__(self, setup: Setup, registry: Registry, *, retry_failed: bool) -> None:
+    def __init__(self, setup: Setup, registry: Registry, *, retry_failed: bool, left: Container[str] = ()) -> None:
         self._plan = setup.plan
         self._folder = setup.folder
         self._session = setup.session
         self._context = setup.context
         self._registry = registry
         self._retry_failed = retry_failed
+        self._left = left
 
     def ready(self, state: RunState) -> list[tuple[PlannedMetric, OperatingPoint]]:
         """List what can be scored now: every image's features are available, and there is no result yet."""
         found = []
         for planned in self._plan.metrics:
             for point in self._plan.points:
+                if planned.label in self._left:
+                    continue
                 if planned.per_point and lacks_point_score(self._plan, planned, point, state, self._retry_failed):
                     scores = [state.score(self._plan, planned, image, point) for image in self._plan.images]
                     if all(score is not None and score.outcome == "scored" for score in scores):

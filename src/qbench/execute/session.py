@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from qbench.contracts.context import Context
 from qbench.errors import PluginError
+from qbench.execute.as_planned import not_as_planned
 from qbench.execute.device import available_cores, numerical_threads, resolve_device
 from qbench.execute.extending import require_extendable
 from qbench.execute.in_process import run_in_process
@@ -64,6 +65,7 @@ class Session:
         self._points = {point.id: point for point in plan.points}
         self._id = uuid.uuid4().hex[:12]
         self._told_trouble = False
+        self._left: dict[str, str] = {}
         exclusive = plan.timing.get("exclusive", False)
         # With one core there is nothing to overlap with.
         self._overlap = not exclusive and self._jobs == 1 and self._cores > 1
@@ -96,10 +98,22 @@ class Session:
         """Return the plan with the metrics that the run was scored by since, which go on to be part of it."""
         own = {metric.label for metric in self._plan.metrics}
         added = [metric for metric in state.plan.metrics if metric.label not in own]
-        if added:
-            require_trusted(self._folder.path, added, self._registry)  # they come from the folder, not from the suite
-            preflight((), added, self._registry, self._context)
+        self._leave_alone(added)
+        added_here = [metric for metric in added if metric.label not in self._left]
+        if added_here:
+            require_trusted(
+                self._folder.path, added_here, self._registry
+            )  # they come from the folder, not from the suite
+            preflight((), added_here, self._registry, self._context)
         return replace(self._plan, metrics=(*self._plan.metrics, *added))
+
+    def _leave_alone(self, planned: Sequence[OperatingPoint | PlannedMetric]) -> None:
+        """Remember what is another here than the run's: what is missing of it can't be made under the run's keys."""
+        for each in planned:
+            reason = not_as_planned(each, self._registry)
+            if reason:
+                name = each.id if isinstance(each, OperatingPoint) else each.label
+                self._left[name] = f"{each.owner} is not the one that the run was made with ({reason})"
 
     def _go_by(self, plan: Plan, state: RunState, journal: JournalWriter) -> None:
         """Record a plan where it is not the newest: other metrics, or originals in other places."""
@@ -121,6 +135,7 @@ class Session:
             state = self._folder.load()
             known = {metric.label for metric in state.plan.metrics}
             further = [metric for metric in self._plan.metrics if metric.label not in known]
+            self._leave_alone(state.plan.participants)
             require_extendable(self._folder, self._plan, state, further, self._registry, trust=trust)
             preflight((), further, self._registry, self._context)
             self._go_by(self._plan, state, journal)
@@ -134,13 +149,15 @@ class Session:
         for line in state.damaged:
             on_event(Notice(f"{self._folder.journal_path}: line {line} is damaged; its results will be recomputed"))
         works = list(self._works(state, journal))
+        for reason in dict.fromkeys(self._left.values()):
+            on_event(Notice(f"{reason}; what is missing of it stays missing. Run its suite again in another folder"))
         on_event(self._progress(state))
         self._tell_trouble(on_event)
         if works:
             self._begin_session(state, journal)
             self._listen(self._events(works), state, journal, on_event)
         if not self._stop.is_set():
-            points = PointScorer(self._setup, self._registry, retry_failed=self._options.retry_failed)
+            points = PointScorer(self._setup, self._registry, retry_failed=self._options.retry_failed, left=self._left)
             if points.ready(state):
                 self._begin_session(state, journal)
                 self._listen(points.score(state), state, journal, on_event)
@@ -186,6 +203,7 @@ class Session:
             cells = [
                 cell
                 for cell in found
+                if not cell.left
                 if cell.coded is None or cell.metrics or self._reconstruction_missing(image, cell.coded)
             ]
             if cells:
@@ -199,6 +217,8 @@ class Session:
         retry = self._options.retry_failed
         if record is not None and (record.key != key or (retry and record.outcome == "failed")):
             record = None
+        if record is None and point.id in self._left:
+            return CellWork(point, key, state.cell(image, point), (), left=True)
         if record is None:
             record = self._cached_cell(key, image, point, state, journal)
         elif (
@@ -210,6 +230,8 @@ class Session:
         missing = []
         if record is None or record.outcome == "coded":
             for metric in self._plan.metrics:
+                if metric.label in self._left:
+                    continue
                 score = state.score(self._plan, metric, image, point) if record is not None else None
                 if metric.per_point:
                     score = self._usable_features(metric, image, point, score, state)

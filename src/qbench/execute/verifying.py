@@ -89,7 +89,7 @@ def verify_cells(
             def make(point: OperatingPoint = point, first: CellRecord = cells[0]) -> PointCoder:
                 if not trust:
                     require_trusted(folder.path, [point], registry)
-                return point_coder(registry, point, first.found, context, UNTIMED)
+                return point_coder(registry, point, first.found, context, UNTIMED, strict=False)
 
             yield from _verified(folder, state, point, cells, make)
 

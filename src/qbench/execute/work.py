@@ -120,12 +120,14 @@ class CellWork:
     Attributes:
         coded: the cell's record if it is coded already and only scores are missing.
         metrics: labels of the metrics to score it with.
+        left: whether it is left alone, as its codec is another here than the run's.
     """
 
     point: OperatingPoint
     key: str
     coded: CellRecord | None
     metrics: tuple[str, ...]
+    left: bool = False
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from qbench.errors import QbenchError
 from qbench.models.resolve import pinned
 from qbench.planning.types import OperatingPoint, Plan, PlannedImage, PlannedMetric, Target, for_keys
 from qbench.registry.catalogue import Offer, rate_parameter
-from qbench.registry.code import code_digests, source_digest
+from qbench.registry.code import PLUGIN, code_digests, source_digest
 from qbench.registry.registry import Registry
 from qbench.suite.images import ResolvedImages
 from qbench.suite.model import MetricSpec, PointSpec, Suite
@@ -175,7 +175,7 @@ def _identity(
     }
     code = code_digests(dict.fromkeys(name for given in all_given for name in offer.ask("code", given)))
     if not offer.plugin.versioned:
-        code["plugin"] = source_digest(cls)
+        code[PLUGIN] = source_digest(cls)
     if code:
         identity["code"] = code
     own = sorted(name for name, weights in used.items() if weights.profile == "local")

@@ -6,35 +6,52 @@ import ast
 import hashlib
 import importlib.util
 import os
+import stat
 import sys
-from collections.abc import Iterable
-from functools import lru_cache
+from collections.abc import Iterable, Sequence
+from functools import cache, lru_cache
+from importlib.machinery import ModuleSpec
 from pathlib import Path
+from typing import Any
 
 from qbench.errors import PluginError
 
+PLUGIN = "plugin"
+"""Name of a plugin's own code among the code of an identity."""
 UNKNOWN = "unknown"
 """In place of a digest where the source can't be found: in a notebook, say."""
+RELEASED = ("site-packages", "dist-packages")
+"""Folders of packages whose versions tell their code."""
+Stamp = tuple[str, int, int]
+"""Path, time of the last change in nanoseconds, and size of a file."""
 
 
 def code_digests(names: Iterable[str]) -> dict[str, str]:
-    """Return a digest for every module (of its whole package, or with what it imports beside it) or file.
+    """Return a digest for every module (of its whole package, with what it imports that is nobody's release) or file.
+
+    Args:
+        names: of modules; or paths of files, which have a separator in them.
 
     Raises:
-        PluginError: there is none of that name.
+        PluginError: there is none of that name, or its code was edited after it was imported here.
     """
     found = {}
     for name in names:
-        if "/" in name or "\\" in name or Path(name).is_file():
-            files: Iterable[Path] = [Path(name)]
+        if os.sep in name or "/" in name:
+            found[Path(name).name] = _digest([Path(name)])  # not its place
         else:
-            files = _sources(name)
-        found[Path(name).name] = _digest(files)  # of a file not its place
+            found[name] = _digest(_with_imports(_sources(name)))
     return found
 
 
 def source_digest(cls: type) -> str:
-    """Return a digest of the package that a class is defined in; :data:`UNKNOWN` if it has no files."""
+    """Return a digest of the package that a class is defined in, and of what it imports that is nobody's release.
+
+    :data:`UNKNOWN` if it has no files.
+
+    Raises:
+        PluginError: its code was edited after it was imported here.
+    """
     module = sys.modules.get(cls.__module__)
     place = getattr(module, "__file__", None)
     if place is None or not Path(place).is_file():
@@ -42,11 +59,11 @@ def source_digest(cls: type) -> str:
     top = sys.modules.get(cls.__module__.partition(".")[0])
     folders = [Path(folder) for folder in getattr(top, "__path__", ())]
     if folders and any(Path(place).is_relative_to(folder) for folder in folders):
-        return _digest(_package(folders))
-    return _digest(_beside(Path(place)))
+        return _digest(_with_imports(_package(folders)))
+    return _digest(_with_imports([Path(place)]))
 
 
-def _sources(name: str) -> Iterable[Path]:
+def _sources(name: str) -> list[Path]:
     top = name.partition(".")[0]
     try:
         spec = importlib.util.find_spec(top)
@@ -54,49 +71,126 @@ def _sources(name: str) -> Iterable[Path]:
         raise PluginError(f"{name} can't be imported: {error}") from error
     if spec is None:
         raise PluginError(f"{name} can't be imported: No module named {top!r}")
+    return _files_of(spec)
+
+
+def _files_of(spec: ModuleSpec) -> list[Path]:
     if spec.submodule_search_locations:
         return _package([Path(folder) for folder in spec.submodule_search_locations])
-    return _beside(Path(spec.origin)) if spec.origin and Path(spec.origin).is_file() else []
+    return [Path(spec.origin)] if spec.origin and Path(spec.origin).is_file() else []
 
 
 def _package(folders: Iterable[Path]) -> list[Path]:
-    return [path for folder in folders for path in folder.rglob("*") if path.suffix in (".py", ".so", ".pyd")]
+    """Return all files of packages, data too; also those that links lead to."""
+    found, seen = [], set()
+    for folder in folders:
+        for place, inside, names in os.walk(folder, followlinks=True):
+            real = os.path.realpath(place)
+            inside[:] = [name for name in inside if name != "__pycache__" and not name.startswith(".")]
+            if real in seen:
+                inside.clear()
+                continue
+            seen.add(real)
+            found += [Path(place, name) for name in names if not name.startswith(".") and not name.endswith(".pyc")]
+    return found
 
 
-def _beside(path: Path) -> list[Path]:
-    """Return a module's file, and those of modules and packages in the same folder that it imports, and they."""
-    found, todo = {path}, [path]
+def _with_imports(files: Sequence[Path]) -> list[Path]:
+    """Return files, and those of all that they import from outside of the folders that releases are installed in."""
+    return list(_closure(tuple(sorted(map(str, files))), _stamps(files)))
+
+
+@lru_cache(maxsize=64)
+def _closure(names: tuple[str, ...], _: tuple[Stamp, ...]) -> tuple[Path, ...]:
+    found = dict.fromkeys(map(Path, names))
+    todo = [path for path in found if path.suffix == ".py"]
+    known: set[str] = set()
     while todo:
-        for name in _imported(todo.pop()):
-            near = path.parent / name
-            for other in [near.with_suffix(".py"), *(_package([near]) if (near / "__init__.py").is_file() else [])]:
-                if other.is_file() and other not in found:
-                    found.add(other)
-                    todo.append(other)
-    return sorted(found)
+        path = todo.pop()
+        for name in _imported(path) - known:
+            known.add(name)
+            for other in _unreleased(name, path.parent):
+                if other not in found:
+                    found[other] = None
+                    todo += [other] if other.suffix == ".py" else []
+    return tuple(found)
 
 
-def _imported(path: Path) -> set[str]:
+def _unreleased(name: str, beside: Path) -> list[Path]:
+    """Return the files of a module or package that stands beside a file, or elsewhere but among releases."""
+    if name in sys.stdlib_module_names:
+        return []
+    near = beside / name
+    if near.with_suffix(".py").is_file():
+        return [near.with_suffix(".py")]
+    if near.is_dir():
+        return _package([near])
+    try:
+        spec = importlib.util.find_spec(name)
+    except (ImportError, ValueError, AttributeError):
+        return []
+    places = [*(spec.submodule_search_locations or []), spec.origin or ""] if spec else []
+    if spec is None or any(part in Path(place).parts for place in places for part in RELEASED):
+        return []
+    return _files_of(spec)
+
+
+@cache
+def _imported(path: Path) -> frozenset[str]:
     try:
         tree = ast.parse(path.read_bytes())
-    except (OSError, SyntaxError, ValueError):
-        return set()
-    names = set()
+    except (OSError, SyntaxError, ValueError, RecursionError):
+        return frozenset()
+    names: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names |= {alias.name.partition(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             names.add(node.module.partition(".")[0])
-    return names
+    return frozenset(names)
+
+
+def _stamps(files: Iterable[Path]) -> tuple[Stamp, ...]:
+    stamps = []
+    for path in sorted(files):
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise PluginError(f"{path}: not a regular file")
+        stamps.append((str(path), status.st_mtime_ns, status.st_size))
+    return tuple(stamps)
 
 
 def _digest(files: Iterable[Path]) -> str:
-    paths = sorted(files)
-    stamps = []
-    for path in paths:
-        status = path.stat()
-        stamps.append((str(path), status.st_mtime_ns, status.st_size))
-    return _digest_of(tuple(stamps)) if stamps else UNKNOWN
+    try:
+        stamps = _stamps(files)
+    except OSError as error:
+        raise PluginError(f"{error.filename}: can't read the code: {error.strerror or error}") from error
+    _require_as_imported(stamps)
+    return _digest_of(stamps) if stamps else UNKNOWN
+
+
+_seen: dict[str, tuple[Stamp, Any]] = {}
+"""File → how it was when it was first looked at in this process, and the module that was imported from it then."""
+
+
+def _require_as_imported(stamps: Iterable[Stamp]) -> None:
+    """Refuse code that was edited after this process imported it: its digest would be of another than runs.
+
+    Raises:
+        PluginError: naming the file.
+    """
+    imported: dict[str, Any] | None = None
+    for stamp in stamps:
+        before = _seen.get(stamp[0])
+        if before is not None and before[0] == stamp and (before[1] is not None or not stamp[0].endswith(".py")):
+            continue
+        if imported is None:
+            imported = {getattr(each, "__file__", None) or "": each for each in list(sys.modules.values())}
+        module = imported.get(stamp[0])
+        spec = getattr(module, "__spec__", None)
+        if before is not None and before[0] != stamp and module is not None and before[1] in (None, spec):
+            raise PluginError(f"{stamp[0]} was edited after it was imported; start Python anew to work with it")
+        _seen[stamp[0]] = stamp, spec
 
 
 @lru_cache(maxsize=64)
