@@ -188,7 +188,8 @@ def _require_as_imported(stamps: Iterable[Stamp]) -> None:
             imported = {getattr(each, "__file__", None) or "": each for each in list(sys.modules.values())}
         module = imported.get(stamp[0])
         spec = getattr(module, "__spec__", None)
-        if before is not None and before[0] != stamp and module is not None and before[1] in (None, spec):
+        stale = before is not None and before[0] != stamp and (before[1] is None or before[1] is spec)
+        if stale and module is not None:
             raise PluginError(f"{stamp[0]} was edited after it was imported; start Python anew to work with it")
         _seen[stamp[0]] = stamp, spec
 
