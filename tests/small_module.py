@@ -47,3 +47,20 @@ class Adapting(Halver):
         with torch.no_grad():
             self.gain.mul_(0.9)
         return made
+
+
+class Folding(Halver):
+    """Folds a factor into its weight when it is made, as batch norms are."""
+
+    def update(self):
+        super().update()
+        self.gain.data.mul_(0.5)
+
+
+class Evading(Halver):
+    """Writes to its weight in a way that tensors don't count."""
+
+    def compress(self, x):
+        made = super().compress(x)
+        self.gain.data.mul_(0.9)
+        return made

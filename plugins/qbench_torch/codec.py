@@ -32,6 +32,8 @@ from qbench_torch import bitstream
 from qbench_torch.bitstream import Compressed
 
 Scalar = str | int | float | bool
+SAMPLED = 256
+"""Values of a tensor that are looked at after each call to see whether it was written to."""
 
 
 class ModuleCodec(Codec):
@@ -48,7 +50,7 @@ class ModuleCodec(Codec):
     def __init__(self, parameters: Any, context: Context) -> None:
         super().__init__(parameters, context)
         self._weights = tuple(self.weights(parameters, context.profile))
-        self._state: StateDict | None = None
+        self._shared: list[StateDict] = []
 
     @abstractmethod
     def module(self) -> Any:
@@ -118,7 +120,7 @@ class ModuleCodec(Codec):
         return self.module().to(self.context.device)
 
     def _check(self) -> None:
-        if self._state is not None and self._state.changed:
+        if any(state.changed for state in self._shared):
             raise PluginError(
                 "torch-codec: the module changes its weights while it codes, which its operating points share; set "
                 "own_weights: true"
@@ -213,38 +215,30 @@ class TorchCodec(ModuleCodec):
                 f"torch-codec: {self.parameters.factory} made a {type(module).__name__}, not a torch.nn.Module "
                 "with compress and decompress"
             )
-        for weights in self._weights:
-            self._fill(module, weights, "cpu", list(module.state_dict()))
+        states = [StateDict(find_weights(weights), "cpu") for weights in self._weights]
+        for state in states:
+            state.fill(module, list(state.tensors), strict=True)
         update: Any = getattr(module, "update", None)
         if callable(update):
             update()
+        # What update replaced is the module's own; what it left alone is shared, unless it was written to.
+        left = [state.held_by(module) for state in states]
         module = module.to(self.context.device).eval().requires_grad_(False)
-        if self.context.device != "cpu":
-            for weights in self._weights:  # what update made stays
-                self._fill(module, weights, self.context.device, [name for name, _ in module.named_parameters()])
+        if not self.parameters.own_weights:
+            for weights, state, names in zip(self._weights, states, left, strict=True):
+                self._share(module, weights, state, names)
         return module
 
-    def _fill(self, module: Any, weights: Weights, device: str, names: Sequence[str]) -> None:
-        """Give a module the tensors of a checkpoint: not copies, unless that is asked for.
-
-        Raises:
-            ModelError: the file holds something else, or does not fit.
-        """
-        path, own = find_weights(weights), self.parameters.own_weights
-        state = StateDict(path, device) if own else shared((weights.sha256, device), lambda: StateDict(path, device))
-        kinds = {name: tensor.dtype for name, tensor in module.state_dict().items()}
-        whole = set(names) == set(kinds)
-        fitting = {
-            name: tensor.to(kinds.get(name, tensor.dtype))
-            for name, tensor in state.tensors.items()
-            if whole or name in names
-        }
-        try:
-            module.load_state_dict(fitting, assign=True, strict=whole)
-            module.requires_grad_(False)
-        except (RuntimeError, ValueError, KeyError, AttributeError) as error:
-            raise ModelError(f"{path}: its tensors don't fit the module: {error}") from error
-        self._state = None if own else state
+    def _share(self, module: Any, weights: Weights, own: StateDict, names: Sequence[str]) -> None:
+        """Put the tensors that all share in the place of a module's own, unless it has written to these."""
+        path, device = find_weights(weights), self.context.device
+        common = shared((weights.sha256, "cpu"), lambda: StateDict(path, "cpu"))
+        if not own.equals(common, names):  # it folds layers when it is made, say
+            return
+        if device != "cpu":
+            common = shared((weights.sha256, device), lambda: StateDict(path, device))
+        common.fill(module, names, strict=False)
+        self._shared.append(common)
 
 
 class StateDict:
@@ -264,6 +258,7 @@ class StateDict:
         from safetensors import SafetensorError
         from safetensors.torch import load_file
 
+        self._path = path
         try:
             with torch.inference_mode(mode=False):  # whose tensors would not tell whether they were written to
                 if path.suffix == ".safetensors":
@@ -276,13 +271,45 @@ class StateDict:
             raise ModelError(f"{path}: holds no tensors by name: {error}") from error
         except Exception as error:  # unpickling errors are of many kinds
             raise ModelError(f"{path}: contains something other than tensors, or is damaged: {error}") from error
-        self._versions = self._version
+        self._seal = self._sampled()
+
+    def fill(self, module: Any, names: Sequence[str], *, strict: bool) -> None:
+        """Make tensors of a module these, without copying those of its types.
+
+        Raises:
+            ModelError: they don't fit.
+        """
+        kinds = {name: tensor.dtype for name, tensor in module.state_dict().items()}
+        chosen = {name: self.tensors[name].to(kinds.get(name, self.tensors[name].dtype)) for name in names}
+        try:
+            module.load_state_dict(chosen, assign=True, strict=strict)
+            module.requires_grad_(False)
+        except (RuntimeError, ValueError, KeyError, AttributeError) as error:
+            raise ModelError(f"{self._path}: its tensors don't fit the module: {error}") from error
+
+    def held_by(self, module: Any) -> list[str]:
+        """Return the names of tensors that a module has, and not copies of them."""
+        return [
+            name
+            for name, tensor in module.state_dict().items()
+            if name in self.tensors and tensor.data_ptr() == self.tensors[name].data_ptr()
+        ]
+
+    def equals(self, other: StateDict, names: Sequence[str]) -> bool:
+        """Whether tensors of those names have the same values."""
+        import torch
+
+        return all(torch.equal(self.tensors[name], other.tensors[name]) for name in names)
 
     @property
     def changed(self) -> bool:
-        """Whether a tensor was written to."""
-        return self._version != self._versions
+        """Whether a tensor was written to, as far as its version and some of its values tell."""
+        return self._sampled() != self._seal
 
-    @property
-    def _version(self) -> int:
-        return sum(tensor._version for tensor in self.tensors.values())
+    def _sampled(self) -> list[tuple[int, float]]:
+        found = []
+        for tensor in self.tensors.values():
+            flat = tensor.reshape(-1)
+            some = flat[:: max(1, flat.numel() // SAMPLED)]
+            found.append((tensor._version, float(some.double().nan_to_num().sum()) if flat.numel() else 0.0))
+        return found

@@ -4,6 +4,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+import torch
 import toys
 from conftest import sample_pixels
 
@@ -19,6 +20,7 @@ from qbench.registry.catalogue import PluginInfo
 from qbench.registry.hookspecs import hookimpl
 from qbench.registry.registry import default_registry
 from qbench.results.run import Status
+from qbench.testing import check_metric
 
 PIXELS = sample_pixels(40, 30)
 IMAGE = Image(PIXELS)
@@ -102,12 +104,24 @@ class InPlace(toys.Difference):
             candidates.tensor.div_(2)
         elif self.how == "numpy":
             candidates.tensor.numpy()[...] /= 2
+        elif self.how == "channels":
+            candidates.tensor.numpy()[:] = candidates.tensor.numpy()[:, ::-1].copy()
+        elif self.how == "data":
+            candidates.tensor.data.copy_(candidates.tensor.roll(3, -1))
         elif self.how == "reference":
             candidates.reference.tensor.zero_()
+        elif self.how == "pixels":
+            torch.from_numpy(candidates.pixels[0]).fill_(7)
+        elif self.how == "flags":
+            candidates.pixels[0].setflags(write=True)
+            candidates.pixels[0][:] = 7
+        elif self.how == "original":
+            torch.from_numpy(candidates.reference.pixels).fill_(9)
         return [{"in-place": 0.0}] * len(candidates)
 
 
-@pytest.mark.parametrize("how", ["torch", "numpy", "reference"])
+@pytest.mark.parametrize("how", ["torch", "numpy", "channels", "data", "reference", "pixels", "flags", "original"])
+@pytest.mark.filterwarnings("ignore:The given NumPy array is not writable")
 def test_a_metric_that_writes_where_others_read_is_found_and_harms_no_other(suite, how, monkeypatch):
     monkeypatch.setattr(InPlace, "how", how)
     registry = toys.registry()
@@ -119,8 +133,26 @@ def test_a_metric_that_writes_where_others_read_is_found_and_harms_no_other(suit
     done = qbench.run(suite, registry=registry, output="run", cache=False)
     for row, other in zip(done.rows, plain.rows, strict=True):
         assert row.entries["in-place"].status is Status.FAILED
-        assert "writes to a tensor of the images" in row.entries["in-place"].reason
+        assert "writes to the images, which other metrics read" in row.entries["in-place"].reason
         assert row.entries["psnr"] == other.entries["psnr"]
+    with pytest.raises(AssertionError, match="which other metrics read"):
+        check_metric(InPlace)
+
+
+@pytest.mark.filterwarnings("ignore:The given NumPy array is not writable")
+def test_what_is_not_kept_can_not_be_scored_once_it_is_overwritten(suite, monkeypatch):
+    monkeypatch.setattr(InPlace, "how", "pixels")
+    registry = toys.registry()
+    plugin = ModuleType("in_place")
+    plugin.qbench_register_metrics = hookimpl(lambda register: register(InPlace))
+    registry.register(plugin, PluginInfo("in-place", "p", "1"))
+    suite |= {"metrics": ["mse", "in-place", "psnr"], "keep": {"reconstructions": False}}
+    done = qbench.run(suite, registry=registry, output="run", cache=False)
+    plain = qbench.run({**suite, "metrics": ["mse", "psnr"]}, registry=registry, output="plain", cache=False)
+    for row, other in zip(done.rows, plain.rows, strict=True):
+        entry = row.entries["psnr"]
+        assert entry == other.entries["psnr"] or "overwritten by metric in-place" in entry.reason
+    assert any(row.entries["psnr"].status is Status.FAILED for row in done.rows)
 
 
 def test_tensors_of_many_large_reconstructions_are_not_kept(monkeypatch):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -143,10 +145,16 @@ def test_originals_that_are_elsewhere(done, registry, photos, tmp_path):
     before = contents("run")
     with pytest.raises(ImageError, match=r"(?s)p0.png: can't read.*p2.png.*name it with --originals FOLDER"):
         qbench.score(done, "mse", registry=registry, cache=False)
-    with pytest.raises(StoreError, match=r"report.html: stays as it is, as 3 originals can't be read now .*originals"):
+    with pytest.raises(
+        StoreError, match=r"report.html: stays as it is, as a new one would lack pictures: .*p0.png.*--originals"
+    ):
         qbench.report(done)
     with pytest.raises(ImageError, match="no such folder"):
         qbench.report(done, originals="nowhere")
+    shutil.move("run/reconstructions", "aside")
+    with pytest.raises(StoreError, match="would lack pictures"):
+        qbench.report(done, originals=moved.parent)
+    shutil.move("aside", "run/reconstructions")
     with pytest.raises(ImageError, match="has no image with the pixels of p0, p1, p2"):
         qbench.score(done, "mse", registry=registry, cache=False, originals="run/bitstreams")
     assert contents("run") == before
@@ -234,3 +242,52 @@ def test_runs_of_one_name_are_told_apart(suite, registry):
     assert '"name":"other/run"' in page.read_text()
     (page,) = qbench.report([runs[0], runs[0]], "twice.html", explain=False)
     assert '(2)"' in page.read_text()
+
+
+def test_nothing_outside_of_a_folder_is_removed_or_written(suite, registry, tmp_path):
+    suite["keep"] = {"bitstreams": False}
+    done = qbench.run(suite, registry=registry, output="run", cache=False)
+    point = done.plan.points[0]
+    bits = RunFolder(done.path).bitstream_path(point, "p0")
+    victim = tmp_path / "victim"
+    victim.mkdir()
+    (victim / bits.name).write_text("precious")
+    shutil.rmtree(bits.parent)
+    bits.parent.symlink_to(victim)
+    with pytest.raises(StoreError, match="leads out of the run folder"):
+        qbench.score(done, "mse", registry=registry, cache=False)
+    assert (victim / bits.name).read_text() == "precious"
+    for name in ("lock.owner", "journal.jsonl"):
+        (tmp_path / name).write_bytes((done.path / "journal.jsonl").read_bytes())
+        (done.path / name).unlink(missing_ok=True)
+        (done.path / name).symlink_to(tmp_path / name)
+        before = (tmp_path / name).read_bytes()
+        with pytest.raises(StoreError, match="leads out of the run folder"):
+            qbench.score(done, "mse", registry=registry, cache=False)
+        assert (tmp_path / name).read_bytes() == before
+        (done.path / name).unlink()
+        shutil.copy(tmp_path / name, done.path / name)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_no_path_of_a_folder_is_waited_for(done, registry, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(QbenchError, match="not a regular file"):
+        qbench.import_results([tmp_path / "pipe"], "x")
+    with pytest.raises(QbenchError, match="not a regular file"):
+        qbench.plan(
+            {
+                "images": [{"folder": str(tmp_path / "photos")}],
+                "codecs": {"autoencoder": {"model": str(tmp_path / "pipe")}},
+                "metrics": ["bpp"],
+            },
+            registry=registry,
+        )
+
+
+def test_a_small_file_that_claims_gigabytes_is_not_decoded(done, registry):
+    _, picture = paths(done, "p0", "shift:bits=5")
+    data = bytearray(picture.read_bytes())
+    data[16:24] = struct.pack(">II", 30_000, 30_000)
+    picture.write_bytes(data)
+    assert verdicts(qbench.verify(done, registry=registry).findings)["p0", "shift:bits=5"] == ("same", "altered")

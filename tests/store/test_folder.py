@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 import qbench
 from qbench.errors import RunLockedError, StoreError
 from qbench.images.image import Image
+from qbench.planning.types import PlannedImage
 from qbench.store.folder import RunFolder, _slug
 
 
@@ -82,12 +83,12 @@ def test_no_run_and_a_run_that_never_began(tmp_path, plan):
 def test_reconstructions_come_back_exactly(tmp_path, plan):
     folder = RunFolder(tmp_path)
     image = Image(sample_pixels(37, 23))
-    point = plan.points[0]
-    assert folder.read_reconstruction(point, "a") is None
+    point, planned = plan.points[0], PlannedImage("a", "a.png", "", 37, 23)
+    assert folder.read_reconstruction(point, planned) is None
     folder.write_reconstruction(point, "a", image)
-    assert folder.read_reconstruction(point, "a").equals(image)
+    assert folder.read_reconstruction(point, planned).equals(image)
     folder.reconstruction_path(point, "a").write_bytes(b"\x89PNG broken")
-    assert folder.read_reconstruction(point, "a") is None
+    assert folder.read_reconstruction(point, planned) is None
 
 
 def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import re
+import stat
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -127,7 +129,10 @@ def known_digest(path: Path) -> str:
 def file_digest(path: Path, progress: Any = lambda done, total: None) -> str:
     """Return the SHA-256 (hex) of a file; ``progress`` is called with bytes done and total bytes."""
     digest = hashlib.sha256()
-    total, done = path.stat().st_size, 0
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):  # a pipe or a device might never end
+        raise OSError(errno.EINVAL, "not a regular file")
+    total, done = status.st_size, 0
     with path.open("rb") as file:
         while chunk := file.read(CHUNK):
             digest.update(chunk)

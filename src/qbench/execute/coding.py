@@ -14,6 +14,7 @@ from qbench.execute.as_planned import as_planned
 from qbench.execute.coder import Decoded, Encoded, PointCoder
 from qbench.execute.rate_search import find_setting
 from qbench.execute.scoring import batches, failed_score, make_metric, score_batches
+from qbench.execute.sealed import Seal
 from qbench.execute.stage import Stage
 from qbench.execute.work import (
     CellStarted,
@@ -28,7 +29,7 @@ from qbench.execute.work import (
     told,
 )
 from qbench.images.image import Image
-from qbench.planning.types import OperatingPoint, Target
+from qbench.planning.types import OperatingPoint, PlannedImage, Target
 from qbench.records import ArtifactNote, CellRecord, CodingCost, Failure, FoundSetting
 from qbench.registry.registry import Registry
 from qbench.store.folder import RunFolder, now
@@ -73,13 +74,22 @@ class ImageCoder(Stage):
             ]
             yield Recorded((*cells, *scores))
             return
+        seal = Seal([image])
         for cell in work.cells:
             if self._stopping():
                 return
+            if seal.broken():  # by a codec that failed besides
+                image = coded.image = read_original(work)
+                seal.replace(0, image)
             yield CellStarted(work.image.name, cell.point.id, self._worker)
             try:
                 if cell.coded is None:
                     record, reconstruction = self._code_cell(work, cell, image)
+                    if seal.broken():
+                        # Whatever comes of it is not of this original; the next codec must get the right one.
+                        image = coded.image = read_original(work)
+                        seal.replace(0, image)
+                        raise ContractError("writes to the image that it is given")
                 else:
                     record, reconstruction = cell.coded, self._restore(work, cell, cell.coded, image)
             except NotApplicable as reason:
@@ -200,7 +210,7 @@ class ImageCoder(Stage):
             decoded.append(coder.decode_stored(bitstream, image.shape, image.format))
             return decoded[0]
 
-        found = stored_reconstruction(self._folder, cell.point, record, decode)
+        found = stored_reconstruction(self._folder, cell.point, work.image, record, decode)
         if decoded and self._plan.keep["reconstructions"]:
             self._folder.write_reconstruction(cell.point, work.image.name, found)
         return found
@@ -255,7 +265,12 @@ class ImageCoder(Stage):
                 self._images[work.image.name] = read_original(work)
         images = [self._images[work.image.name] for work in part]
         coder = self._coder(point)
+        seal = Seal(images)
         encoded = coder.encode_batch(images)
+        if seal.broken():
+            for index in seal.broken():
+                self._images[part[index].image.name] = read_original(part[index])
+            raise ContractError("writes to the images that it is given")
         decoded = coder.decode_batch([each.bitstream for each in encoded], images)
         if not decoded[0].image.equals(coder.decode_stored(encoded[0].bitstream, images[0].shape, images[0].format)):
             raise ContractError("decode_batch and decode return different pixels")
@@ -326,14 +341,14 @@ def read_original(work: ImageWork) -> Image:
 
 
 def stored_reconstruction(
-    folder: RunFolder, point: OperatingPoint, record: CellRecord, decode: Callable[[bytes], Image]
+    folder: RunFolder, point: OperatingPoint, image: PlannedImage, record: CellRecord, decode: Callable[[bytes], Image]
 ) -> Image:
     """Return the reconstruction of a coded cell: from its PNG, else from its bitstream; the very same pixels.
 
     Raises:
         LostError: neither is there, or the bitstream is another one, or it decodes to other pixels here.
     """
-    kept = folder.read_reconstruction(point, record.image)
+    kept = folder.read_reconstruction(point, image)
     if kept is not None and kept.digest == record.reconstruction_sha256:
         return kept
     path = folder.bitstream_path(point, record.image)

@@ -49,7 +49,7 @@ def explain_cells(
     reference = Reference(image.name, original(source, image), context.device)
     reconstructions = [
         _reconstruction(
-            folder, plan.point(cell.point), cell, registry, context, reference.image, decode=decode, trust=trust
+            folder, plan.point(cell.point), image, cell, registry, context, reference.image, decode=decode, trust=trust
         )
         for cell in cells
     ]
@@ -92,6 +92,7 @@ def original(source: ImageSource, planned: PlannedImage) -> Image:
 def _reconstruction(
     folder: RunFolder,
     point: OperatingPoint,
+    planned: PlannedImage,
     cell: CellRecord,
     registry: Registry,
     context: Context,
@@ -115,7 +116,7 @@ def _reconstruction(
             coder.close()
 
     try:
-        return stored_reconstruction(folder, point, cell, decoded)
+        return stored_reconstruction(folder, point, planned, cell, decoded)
     except QbenchError:
         raise
     except Exception as error:

@@ -60,7 +60,7 @@ def _needs_codec(folder: RunFolder, plan: Plan, point: OperatingPoint, state: Ru
         if cell is None:
             return True
         if cell.outcome == "coded":
-            kept = folder.read_reconstruction(point, image.name)
+            kept = folder.read_reconstruction(point, image)
             if kept is None or kept.digest != cell.reconstruction_sha256:
                 return True
     return False

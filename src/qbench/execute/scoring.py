@@ -12,8 +12,9 @@ import numpy.typing as npt
 
 from qbench.contracts.context import Context
 from qbench.contracts.metric import Candidates, DistributionMetric, Metric, MetricDeclaration, Reference
-from qbench.errors import NotApplicable, StoreError
+from qbench.errors import NotApplicable, QbenchError, StoreError
 from qbench.execute.as_planned import as_planned
+from qbench.execute.sealed import Seal, tensor_holds
 from qbench.execute.stage import Stage
 from qbench.execute.work import CodedImage, ContractError, Recorded, ScoringStarted, Setup, WorkEvent, told
 from qbench.images.image import Image
@@ -55,9 +56,12 @@ class ImageScorer(Stage):
         image = coded.work.image
         reference = Reference(image.name, coded.image, self._context.device)
         shared: dict[tuple[int, ...], list[Candidates]] = {}
+        seal = Seal([coded.image, *(reconstruction for _, _, reconstruction in coded.waiting)])
+        spoilt: dict[int, ContractError] = {}
         for metric in self._plan.metrics:
-            chosen = tuple(index for index, (cell, _, _) in enumerate(coded.waiting) if metric.label in cell.metrics)
-            if not chosen:
+            wanted = [index for index, (cell, _, _) in enumerate(coded.waiting) if metric.label in cell.metrics]
+            chosen = tuple(index for index in wanted if index not in spoilt)
+            if not wanted:
                 continue
             if self._stopping():
                 return
@@ -66,20 +70,49 @@ class ImageScorer(Stage):
                 images = [coded.waiting[index][2] for index in chosen]
                 sizes = [coded.waiting[index][1].bitstream_size or 0 for index in chosen]
                 shared[chosen] = list(batches(reference, images, sizes))
-            outcomes = self._outcomes(metric, reference, shared[chosen])
-            if not (untouched(reference) and all(untouched(group) for group in shared[chosen])):
+            outcomes = self._outcomes(metric, reference, shared[chosen]) if chosen else []
+            broken = seal.broken()
+            if broken or not (tensor_holds(reference) and all(tensor_holds(group) for group in shared[chosen])):
                 # The next metric must not read what this one wrote, nor can its own values be trusted.
-                outcomes = [ContractError("writes to a tensor of the images, which other metrics read")] * len(outcomes)
-                reference, shared = replace(reference), {}
+                outcomes = [ContractError("writes to the images, which other metrics read")] * len(outcomes)
+                spoilt |= self._restore(coded, seal, broken, metric)
+                reference, shared = Reference(image.name, coded.image, self._context.device), {}
             yield from told(self._notices)
             records = []
-            for index, outcome in zip(chosen, outcomes, strict=True):
+            by_index: dict[int, Outcome] = {**spoilt, **dict(zip(chosen, outcomes, strict=True))}
+            for index in wanted:
                 cell, record, _ = coded.waiting[index]
+                outcome = by_index[index]
                 if isinstance(outcome, np.ndarray):
                     path = self._folder.features_path(metric.label, cell.point, image.name)
                     self._folder.write_features(path, outcome)
                 records.append(score_record(self._plan, self._session, image, record, metric, outcome))
             yield Recorded(tuple(records))
+
+    def _restore(
+        self, coded: CodedImage, seal: Seal, broken: Sequence[int], culprit: PlannedMetric
+    ) -> dict[int, ContractError]:
+        """Get back images that were written to, as far as they are kept; return what can't be scored any more."""
+        lost: dict[int, ContractError] = {}
+        error = ContractError(f"the image was overwritten by metric {culprit.label}, and is not kept")
+        for index in broken:
+            if not index:
+                try:
+                    coded.image = coded.work.source.read().frozen()
+                except QbenchError:
+                    return dict.fromkeys(range(len(coded.waiting)), error)
+                seal.replace(0, coded.image)
+                continue
+            cell, record, _ = coded.waiting[index - 1]
+            kept = self._folder.read_reconstruction(cell.point, coded.work.image)
+            if kept is None or kept.digest != record.reconstruction_sha256:
+                lost[index - 1] = error
+                seal.replace(index, coded.waiting[index - 1][2])  # nobody is to blame for it again
+                continue
+            kept = kept.frozen()
+            coded.waiting[index - 1] = (cell, record, kept)
+            seal.replace(index, kept)
+        return lost
 
     def _outcomes(self, planned: PlannedMetric, reference: Reference, groups: Sequence[Candidates]) -> list[Outcome]:
         try:
@@ -129,19 +162,6 @@ def batches(reference: Reference, images: Sequence[Image], sizes: Sequence[int])
     step = max(1, limit // (reference.image.height * reference.image.width))
     for start in range(0, len(images), step):
         yield Candidates(reference, images[start : start + step], sizes[start : start + step], reference.device)
-
-
-def untouched(images: Reference | Candidates) -> bool:
-    """Whether the tensor of images, if they have one, still holds their samples."""
-    tensor = images.__dict__.get("tensor")
-    if tensor is None:
-        return True
-    import torch
-
-    pixels = [images.pixels] if isinstance(images, Reference) else images.pixels
-    expected = sum(int(each.sum(dtype=np.int64)) for each in pixels)
-    # Sums of integers are exact in float64; what changes samples without torch's notice most likely changes their sum.
-    return tensor._version == 0 and float(tensor.sum(dtype=torch.float64)) == expected
 
 
 def score_batches(metric: Metric, reference: Reference, groups: Sequence[Candidates]) -> list[Outcome]:

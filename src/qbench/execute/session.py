@@ -275,7 +275,7 @@ class Session:
         self, key: str, image: PlannedImage, point: OperatingPoint, state: RunState, journal: JournalWriter
     ) -> CellRecord | None:
         found = self._cache.cell(key) if self._cache is not None and not unknown_code(point) else None
-        if found is None or not (self._timed_as_asked(found[0]) and self._measured_here(found[0], point)):
+        if found is None or not (self._timed_as_asked(found[0], point) and self._measured_here(found[0], point)):
             return None
         record, bitstream = found
         update = {"image": image.name, "point": point.id, "cached": True, "artifacts": ()}
@@ -284,10 +284,14 @@ class Session:
         self._append_cached(record, state, journal)
         return record
 
-    def _timed_as_asked(self, record: CellRecord) -> bool:
+    def _timed_as_asked(self, record: CellRecord, point: OperatingPoint) -> bool:
         """Whether a cached cell was timed at least as carefully as this suite asks; its bytes alone won't do."""
         asked, timing = self._setup.timing, record.timing
-        if timing is None or (self._plan.timing["exclusive"] and timing.concurrent_load != EXCLUSIVE):
+        if timing is None:
+            return False
+        threads = min(self._registry.codecs[point.codec].threads or asked.threads, asked.threads)
+        exclusive = timing.concurrent_load == EXCLUSIVE and timing.threads == threads
+        if self._plan.timing["exclusive"] and not exclusive:
             return False
         return timing.most_repeats >= asked.repeats and timing.budget >= asked.budget
 
@@ -351,7 +355,7 @@ class Session:
         """Remove what the suite doesn't keep; it was needed to go on after an interruption."""
         if not self._plan.keep["bitstreams"]:
             for image, point, _ in self._plan.iter_cells():
-                self._folder.bitstream_path(point, image.name).unlink(missing_ok=True)
+                self._folder.remove_bitstream(point, image.name)
         if not self._plan.keep["features"]:
             self._folder.remove_features()
 

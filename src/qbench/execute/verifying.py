@@ -18,7 +18,7 @@ from qbench.execute.coder import UNTIMED, PointCoder
 from qbench.execute.coding import point_coder
 from qbench.execute.trust import require_trusted
 from qbench.images.image import Image
-from qbench.planning.types import OperatingPoint
+from qbench.planning.types import OperatingPoint, PlannedImage
 from qbench.records import CellRecord
 from qbench.registry.registry import Registry
 from qbench.results.state import RunState
@@ -104,7 +104,7 @@ def _verified(
     coder: PointCoder | Exception | None = None
     for cell in cells:
         image = state.plan.image(cell.image)
-        kept, verdict = _kept(folder, point, cell)
+        kept, verdict = _kept(folder, point, image, cell)
         try:
             bitstream = folder.read_file(folder.bitstream_path(point, cell.image))
         except StoreError as error:
@@ -135,11 +135,13 @@ def _verified(
         coder.close()
 
 
-def _kept(folder: RunFolder, point: OperatingPoint, cell: CellRecord) -> tuple[Image | None, Verdict]:
+def _kept(
+    folder: RunFolder, point: OperatingPoint, image: PlannedImage, cell: CellRecord
+) -> tuple[Image | None, Verdict]:
     """Return the kept reconstruction, if it is the one that was measured."""
     if not folder.reconstruction_path(point, cell.image).is_file():
         return None, Verdict.NOT_KEPT
-    kept = folder.read_reconstruction(point, cell.image)
+    kept = folder.read_reconstruction(point, image)
     if kept is None or kept.digest != cell.reconstruction_sha256:
         return None, Verdict.ALTERED
     return kept, Verdict.SAME

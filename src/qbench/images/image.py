@@ -126,9 +126,7 @@ class Image:
 
     def frozen(self) -> Image:
         """Return the image with samples of its own that can't be written to."""
-        flags = self.pixels.flags
-        # A view that can't be written to may still change: through the array that it is a view of.
-        pixels = self.pixels if flags.owndata and not flags.writeable else self.pixels.copy()
+        pixels = self.pixels.copy()  # always: whoever made the array may write to it, whatever its flags say
         pixels.setflags(write=False)
         return replace(self, pixels=pixels)
 

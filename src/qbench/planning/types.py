@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -18,8 +19,8 @@ from qbench.registry.code import UNKNOWN
 
 MOST_SETTINGS = 256
 LONGEST_SIDE = 2**31
-MOST_CELLS = 10_000_000
-"""Of a run that is read: a table of more could not be shown."""
+MOST_CELLS = 1_000_000
+"""Of a run that is read, as a table of them takes a gigabyte; QBENCH_MAX_CELLS allows more."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,7 @@ class Target:
         Two fields have the names that run folders of format 1 gave them: under others, those runs could not be resumed.
         """
         fields = asdict(self)
+        del fields["metric"], fields["name"]  # labels; what measures is in the key by its own identity
         return {"rising": fields.pop("increasing"), "whole": fields.pop("integer"), **fields}
 
 
@@ -300,8 +302,9 @@ def plan_from_json(data: Mapping[str, Any]) -> Plan:
             raise ValueError(f"{planned.owner}: files without digests")
         if not planned.models.keys() <= planned.identity.get("weights", {}).keys():
             raise ValueError(f"{planned.owner}: models without digests")
-    if plan.cells > MOST_CELLS:
-        raise ValueError(f"{plan.cells} cells, more than {MOST_CELLS}")
+    most = os.environ.get("QBENCH_MAX_CELLS", "")
+    if plan.cells > (int(most) if most.isascii() and most.isdigit() else MOST_CELLS):
+        raise ValueError(f"{plan.cells} cells, more than {MOST_CELLS}; set QBENCH_MAX_CELLS to read it")
     return plan
 
 

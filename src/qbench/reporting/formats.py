@@ -35,7 +35,7 @@ from qbench.toolkit.files import writing
 
 TEXT_FORMATS = ("markdown", "latex", "csv", "json")
 FORMATS = ("table", *TEXT_FORMATS, "parquet")
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 """What a cell begins with that spreadsheets compute."""
 LATEX_ARROWS = {Direction.HIGHER: r"$\uparrow$", Direction.LOWER: r"$\downarrow$"}
 
@@ -126,11 +126,16 @@ def csv_text(records: Sequence[Mapping[str, Any]]) -> str:
     A text that a spreadsheet would take for a formula gets an apostrophe in front, as names are anybody's; JSON has
     them as they are.
     """
+    rows = [[_no_formula(key) for key in (records[0] if records else [])]]
+    rows += [[_no_formula(value) for value in record.values()] for record in records]
+    return "".join(_csv_line(row) for row in rows)
+
+
+def _csv_line(row: Sequence[object]) -> str:
+    """Return a line; a carriage return in a field is quoted as well as a line feed, for it ends a row for readers."""
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([_no_formula(key) for key in (records[0] if records else [])])
-    writer.writerows([[_no_formula(value) for value in record.values()] for record in records])
-    return text.getvalue()
+    csv.writer(text, lineterminator="\r\n").writerow(row)
+    return text.getvalue().removesuffix("\r\n") + "\n"
 
 
 def _no_formula(value: object) -> object:

@@ -219,7 +219,7 @@ def _blocks(title: str, keys: list[_Field], fields: list[_Field], width: int, se
             heading = "\n" * (tallest - field.heading.count("\n")) + field.heading  # headings stand on the rule
             overflow = "fold" if field in keys else "ellipsis"
             no_wrap = field not in keys and field.justify == "right"
-            table.add_column(heading, justify=field.justify, overflow=overflow, no_wrap=no_wrap)  # type: ignore[arg-type]
+            table.add_column(Text(heading), justify=field.justify, overflow=overflow, no_wrap=no_wrap)  # type: ignore[arg-type]
         for index in range(len(keys[0].cells)):
             table.add_row(*(field.cells[index] for field in (*keys, *block)), end_section=index + 1 in sections)
         tables.append(table)

@@ -18,7 +18,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from qbench.errors import OutputError
+from qbench.errors import OutputError, StoreError
 from qbench.records import CellRecord, ScoreRecord, SessionRecord
 from qbench.store.migrations import FORMAT_VERSION
 
@@ -53,7 +53,12 @@ class Cache:
         """Return a coded cell and its bitstream, None if unknown or damaged."""
         row = self._one("SELECT record, bitstream FROM cells WHERE key = ?", key)
         record = _parse(CellRecord, row)
-        if row is None or record is None or hashlib.sha256(row[1]).hexdigest() != record.bitstream_sha256:
+        if (
+            row is None
+            or record is None
+            or not isinstance(row[1], bytes)
+            or hashlib.sha256(row[1]).hexdigest() != record.bitstream_sha256
+        ):
             return None
         return record, bytes(row[1])
 
@@ -112,9 +117,11 @@ class Cache:
         """Remove the cache in a folder, whatever state it is in; return where it was.
 
         Raises:
-            OutputError: it can't be removed.
+            QbenchError: it can't be removed.
         """
         path = folder / cls.FILE
+        if path.is_dir():
+            raise StoreError(f"{path}: a folder, and no cache; remove or rename it")
         try:
             for each in (path, path.with_name(f"{path.name}-journal")):  # which would be taken for a new file's
                 each.unlink(missing_ok=True)

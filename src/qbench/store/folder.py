@@ -24,6 +24,7 @@ import os
 import re
 import shutil
 import socket
+import struct
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -35,11 +36,14 @@ import numpy.typing as npt
 
 from qbench.errors import RunLockedError, StoreError
 from qbench.images.image import Image, encode_png
-from qbench.planning.types import OperatingPoint, Plan
+from qbench.planning.types import OperatingPoint, Plan, PlannedImage
 from qbench.records import JOURNAL, CellRecord, PlanRecord
 from qbench.results.state import RunState
 from qbench.store.journal import JournalWriter, read_journal
 from qbench.toolkit.files import replacing
+
+PNG_SIZE = 16
+"""Where width and height stand in a PNG."""
 
 
 def now() -> str:
@@ -127,13 +131,17 @@ class RunFolder:
             differ += cell.bitstream_size not in (None, size)
         return differ
 
-    def read_reconstruction(self, point: OperatingPoint, image: str) -> Image | None:
-        """Return a kept reconstruction, None if there is none or its file is damaged."""
+    def read_reconstruction(self, point: OperatingPoint, image: PlannedImage) -> Image | None:
+        """Return a kept reconstruction, None if there is none, or its file is damaged or of another size."""
         import imagecodecs
 
         try:
-            return Image(imagecodecs.png_decode(self.read_file(self.reconstruction_path(point, image)) or b""))
-        except (StoreError, ValueError, TypeError, imagecodecs.PngError):
+            data = self.read_file(self.reconstruction_path(point, image.name)) or b""
+            # Before it is decoded: a small file may claim, and hold, gigabytes.
+            if struct.unpack_from(">II", data, PNG_SIZE) != (image.width, image.height):
+                return None
+            return Image(imagecodecs.png_decode(data))
+        except (StoreError, ValueError, TypeError, struct.error, imagecodecs.PngError):
             return None
 
     def read_file(self, path: Path) -> bytes | None:
@@ -170,6 +178,8 @@ class RunFolder:
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
+            for name in (JOURNAL, "lock", "lock.owner"):
+                self._require_inside(self.path / name)
             lock = filelock.FileLock(self.path / "lock")
             owner = self.path / "lock.owner"
             try:
@@ -228,6 +238,16 @@ class RunFolder:
         buffer = io.BytesIO()
         np.save(buffer, features, allow_pickle=False)
         self.write_file(path, buffer.getvalue())
+
+    def remove_bitstream(self, point: OperatingPoint, image: str) -> None:
+        """Remove a cell's bitstream.
+
+        Raises:
+            StoreError: a link leads out of the folder.
+        """
+        path = self.bitstream_path(point, image)
+        self._require_inside(path)
+        path.unlink(missing_ok=True)
 
     def remove_features(self) -> None:
         """Remove all features."""

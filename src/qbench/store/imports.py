@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import stat
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -72,7 +73,10 @@ def read_results(path: Path, registry: Registry, form: str | None) -> tuple[Exch
 
 def _parsed(path: Path) -> tuple[bytes, Any]:
     try:
-        if path.stat().st_size > LARGEST:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise StoreError(f"{path}: can't read: not a regular file")
+        if status.st_size > LARGEST:
             raise StoreError(f"{path}: larger than {LARGEST // 1_000_000} MB; not read")
         data = path.read_bytes()
     except OSError as error:

@@ -35,6 +35,7 @@ _LINE = re.compile(rb'\{"crc32":"([0-9a-f]{8})","record":(.*)\}', re.DOTALL)
 
 MOST_BYTES = 2_000_000_000
 """Of a journal that is read, as that takes several times as much memory."""
+MOST_DAMAGED = 10_000
 MOST_BYTES_VARIABLE = "QBENCH_MAX_JOURNAL"
 
 
@@ -70,12 +71,13 @@ def read_journal(path: Path) -> Contents:
         data = path.read_bytes()
     except OSError as error:
         raise StoreError(f"{path}: can't read the run's journal: {error.strerror or error}") from error
-    lines = data.split(b"\n")
-    whole, tail = lines[:-1], lines[-1]
     records: list[Any] = []
     damaged: list[int] = []
-    version = 0
-    for number, line in enumerate(whole, start=1):
+    version, number, begin = 0, 0, 0
+    while (end := data.find(b"\n", begin)) >= 0:
+        number, line, begin = number + 1, data[begin:end], end + 1
+        if len(damaged) > MOST_DAMAGED:
+            raise StoreError(f"{path}: more than {MOST_DAMAGED} of its lines are damaged")
         header = _HEADER.fullmatch(line)
         if header:
             version = _supported(int(header[1]), path)
@@ -85,7 +87,7 @@ def read_journal(path: Path) -> Contents:
             damaged.append(number)
         else:
             records.append(record)
-    return Contents(tuple(records), tuple(damaged), len(data) - len(tail), version)
+    return Contents(tuple(records), tuple(damaged), begin, version)
 
 
 def most_bytes() -> int:

@@ -22,6 +22,7 @@ from qbench.contracts.metric import (
 from qbench.errors import NotApplicable
 from qbench.execute.explaining import check_explanation
 from qbench.execute.scoring import Values, feature_batch, finish_point, score_batch
+from qbench.execute.sealed import Seal, tensor_holds
 from qbench.images.image import Image
 from qbench.registry.catalogue import Offer, PluginInfo
 from qbench.registry.forms import form_problem
@@ -53,6 +54,7 @@ def check_metric(
     scored = 0
     for name, image in (images or _images()).items():
         reference = Reference(name, image)
+        original = Seal([image])
         try:
             prepared = metric.prepare(reference)
         except NotApplicable as reason:
@@ -60,8 +62,13 @@ def check_metric(
                 raise AssertionError(f"{name}: not applicable without a reason") from reason
             continue
         candidates = Candidates(reference, [image, *_distorted(image)], [max(1, image.size // 8)] * 3)
+        seal = Seal(candidates.images)
         with promised(name):
             together = _scores(metric, candidates, prepared)
+            assert not original.broken(), "score or prepare writes to the original, which other metrics read"
+            assert not seal.broken(), "score writes to the reconstructions, which other metrics read"
+            assert tensor_holds(reference), "score or prepare writes to the original's tensor, which other metrics read"
+            assert tensor_holds(candidates), "score writes to the reconstructions' tensor, which other metrics read"
             for index, result in enumerate(together):
                 _check_same(cls, result, _scores(metric, candidates.one(index), prepared)[0])
             if cls.scope is Scope.FULL_REFERENCE:
@@ -103,7 +110,10 @@ def check_distribution_metric(
         made = []
         for original, image in zip(originals, given, strict=True):
             pair = Candidates(Reference("image", original), [image, original], [1, 1])
+            seal = Seal(pair.images)
             both = feature_batch(metric, pair)
+            assert tensor_holds(pair), "features writes to the images' tensor, which other metrics read"
+            assert not seal.broken(), "features writes to the images, which other metrics read"
             alone = feature_batch(metric, pair.one(0))[0]
             assert both[0].shape == alone.shape, f"features have shape {both[0].shape} in a batch, {alone.shape} alone"
             assert np.allclose(both[0], alone, rtol=1e-3, atol=1e-4), "features depend on the rest of the batch"

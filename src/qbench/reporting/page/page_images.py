@@ -65,11 +65,13 @@ class Collected:
     Attributes:
         missing: (run, image) of originals that can't be had → why.
         altered: (run, row) of reconstructions that are not those that were measured, and are not shown.
+        gone: how many reconstructions were to be kept and are not there, or altered.
     """
 
     assets: list[Asset] = field(default_factory=list)
     missing: dict[tuple[int, int], str] = field(default_factory=dict)
     altered: list[tuple[int, int]] = field(default_factory=list)
+    gone: int = 0
 
 
 def collect(runs: Sequence[Run], originals: Originals) -> Collected:
@@ -85,6 +87,9 @@ def collect(runs: Sequence[Run], originals: Originals) -> Collected:
             else:
                 found.assets.append(Asset(index, "original", image, None, len(data), data=data))
         found.assets.extend(kept)
+        if run.plan.keep.get("reconstructions"):
+            coded = sum(row.cell is not None and row.status is Status.OK for row in run.rows)
+            found.gone += coded - sum(asset.kind == "reconstruction" for asset in kept)
     return found
 
 
@@ -98,7 +103,7 @@ def _kept(index: int, run: Run, altered: list[tuple[int, int]]) -> Iterator[Asse
         point, place = points[row.point], places[row.image]
         path = folder.reconstruction_path(point, row.image)
         if path.is_file():
-            found = folder.read_reconstruction(point, row.image)
+            found = folder.read_reconstruction(point, run.plan.images[place])
             if found is not None and found.digest == row.cell.reconstruction_sha256:
                 yield Asset(index, "reconstruction", place, number, path.stat().st_size, path)
             else:

@@ -52,11 +52,11 @@ def write_page(
     for each, name in zip(content, told_apart(runs), strict=True):
         each["name"] = name
     found = page_images.collect(runs, originals)
-    if keep_fuller and found.missing and path.exists():
+    lacking = [*found.missing.values(), *(["reconstructions are gone or altered"] if found.gone else [])]
+    if keep_fuller and lacking and path.exists():
         raise StoreError(
-            f"{path}: stays as it is, as {len(found.missing)} originals can't be read now "
-            f"({next(iter(found.missing.values()))}). Say where they are (--originals FOLDER), or name another file "
-            "(--output)"
+            f"{path}: stays as it is, as a new one would lack pictures: {lacking[0]}. Say where originals are "
+            "(--originals FOLDER), or name another file (--output)"
         )
     _add_missing(content, found.missing)
     for run, row in found.altered:

@@ -1,0 +1,63 @@
+"""Whether images that several codecs and metrics read are still what they were.
+
+Arrays are read-only, but ``torch.from_numpy`` gives a tensor that can be written to, and ``setflags`` takes the lock
+off. So what was handed out is compared afterwards.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from qbench.contracts.metric import Candidates, Reference
+from qbench.images.image import Image
+
+RAMP = 8191
+"""A prime: positions modulo it are the weights of a sum that a permutation changes."""
+
+
+class Seal:
+    """Checksums of images at a time when they are known to be right."""
+
+    def __init__(self, images: Sequence[Image]) -> None:
+        self._images = list(images)
+        self._sums = [_checksum(image) for image in images]
+
+    def broken(self) -> list[int]:
+        """Return the indices of images whose samples are others now."""
+        return [
+            index
+            for index, (image, known) in enumerate(zip(self._images, self._sums, strict=True))
+            if _checksum(image) != known
+        ]
+
+    def replace(self, index: int, image: Image) -> None:
+        """Seal another image in the place of one."""
+        self._images[index], self._sums[index] = image, _checksum(image)
+
+
+def _checksum(image: Image) -> int:
+    return zlib.crc32(image.pixels.data)
+
+
+def tensor_holds(images: Reference | Candidates) -> bool:
+    """Whether the tensor of images, if they have one, still holds their samples."""
+    tensor = images.__dict__.get("tensor")
+    if tensor is None:
+        return True
+    import torch
+
+    pixels = [images.pixels] if isinstance(images, Reference) else images.pixels
+    if tensor.device.type == "cpu":
+        found = tensor.detach().numpy()
+        return found.shape[0] == len(pixels) and all(
+            np.array_equal(found[index].transpose(1, 2, 0), samples) for index, samples in enumerate(pixels)
+        )
+    # On an accelerator, without carrying it back: sums of integers are exact in float64.
+    flat = tensor.detach().flatten().to(torch.float64)
+    weights = torch.arange(flat.numel(), device=flat.device) % RAMP
+    samples = np.concatenate([each.transpose(2, 0, 1).reshape(-1) for each in pixels])
+    expected = float(samples.astype(np.float64) @ (np.arange(samples.size) % RAMP))
+    return tensor._version == 0 and float(flat @ weights.to(torch.float64)) == expected
