@@ -145,9 +145,7 @@ def test_originals_that_are_elsewhere(done, registry, photos, tmp_path):
     before = contents("run")
     with pytest.raises(ImageError, match=r"(?s)p0.png: can't read.*p2.png.*name it with --originals FOLDER"):
         qbench.score(done, "mse", registry=registry, cache=False)
-    with pytest.raises(
-        StoreError, match=r"report.html: stays as it is, as a new one would lack pictures: .*p0.png.*--originals"
-    ):
+    with pytest.raises(StoreError, match=r"report.html: stays as it is, as a new one would lack .*p0.png.*--originals"):
         qbench.report(done)
     with pytest.raises(ImageError, match="no such folder"):
         qbench.report(done, originals="nowhere")

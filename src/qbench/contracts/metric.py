@@ -121,7 +121,7 @@ class Reference:
     @cached_property
     def tensor(self) -> torch.Tensor:
         """float32, shape 1×3×H×W, range [0, 255], on the run's device. Shared between metrics: don't write to it."""
-        return _to_tensor([self.pixels], self.device)
+        return to_tensor([self.pixels], self.device)
 
 
 @dataclass(frozen=True)
@@ -164,7 +164,7 @@ class Candidates:
     @cached_property
     def tensor(self) -> torch.Tensor:
         """float32, shape N×3×H×W, range [0, 255], on the run's device. Shared between metrics: don't write to it."""
-        return _to_tensor(self.pixels, self.device)
+        return to_tensor(self.pixels, self.device)
 
     def one(self, index: int) -> Candidates:
         """Return a batch of one of them."""
@@ -325,7 +325,8 @@ def range_text(column: Column) -> str:
     return f"{low} to {high}"
 
 
-def _to_tensor(pixels: Sequence[Samples], device: str) -> torch.Tensor:
+def to_tensor(pixels: Sequence[Samples], device: str) -> torch.Tensor:
+    """Return images as float32, shape N×3×H×W, range [0, 255], on a device."""
     import torch
 
     batch = torch.from_numpy(np.stack(pixels))

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from qbench.contracts.metric import Candidates, Reference
+from qbench.contracts.metric import Candidates, Reference, to_tensor
 from qbench.images.image import Image
 
 RAMP = 8191
@@ -51,9 +51,8 @@ def tensor_holds(images: Reference | Candidates) -> bool:
 
     pixels = [images.pixels] if isinstance(images, Reference) else images.pixels
     if tensor.device.type == "cpu":
-        found = tensor.detach().numpy()
-        return found.shape[0] == len(pixels) and all(
-            np.array_equal(found[index].transpose(1, 2, 0), samples) for index, samples in enumerate(pixels)
+        return len(tensor) == len(pixels) and all(
+            torch.equal(tensor[index : index + 1], to_tensor([samples], "cpu")) for index, samples in enumerate(pixels)
         )
     # On an accelerator, without carrying it back: sums of integers are exact in float64.
     flat = tensor.detach().flatten().to(torch.float64)
