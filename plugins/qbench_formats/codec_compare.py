@@ -217,6 +217,8 @@ def _batch(results: ExchangedResults, codec: str, cells: Sequence[ExchangedCell]
         ("height", "Pixels"),
     ]
     fields += [(name, SETTING) for name in swept]
+    animated = any(results.frames.get(cell.image, 1) > 1 for cell in usable)
+    fields += [("frame_count", "Frames of an animation")] if animated else []
     fields += [("encoded_size", "Bytes of the bitstream")] if sized else []
     fields += [("bpp", "Bits per pixel")]
     fields += [("encoding_time", "Seconds"), ("decoding_time", "Seconds")] if timed else []
@@ -232,6 +234,7 @@ def _batch(results: ExchangedResults, codec: str, cells: Sequence[ExchangedCell]
                 cell.image,
                 *results.images[cell.image],
                 *(_setting(cell.settings.get(name)) for name in swept),
+                *([results.frames.get(cell.image, 1)] if animated else []),
                 *([cell.size] if sized else []),
                 cell.rate,
                 *([cell.encode, cell.decode] if timed else []),

@@ -22,7 +22,7 @@ OURS = {
 }
 THEIRS = {"psnr": "psnr-rgb", "ms-ssim": "ms-ssim-rgb", "ms-ssim.db": "ms-ssim-db-rgb"}
 TIMES = ("encoding_time", "decoding_time")
-AVERAGING = "means over a data set of each image's own value, as CompressAI forms them"
+AVERAGING = "means over a data set, as the file gives them (CompressAI's own are of each image's value)"
 MEAN = "mean of the data set"
 ROUNDED = 1.01
 """Above it MS-SSIM is in decibels, below it at most rounded."""

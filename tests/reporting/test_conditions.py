@@ -111,6 +111,7 @@ def test_lossless_that_became_lossy(base, registry):
     assert not judged("psnr < -0.05", second, first).violations
     (difference,) = [each for each in compare(first, second).differences if each.worsened]
     assert (difference.certain, difference.change, difference.images) == (True, -math.inf, 0)
+    assert (difference.first, difference.second) == (math.inf, 70.0)
     assert compare(first, second).differences[0] == difference  # the first to be told
 
 
@@ -170,3 +171,87 @@ def test_results_for_other_programs(base, registry):
         .get("name")
         == '<a & "b">'
     )
+
+
+def test_a_condition_changes_no_other(base, registry):
+    first = run(base, registry, "first")
+
+    def worse(record):
+        if record.kind == "score" and record.metric == "psnr" and "psnr" in record.values:
+            return record.model_copy(update={"values": {"psnr": record.values["psnr"] - 2}})
+        return record
+
+    second = changed(first, change=worse)
+    conditions = [parse_condition(text, first, second) for text in ("shift: bd-rate > 1%", "shift: bd-rate(ssim) > 1%")]
+    assert [each.metric for each in conditions] == ["psnr", "ssim"]
+    comparison = compare(first, second, ["psnr", "ssim"])
+    assert [bool(judge(each, comparison).violations) for each in conditions] == [True, False]
+
+
+def test_times_of_what_failed_can_not_be_judged(base, registry):
+    first = run(base, registry, "first")
+    second = changed(first, change=fail(["p1"], "shift:bits=3"))
+    found = judged("encode-time > 1000%", first, second)
+    assert any("shift:bits=3, image p1, encode-time" in line for line in found.unjudged)
+    without = run({**base, "codecs": {"shift": {"bits": [0, 2, 3, 4, 5]}}}, registry, "without")
+    assert "noisy: not in without" in judged("decode-time > 1000%", first, without).unjudged
+
+
+def test_a_column_that_is_gone(base, registry):
+    first = run(base, registry, "first")
+    second = run({**base, "metrics": ["bpp", "ssim"]}, registry, "second")
+    for text in ("psnr < -1", "shift: bd-rate > 1%"):
+        found = judged(text, first, second, "ssim")
+        assert "psnr: no such column in second" in found.unjudged
+        assert found.failed(allow_missing=False)
+
+
+def test_lossless_points_that_are_in_one_curve_only(base, registry):
+    first = run(base, registry, "first")
+
+    def lossy(record):
+        if record.kind == "score" and record.metric == "psnr" and record.point == "shift:bits=0":
+            return record.model_copy(update={"values": {"psnr": 70.0}})
+        return record
+
+    second = changed(first, change=lossy)
+    found = judged("shift: bd-rate > 1%", first, second)
+    assert any("shift:bits=0 has finite values in one of the runs only" in line for line in found.unjudged)
+    (rate,) = [rate for _, rate in compare(first, first).rates if rate.codec == "shift"]
+    assert "without shift:bits=0 (no finite value)" in rate.note
+
+
+def test_codecs_of_few_points_are_not_meant_unless_named(base, registry):
+    first = run(base, registry, "first")
+    assert not judged("bd-rate(ssim) > 1%", first, first, "ssim").failed(allow_missing=False)
+    assert judged("noisy: bd-rate(ssim) > 1%", first, first, "ssim").failed(allow_missing=False)
+
+
+def test_distribution_metrics_are_guarded(base, registry, photos):
+    base["metrics"] = ["bpp", "mean-shift"]
+    first = run(base, registry, "first")
+
+    def shifted(record):
+        if record.kind == "score" and record.metric == "mean-shift" and record.values:
+            return record.model_copy(update={"values": {"mean-shift": record.values["mean-shift"] + 20}})
+        return record
+
+    second = changed(first, change=shifted)
+    assert len(judged("mean-shift > 1", first, second).violations) == 6
+    assert not judged("mean-shift > 1", first, first).failed(allow_missing=False)
+    fewer = run({**base, "images": [{"folder": str(photos), "limit": 2}]}, registry, "fewer")
+    found = judged("mean-shift > 1", fewer, first)
+    assert any("it is over other images" in line for line in found.unjudged)
+
+
+def test_another_codec_under_one_label_is_said(base, registry):
+    first = run({**base, "codecs": {"mine": {"codec": "shift"}}}, registry, "first")
+    second = run({**base, "codecs": {"mine": {"codec": "fragile"}}}, registry, "second")
+    assert "mine: codec shift → fragile" in compare(first, second).changed
+
+
+def test_control_characters_are_no_xml(base, registry):
+    first = run(base, registry, "first")
+    condition = parse_condition("psnr < -1", first, first)
+    odd = [replace(judge(condition, compare(first, first)), violations=("\x1b[31mred\x00",))]
+    assert "red" in ElementTree.fromstring(judgements_junit(odd, allow_missing=False)).find("testcase/failure").text

@@ -12,7 +12,8 @@ from rate_curves import RATES, curve, of, quality
 
 from qbench.errors import QbenchError
 from qbench.reporting.curves import Curves
-from qbench.reporting.figures import COLOURS, drawn_curve, images_drawn, rate_figure
+from qbench.reporting.drawing import drawn_curve, images_drawn
+from qbench.reporting.figures import COLOURS, rate_figure
 
 
 @pytest.fixture

@@ -6,12 +6,13 @@ import math
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from qbench.contracts.metric import Column, Direction
 from qbench.reporting.bd import bd_rates
 from qbench.reporting.correlation import Cells, correlate
 from qbench.reporting.curves import CurvePoint, Curves
-from qbench.toolkit.resampling import jackknife_interval, too_few
+from qbench.toolkit.resampling import jackknife_interval, mean_interval, too_few
 
 COUNTS = (3, 4, 8, 24, 100)
 
@@ -21,10 +22,6 @@ def held(draw, interval, truth, trials):
     found = [interval(draw()) for _ in range(trials)]
     assert None not in found
     return np.mean([low <= truth <= high for low, high in found])
-
-
-def mean_interval(values):
-    return jackknife_interval(lambda chosen: float(values[chosen].mean()), len(values))
 
 
 @pytest.mark.parametrize("count", COUNTS)
@@ -69,7 +66,7 @@ def test_of_a_bd_rate(count):
         (found,) = bd_rates(made, "anchor")
         return found.low, found.high
 
-    assert 0.91 <= held(draw, interval, truth, 120 if count < 100 else 60) <= 1.0
+    assert 0.91 <= held(draw, interval, truth, 80 if count < 24 else 40) <= 1.0
 
 
 @pytest.mark.parametrize("count", COUNTS)
@@ -87,7 +84,7 @@ def test_of_a_correlation(count):
         return estimate.low, estimate.high
 
     truth = quality.var() / (quality.var() + 0.3**2 + 0.2**2)
-    assert 0.9 <= held(draw, interval, truth, 200 if count < 100 else 80) <= 1.0
+    assert 0.85 <= held(draw, interval, truth, 60 if count < 24 else 30) <= 1.0
 
 
 def test_too_few_have_none_and_it_is_said_why():
@@ -109,3 +106,13 @@ def test_many_images_are_left_out_in_parts():
     assert len(calls) == 41
     half = 1.96 * values.std(ddof=1) / math.sqrt(1000)
     assert (high - low) / 2 == pytest.approx(half, rel=0.25)
+
+
+@pytest.mark.parametrize("count", [3, 24, 60, 1000])
+def test_a_mean_has_students_interval(count):
+    values = np.random.default_rng(count).normal(size=count)
+    expected = stats.ttest_1samp(values, 0).confidence_interval(0.95)
+    assert mean_interval(values) == pytest.approx((expected.low, expected.high))
+    if count <= 40:  # of which the jackknife of a mean is the same
+        found = jackknife_interval(lambda chosen: float(values[chosen].mean()), count)
+        assert found == pytest.approx((expected.low, expected.high))

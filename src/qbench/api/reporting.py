@@ -18,6 +18,7 @@ from qbench.reporting.comparison import compare as compare_runs
 from qbench.reporting.correlation import Cells, Correlation, collect
 from qbench.reporting.correlation import correlate as correlate_cells
 from qbench.reporting.curves import curve_metrics, curves
+from qbench.reporting.drawing import images_drawn
 from qbench.reporting.page.writing import write_page
 from qbench.reporting.runs import told_apart
 from qbench.results.comparability import check_same_columns
@@ -80,17 +81,17 @@ def plot(
     Raises:
         QbenchError: no such column, nothing to draw, or columns that can't be compared.
     """
-    from qbench.reporting.figures import images_drawn, rate_figure
+    from qbench.reporting.figures import rate_figure
 
     loaded = all_opened(runs)
     drawn = metric or next(iter(curve_metrics(loaded[0])), "")
     own = [run for run in loaded if not run.imported]
     if not mixed:
         check_same_columns(own, [drawn])
-    if 0 < len(own) < len(loaded):
+    if len(loaded) > 1:
         for run in loaded:
             if run.imported:
-                means = f"; its values are {run.averaging}, ours means over images" if run.averaging else ""
+                means = f"; its values are {run.averaging}" if run.averaging else ""
                 notice(f"{drawn} of {run.name} was computed by another program, over other images{means}")
     found = [(name, curves(run, drawn)) for name, run in zip(told_apart(loaded), loaded, strict=True)]
     rate_figure(Path(output), found, linear=linear)

@@ -128,7 +128,8 @@ def compare_command(
         raise QbenchError(f"unknown format `{form}`{did_you_mean(form, forms)} (accepted: {', '.join(forms)})")
     one, other = load_run(first), load_run(second)
     conditions = [parse_condition(text, one, other) for text in fail_if or []]
-    named = dict.fromkeys([*(metric or ()), *(each.metric for each in conditions if each.metric)])
+    both = [name for name in one.columns if name in other.columns]
+    named = dict.fromkeys([*(metric or ()), *(each.metric for each in conditions if each.metric in both)])
     found = compare(one, other, list(named), method=cast("Method", method), mixed=mixed)
     judgements = [judge(each, found) for each in conditions]
     if form == "table":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -26,8 +27,9 @@ class Summary:
             instead. None of cells at several operating points, whose mean would mean nothing.
         deviation: sample standard deviation; None for fewer than two values, infinite or pooled ones.
         pooling: how the metric itself aggregated, in words; empty for a mean.
-        images: names of those that it is over.
+        images: names of those that it is over; of several operating points those that all are over.
         low, high: of cells at several operating points, the least and the greatest of their means.
+        alike: whether all operating points are over the same images.
     """
 
     count: int
@@ -37,6 +39,7 @@ class Summary:
     images: tuple[str, ...] = ()
     low: float | None = None
     high: float | None = None
+    alike: bool = True
 
 
 @dataclass(frozen=True)
@@ -174,17 +177,28 @@ def _together(found: Sequence[Summary]) -> Summary:
         return Summary(count, None, None)
     common = [image for image in found[0].images if all(image in each.images for each in found)]
     pooled = next((each.pooling for each in found if each.pooling), "")
-    return Summary(count, None, None, pooled, tuple(common), min(means), max(means))
+    alike = all(set(each.images) == set(common) for each in found)
+    return Summary(count, None, None, pooled, tuple(common), min(means), max(means), alike)
 
 
 def comparable(groups: Sequence[Group], column: str) -> set[str]:
-    """Return the keys of groups whose means of a column are over the same images, the most there are, and so can be
-    compared; none where some are of several operating points."""
+    """Return the keys of groups whose means of a column are over the same images, and so can be compared: over the most
+    that any are over, and what most of these are over. None where some are of several operating points."""
     found = [(group.key, group.summaries[column]) for group in groups]
     if any(summary.low is not None for _, summary in found):
         return set()
-    most = max((set(summary.images) for _, summary in found), key=len, default=set())
+    sets = Counter(frozenset(summary.images) for _, summary in found if summary.mean is not None)
+    most = max(sets, key=lambda images: (len(images), sets[images]), default=frozenset())
     return {key for key, summary in found if summary.mean is not None and set(summary.images) == most}
+
+
+def marked(groups: Sequence[Group], column: str) -> set[str]:
+    """Return the keys of groups whose mean, or range of means, is over other images than those it stands beside."""
+    ranges = any(group.summaries[column].low is not None for group in groups)
+    if ranges:
+        return {group.key for group in groups if not group.summaries[column].alike}
+    fair = comparable(groups, column)
+    return {group.key for group in groups if group.summaries[column].mean is not None and group.key not in fair}
 
 
 def best_of(groups: Sequence[Group], name: str, column: Column) -> float | None:
@@ -200,15 +214,11 @@ def fewer_images(run: Run, groups: Sequence[Group]) -> list[str]:
     for group in groups:
         for column, summary in group.summaries.items():
             missing = [name for name in names if name not in summary.images]
-            if summary.mean is not None and missing:
+            if (summary.mean is not None or summary.low is not None) and missing:
                 text = f"{len(names) - len(missing)} of {len(names)} images (without {_some(missing)})"
                 lines.setdefault(text, {}).setdefault(group.key, []).append(column)
-    marked = any(
-        group.summaries[name].mean is not None and group.key not in comparable(groups, name)
-        for name in run.columns
-        for group in groups
-    )
-    return [FEWER_LEGEND] * (marked and bool(lines)) + [
+    any_marked = any(marked(groups, name) for name in run.columns)
+    return [FEWER_LEGEND] * any_marked + [
         f"over {text}: " + "; ".join(f"{key}: {_some(columns)}" for key, columns in found.items())
         for text, found in lines.items()
     ]

@@ -39,6 +39,7 @@ class BdRate:
         overlap: that range as a share of the range of both curves together.
         images: how many it is over.
         by_method: interpolation → what it gives; None where it fails.
+        too_few: whether there is none because the curve has too few operating points, in any run.
         note: what one must know to use the number: little overlap, interpolations that disagree.
     """
 
@@ -52,6 +53,7 @@ class BdRate:
     overlap: float | None = None
     images: int = 0
     by_method: Mapping[str, float | None] = field(default_factory=dict)
+    too_few: bool = False
     note: str = ""
 
 
@@ -116,7 +118,7 @@ def _bd_rate(curves: Curves, anchor: str, codec: str, method: Method, intervals:
         return BdRate(codec, None, f"{method} gives no finite value", by_method=by_method, images=images)
     low, high = (_interval(curves, reference, points, method) if intervals else None) or (None, None)
     note = "; ".join(text for text in (_little(overlap), _disagreement(by_method)) if text)
-    return BdRate(codec, percent, "", low, high, lower, upper, overlap, images, by_method, note)
+    return BdRate(codec, percent, "", low, high, lower, upper, overlap, images, by_method, note=note)
 
 
 def _share(overlap: float) -> str:
@@ -167,7 +169,8 @@ def _interval(
         drawn = [mean_points(each, chosen) for each in (reference, points)]
         if all((np.diff(curves.sign * values) > 0).all() and (np.diff(rates) > 0).all() for rates, values in drawn):
             # The logarithm of the factor: what is left out moves it by amounts that are alike up and down.
-            return math.log1p(_percent(drawn[0], drawn[1], curves.sign, method) / 100)
+            factor = 1 + _percent(drawn[0], drawn[1], curves.sign, method) / 100
+            return math.log(factor) if factor > 0 else math.nan
         return math.nan
 
     found = jackknife_interval(percent, len(curves.images) if points[0].values else 0)

@@ -11,11 +11,11 @@ import numpy.typing as npt
 
 from qbench.contracts.metric import Column, Direction
 from qbench.errors import QbenchError, did_you_mean
-from qbench.reporting.bd import BdRate, Method, bd_rates, unusable
+from qbench.reporting.bd import FEWEST_POINTS, BdRate, Method, bd_rates, unusable
 from qbench.reporting.curves import Curves, curve_metrics, curves
 from qbench.results.comparability import check_same_columns
 from qbench.results.run import Entry, Run, Status
-from qbench.toolkit.resampling import jackknife_interval
+from qbench.toolkit.resampling import mean_interval
 
 TIMES = {
     "encode-time": Column("encode-time", Direction.LOWER, 0, None, "s", 4),
@@ -99,7 +99,7 @@ class Comparison:
         points: operating points in both; ``new_points`` those in the second only.
         images: names of the images in both whose pixels are the same; ``new_images`` those in the second only.
         differences: significant regressions first, the largest relative ones at the top; then the rest, likewise.
-        times: differences in coding times.
+        times: differences in coding times; ``times_unjudged`` what can't be compared of them.
         rates: metric and BD-rate of each codec in both, the first run's curve being the anchor.
         unjudged: what can't be compared, points and images of the first run that the second lacks included.
         changed: settings and libraries of operating points that are called alike in both and are not.
@@ -113,6 +113,7 @@ class Comparison:
     times: tuple[Difference, ...]
     rates: tuple[tuple[str, BdRate], ...]
     unjudged: tuple[Unjudged, ...]
+    times_unjudged: tuple[Unjudged, ...]
     changed: tuple[str, ...]
 
 
@@ -148,18 +149,36 @@ def compare(
     lost = tuple(name for name in pixels if name not in images)
     if lost:
         unjudged.append(Unjudged("", "", "", lost, f"not in {second.name}, or of other pixels there"))
+    unjudged += [
+        Unjudged("", "", name, (), f"no such column in {second.name}")
+        for name in first.columns
+        if name not in second.columns
+    ]
     entries = [{(row.image, row.point): row.entries for row in run.rows} for run in (first, second)]
     timings = [{(row.image, row.point): _times(row.cell, row.status) for row in run.rows} for run in (first, second)]
     differences: list[Difference] = []
     times: list[Difference] = []
-    for cells, known, into in ((entries, columns, differences), (timings, TIMES, times)):
+    times_unjudged: list[Unjudged] = []
+    for cells, known, into, left in (
+        (entries, columns, differences, unjudged),
+        (timings, TIMES, times, times_unjudged),
+    ):
         for point in both:
             for name, column in known.items():
                 pairs = [(image, cells[0][image, point][name], cells[1][image, point][name]) for image in images]
                 found, lacking = _difference(point, points[point].label, name, column, pairs)
                 into += found
-                if known is columns:
-                    unjudged += lacking
+                left += lacking
+    same_images = len(images) == len(first.plan.images) == len(second.plan.images)
+    for point in both:
+        for name in first.columns.keys() & second.columns.keys() - first.cell_columns.keys():
+            one, other = (run.point_entries[point][name] for run in (first, second))
+            if not same_images:
+                other = Entry(Status.SKIPPED, reason="it is over other images")
+            pairs = [("all images", one, other)]
+            found, lacking = _difference(point, points[point].label, name, first.columns[name], pairs)
+            differences += [replace(each, images=len(images) * bool(each.images)) for each in found]
+            unjudged += lacking
     differences.sort(key=_importance, reverse=True)
     rates = [each for metric in _metrics(first, second, metrics) for each in _rates(first, second, metric, method)]
     return Comparison(
@@ -171,6 +190,7 @@ def compare(
         tuple(times),
         tuple(rates),
         tuple(unjudged),
+        tuple(times_unjudged),
         tuple(dict.fromkeys(line for point in both for line in _changed(first, second, point))),
     )
 
@@ -182,7 +202,7 @@ def _importance(each: Difference) -> tuple[bool, float]:
 
 def _times(cell: object, status: Status) -> dict[str, Entry]:
     timing = getattr(cell, "timing", None)
-    if timing is None:
+    if timing is None or status is not Status.OK:
         return {name: Entry(status if status is not Status.OK else Status.PENDING) for name in TIMES}
     return {
         "encode-time": Entry(Status.OK, timing.encode.seconds),
@@ -197,33 +217,43 @@ def _difference(
     finite: list[tuple[float, float]] = []
     worsened: list[str] = []
     improved: list[str] = []
+    infinite: list[tuple[float, float]] = []
     lacking: dict[str, list[str]] = {}
     sign = 1.0 if column.direction is Direction.HIGHER else -1.0
     for image, one, other in pairs:
         if one.value is None or other.value is None:
-            if one.status is other.status is Status.NOT_APPLICABLE or (one.value is None and other.value is not None):
+            if (_undefined(one) and _undefined(other)) or (one.value is None and other.value is not None):
                 continue  # nothing to lose, or it was mended
             lacking.setdefault(_why(one, other), []).append(image)
         elif math.isfinite(one.value) and math.isfinite(other.value):
             finite.append((one.value, other.value))
         elif one.value != other.value:
             (improved if sign * other.value > sign * one.value else worsened).append(image)
+            infinite.append((one.value, other.value))
     unjudged = [Unjudged(point, codec, name, tuple(images), reason) for reason, images in lacking.items()]
     if not (finite or worsened or improved):
         return [], unjudged
-    found = Difference(point, codec, name, column, 0, math.inf, math.inf, None, None, tuple(worsened), tuple(improved))
+    one, other = (sum(values) / len(values) for values in zip(*(infinite or finite), strict=True))
+    found = Difference(point, codec, name, column, 0, one, other, None, None, tuple(worsened), tuple(improved))
     if finite:
         values: npt.NDArray[np.float64] = np.array(finite)
         changes = values[:, 1] - values[:, 0]
-        low, high = jackknife_interval(lambda chosen: float(changes[chosen].mean()), len(changes)) or (None, None)
-        one, other = values.mean(axis=0)
-        found = replace(found, images=len(changes), first=float(one), second=float(other), low=low, high=high)
+        low, high = mean_interval(changes) or (None, None)
+        first, second = values.mean(axis=0)
+        found = replace(found, images=len(changes), first=float(first), second=float(second), low=low, high=high)
     return [found], unjudged
+
+
+def _undefined(entry: Entry) -> bool:
+    """Whether a metric, or the codec of its cell, is not applicable."""
+    skipped = entry.status is Status.SKIPPED and entry.reason.startswith(f"the cell is {Status.NOT_APPLICABLE.value}")
+    return entry.status is Status.NOT_APPLICABLE or skipped
 
 
 def _why(one: Entry, other: Entry) -> str:
     if other.value is None and one.value is None:
-        return f"{other.status.value} in both"
+        same = one.status is other.status
+        return f"{other.status.value} in both" if same else f"{one.status.value} then, {other.status.value} now"
     return f"{other.status.value} in the second: {other.reason}" if other.reason else f"{other.status.value} there"
 
 
@@ -235,7 +265,9 @@ def _changed(first: Run, second: Run, point_id: str) -> list[str]:
         before, after = one.parameters.get(name), other.parameters.get(name)
         if before != after:
             lines.append(f"{one.label}: {name} {before} → {after}")
-    for key in ("version", "libraries", "weights", "code"):
+    if one.codec != other.codec:
+        lines.append(f"{one.label}: codec {one.codec} → {other.codec}")
+    for key in sorted({*one.identity, *other.identity} - {"name", "parameters"}):
         before, after = one.identity.get(key), other.identity.get(key)
         if isinstance(before, Mapping) and isinstance(after, Mapping):
             lines += [
@@ -244,7 +276,7 @@ def _changed(first: Run, second: Run, point_id: str) -> list[str]:
                 if before.get(name) != after.get(name)
             ]
         elif before != after:
-            lines.append(f"{one.label}: {key} {before} → {after}")
+            lines.append(f"{one.label}: {key} {_short(before)} → {_short(after)}")
     return lines
 
 
@@ -273,18 +305,29 @@ def _rate(first: Run, second: Run, metric: str, codec: str, method: Method) -> B
     one, other = curves(first, metric, codec), curves(second, metric, codec)
     for run, found in ((first, one), (second, other)):
         if codec not in found.by_codec:
-            return BdRate(codec, None, f"in {run.name}: no image has a value at all its operating points")
-    if all(point.values for found in (one, other) for point in found.by_codec[codec]):
-        shared = [name for name in one.images if name in other.images]
-        if not shared:
-            return BdRate(codec, None, "no image has values in both runs")
+            return BdRate(codec, None, f"in {run.name}: no image has a finite value at all its operating points")
+    drawn = [{point.point for point in found.by_codec[codec]} for found in (one, other)]
+    unlike = sorted(drawn[0].symmetric_difference(drawn[1]))
+    if unlike:
+        return BdRate(codec, None, f"{', '.join(unlike)} has finite values in one of the runs only")
+    per_image = all(point.values for found in (one, other) for point in found.by_codec[codec])
+    shared = [name for name in one.images if name in other.images]
+    if not per_image and (one.images, one.left_out) != (other.images, other.left_out):
+        return BdRate(codec, None, "the runs are of other images")
+    if not shared:
+        return BdRate(codec, None, "no image has values in both runs")
+    if per_image:
         one, other = one.of_images(shared), other.of_images(shared)
     points = one.by_codec[codec]
     reason = unusable(points, one.sign)
     if reason:
-        return BdRate(codec, None, f"in {first.name}: {reason}")
+        return BdRate(codec, None, f"in {first.name}: {reason}", too_few=len(points) < FEWEST_POINTS)
     pair: Curves = replace(one, by_codec={first.name: points, second.name: other.by_codec[codec]})
     if first.name == second.name:
         pair = replace(one, by_codec={"the first": points, "the second": other.by_codec[codec]})
     (rate,) = bd_rates(pair, next(iter(pair.by_codec)), method)
-    return replace(rate, codec=codec)
+    missing = [image.name for image in first.plan.images if image.name not in shared]
+    names = f"over {len(shared)} of {len(first.plan.images)} images (without {', '.join(missing)})" if missing else ""
+    absent = f"without {', '.join(one.absent)} (no finite value)" if one.absent else ""
+    note = "; ".join(text for text in (rate.note, names, absent) if text)
+    return replace(rate, codec=codec, note=note)

@@ -42,7 +42,7 @@ def print_comparison(console: Console, first: Run, second: Run, found: Compariso
             if rate.note:
                 console.print(Text(f"{rate.codec} ({metric}): {rate.note}", "yellow"))
     every = [*found.differences, *(found.times if everything else ())]
-    changed = [each for each in every if each.change]
+    changed = [each for each in every if each.change or each.improved]
     listed = changed if everything else changed[:MOST_DIFFERENCES]
     if listed:
         lines = [(_difference_line(each), _style(each)) for each in listed]
@@ -69,7 +69,7 @@ def comparison_markdown(
         lines += [
             f"\n{escape_markdown(f'{rate.codec} ({metric}): {rate.note}')}" for metric, rate in found.rates if rate.note
         ]
-    changed = [each for each in (*found.differences, *found.times) if each.change]
+    changed = [each for each in (*found.differences, *found.times) if each.change or each.improved]
     if changed:
         lines += ["", *_markdown_table(DIFFERENCE_HEADINGS, 2, [_difference_line(each) for each in changed])]
     return "\n".join([*lines, "", INTERVALS.replace("; bold: significantly worse", "."), ""])

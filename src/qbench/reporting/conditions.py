@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from xml.etree import ElementTree
 
-from qbench.errors import QbenchError, did_you_mean
+from qbench.errors import QbenchError, did_you_mean, shown
 from qbench.records import plain_number
 from qbench.reporting.comparison import TIMES, Comparison, Difference
+from qbench.reporting.curves import curve_metrics
 from qbench.results.run import Run
 
 BD_RATE = "bd-rate"
 EXAMPLES = "`bd-rate > 1%`, `cjxl: bd-rate(ssim) > 1%`, `psnr < -0.05`, `bpp > 2%`, `encode-time > 10%`"
 _FORM = re.compile(
-    r"\s*(?:([A-Za-z0-9][\w+-]*)\s*:\s*)?([\w.+-]+?)\s*(?:\(\s*([\w.+-]+)\s*\))?\s*(>=|<=|>|<)\s*"
-    r"([+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)\s*(%?)\s*"
+    r"\s*(?:(\S.*?)\s*:\s+)?([\w.+-]+?)\s*(?:\(\s*([\w.+-]+)\s*\))?\s*(>=|<=|>|<)\s*"
+    r"([+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)\s*(%?)\s*"
 )
 
 
@@ -29,7 +31,7 @@ class Condition:
         text: as it was given.
         codec: label of the only codec that is meant; empty for all.
         what: ``bd-rate``, or a column or time, of which the change from the first run to the second is meant.
-        metric: of a BD-rate; empty for the first that both runs have.
+        metric: of a BD-rate; the first run's first where none is named.
         relative: whether the number is in percent of the first run's value.
     """
 
@@ -64,21 +66,27 @@ def parse_condition(text: str, first: Run, second: Run) -> Condition:
     """Read a condition on two runs.
 
     Raises:
-        QbenchError: not of the form, or of a codec or column that neither has.
+        QbenchError: not of the form, or of a codec that neither run has, or a column that the first lacks.
     """
     form = _FORM.fullmatch(text)
     if form is None:
         raise QbenchError(f"`{text}` is not a valid condition; accepted: {EXAMPLES}")
     codec, what, metric, sign, number, percent = form.groups()
     codecs = list(dict.fromkeys(point.label for run in (first, second) for point in run.plan.points))
-    columns = [name for name in first.cell_columns if name in second.cell_columns]
-    known = [BD_RATE, *TIMES, *columns]
+    known = [BD_RATE, *TIMES, *first.columns]
     for kind, name, accepted in (("codec", codec, codecs), ("column", what, known)):
         if name is not None and name not in accepted:
             near = did_you_mean(name, accepted)
             raise QbenchError(f"`{text}`: no {kind} `{name}`{near} (accepted: {', '.join(accepted)})")
     if metric is not None and what != BD_RATE:
         raise QbenchError(f"`{text}`: only bd-rate is of a metric; accepted: {EXAMPLES}")
+    if what == BD_RATE:
+        metrics = curve_metrics(first)
+        metric = metric or next(iter(metrics), "")
+        if metric not in metrics:
+            raise QbenchError(
+                f"`{text}`: no curve of `{metric}`{did_you_mean(metric, metrics)} (accepted: {', '.join(metrics)})"
+            )
     return Condition(text, codec or "", what, metric or "", sign, float(number), bool(percent) and what != BD_RATE)
 
 
@@ -87,24 +95,32 @@ def judge(condition: Condition, comparison: Comparison) -> Judgement:
     violations: list[str] = []
     unjudged = [
         _lacking(each.point, each.images, each.name, each.reason)
-        for each in comparison.unjudged
+        for each in (comparison.times_unjudged if condition.what in TIMES else comparison.unjudged)
         if condition.codec in ("", each.codec or condition.codec)
         and (condition.what in ("", each.name) or not each.name or condition.what == BD_RATE)
-        and (condition.what != BD_RATE or not each.name or each.name == _metric_of(condition, comparison))
+        and (condition.what != BD_RATE or not each.name or each.name == condition.metric)
     ]
+    if condition.what in TIMES:  # points and images that are gone have no times, either
+        unjudged += [
+            _lacking(each.point, each.images, "", each.reason)
+            for each in comparison.unjudged
+            if not each.name and condition.codec in ("", each.codec or condition.codec)
+        ]
     if condition.what == BD_RATE:
         rates = [
             (metric, rate)
             for metric, rate in comparison.rates
-            if condition.codec in ("", rate.codec) and metric == _metric_of(condition, comparison)
+            if condition.codec in ("", rate.codec) and metric == condition.metric
         ]
         for metric, rate in rates:
+            if rate.percent is None and rate.too_few and not condition.codec:
+                continue  # it has no curve in any run: whoever means it names it
             if rate.percent is None:
                 unjudged.append(f"{rate.codec}: no BD-rate ({metric}): {rate.reason}")
             elif _holds(condition, rate.percent):
                 violations.append(f"{rate.codec}: BD-rate ({metric}) {rate.percent:+.2f} %")
-        if not rates:
-            unjudged.append("no codec has a curve in both runs")
+        if not any(not rate.too_few for _, rate in rates):
+            unjudged.append(f"no codec has a curve of {condition.metric} in both runs")
         return Judgement(condition, tuple(violations), tuple(dict.fromkeys(unjudged)))
     source = comparison.times if condition.what in TIMES else comparison.differences
     found = [each for each in source if each.name == condition.what and condition.codec in ("", each.codec)]
@@ -119,17 +135,14 @@ def judge(condition: Condition, comparison: Comparison) -> Judgement:
     return Judgement(condition, tuple(violations), tuple(dict.fromkeys(unjudged)))
 
 
-def _metric_of(condition: Condition, comparison: Comparison) -> str:
-    return condition.metric or (comparison.rates[0][0] if comparison.rates else "")
-
-
 def _lacking(point: str, images: Sequence[str], name: str, reason: str) -> str:
     where = ", ".join(text for text in (point, f"image {', '.join(images)}" if images else "", name) if text)
     return f"{where}: {reason}"
 
 
 def _value(condition: Condition, each: Difference) -> float:
-    return 100 * each.change / max(abs(each.first), 1e-300) if condition.relative and each.images else each.change
+    relative = condition.relative and math.isfinite(each.change) and math.isfinite(each.first)
+    return 100 * each.change / max(abs(each.first), 1e-300) if relative else each.change
 
 
 def _holds(condition: Condition, value: float) -> bool:
@@ -207,8 +220,9 @@ def judgements_junit(judgements: Sequence[Judgement], *, allow_missing: bool) ->
     failed = sum(each.failed(allow_missing=allow_missing) for each in judgements)
     suite = ElementTree.Element("testsuite", name="qbench compare", tests=str(len(judgements)), failures=str(failed))
     for each in judgements:
-        case = ElementTree.SubElement(suite, "testcase", classname="qbench", name=each.condition.text)
-        text = "\n".join([*each.violations, *(f"can't be judged: {reason}" for reason in each.unjudged)])
+        case = ElementTree.SubElement(suite, "testcase", classname="qbench", name=shown(each.condition.text))
+        lines = [*each.violations, *(f"can't be judged: {reason}" for reason in each.unjudged)]
+        text = "\n".join(map(shown, lines))  # XML can't hold control characters
         if each.failed(allow_missing=allow_missing):
             ElementTree.SubElement(case, "failure", message=text.splitlines()[0]).text = text
         elif text:

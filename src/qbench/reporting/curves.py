@@ -44,6 +44,7 @@ class Curves:
             different images can't be compared.
         left_out: the others.
         by_codec: label of the suite's entry → points, rising in rate. Codecs without any value have no curve.
+        absent: operating points without a finite value of any of the images, which are in no curve.
     """
 
     metric: str
@@ -51,6 +52,7 @@ class Curves:
     images: tuple[str, ...]
     left_out: tuple[str, ...]
     by_codec: Mapping[str, tuple[CurvePoint, ...]]
+    absent: tuple[str, ...] = ()
 
     @property
     def sign(self) -> float:
@@ -99,6 +101,9 @@ def curves(run: Run, metric: str, codec: str | None = None) -> Curves:
     there: npt.NDArray[np.bool_] = np.isfinite(values)
     if codec is not None:
         there = there & np.array([point.label == codec for point in run.plan.points])
+    if per_point:  # a point without a value may lack images, which must not shrink the rates of others
+        entries = [run.point_entries[point.id][metric].value for point in run.plan.points]
+        there = there & np.array([value is not None and math.isfinite(value) for value in entries])
     usable: npt.NDArray[np.bool_] = np.any(there, axis=0, keepdims=True)[0]  # points that have anything
     complete: npt.NDArray[np.bool_] = np.all(there[:, usable], axis=1, keepdims=True)[:, 0] & usable.any()
     names = [image.name for image in run.plan.images]
@@ -121,6 +126,11 @@ def curves(run: Run, metric: str, codec: str | None = None) -> Curves:
         tuple(name for name, kept in zip(names, complete, strict=True) if kept),
         tuple(name for name, kept in zip(names, complete, strict=True) if not kept),
         {label: tuple(sorted(points, key=lambda each: each.rate)) for label, points in found.items()},
+        tuple(
+            point.id
+            for point, drawn in zip(run.plan.points, usable, strict=True)
+            if not drawn and codec in (None, point.label)
+        ),
     )
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from qbench.errors import QbenchError, shown
-from qbench.reporting.bd import FEWEST_POINTS
-from qbench.reporting.curves import CurvePoint, Curves
+from qbench.reporting.curves import Curves
+from qbench.reporting.drawing import drawn_curve, images_drawn
 from qbench.reporting.notation import ARROWS
 from qbench.toolkit.files import writing
 
@@ -18,7 +17,6 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 """Told apart with any colour vision (Okabe & Ito 2008), and in grey by markers and line styles."""
 MARKERS = "osD^vP*X"
 LINES = ("-", "--", "-.", ":")
-MOST_NAMED = 4
 LINE_HEIGHT = 11
 """Of a label, in points."""
 STYLE: Any = {
@@ -75,6 +73,7 @@ def rate_figure(path: Path, found: Sequence[tuple[str, Curves]], *, linear: bool
                 marker=MARKERS[index % len(MARKERS)],
                 linestyle="none",
                 label=plain_text(label),
+                gid=plain_text(label),
                 **look,
             )
         if not linear:
@@ -91,37 +90,6 @@ def rate_figure(path: Path, found: Sequence[tuple[str, Curves]], *, linear: bool
                 figure.savefig(temporary, metadata={"Date": None} if path.suffix.lower() == ".svg" else None)
         finally:
             pyplot.close(figure)
-
-
-def images_drawn(found: Sequence[tuple[str, Curves]]) -> list[str]:
-    """Say which curves are over fewer images than their run has, and which they lack."""
-    lines = []
-    for name, curves in found:
-        if curves.left_out:
-            count = len(curves.images) + len(curves.left_out)
-            named = ", ".join(curves.left_out[:MOST_NAMED]) + (" …" if len(curves.left_out) > MOST_NAMED else "")
-            whose = f"{name}: " if len(found) > 1 else ""
-            lines.append(f"{whose}over {len(curves.images)} of {count} images (without {named})")
-    return lines
-
-
-def drawn_curve(points: Sequence[CurvePoint]) -> tuple[list[float], list[float]]:
-    """Return the curve between points as BD-rates take it: the logarithm of the rate by PCHIP over the metric.
-
-    Straight between the points where they can't be interpolated: fewer than four, a rate of 0, values that don't rise.
-    """
-    rates, values = [point.rate for point in points], [point.value for point in points]
-    rising = all(one < other for one, other in pairwise(values))
-    falling = all(one > other for one, other in pairwise(values))
-    if len(points) < FEWEST_POINTS or min(rates) <= 0 or not (rising or falling):
-        return rates, values
-    import numpy as np
-    from scipy.interpolate import PchipInterpolator
-
-    order = np.argsort(values)
-    between = PchipInterpolator(np.array(values)[order], np.log(rates)[order])
-    steps = np.linspace(values[0], values[-1], 200)
-    return np.exp(between(steps)).tolist(), steps.tolist()
 
 
 def plain_text(text: str) -> str:
@@ -144,16 +112,16 @@ def _label_ends(axes: Any) -> None:
     figure.canvas.draw()
     points = 72 / figure.dpi
     placed: list[tuple[float, float, float]] = []
-    marked = [line for line in axes.get_lines() if not line.get_label().startswith("_")]
+    marked = [line for line in axes.get_lines() if line.get_gid()]
     ends = [(line, *(points * axes.transData.transform(line.get_xydata()[-1]))) for line in marked]
     for line, x, y in sorted(ends, key=lambda each: float(each[2])):
-        width, at = 5.5 * len(line.get_label()), y
+        width, at = 5.5 * len(line.get_gid()), y
         for left, right, other in sorted(placed, key=lambda each: each[2]):
             if x < right and left < x + width and abs(other - at) < LINE_HEIGHT:
                 at = other + LINE_HEIGHT
         placed.append((x, x + width, at))
         axes.annotate(
-            line.get_label(),
+            line.get_gid(),
             xy=line.get_xydata()[-1],
             xytext=(7, at - y),
             textcoords="offset points",

@@ -17,10 +17,10 @@ from qbench.reporting.aggregate import (
     Pools,
     best,
     best_of,
-    comparable,
     fewer_images,
     format_value,
     group_rows,
+    marked,
     mean_text,
     model_lines,
     pooling,
@@ -37,6 +37,7 @@ TEXT_FORMATS = ("markdown", "latex", "csv", "json")
 FORMATS = ("table", *TEXT_FORMATS, "parquet")
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 """What a cell begins with that spreadsheets compute."""
+DAGGER = r"$^\dagger$"
 LATEX_ARROWS = {Direction.HIGHER: r"$\uparrow$", Direction.LOWER: r"$\downarrow$"}
 
 
@@ -69,10 +70,11 @@ def write_text(run: Run, form: str, view: View) -> str:
         body = [[escape(value) for value in line] for line in view.sheet.lines]
         return _latex(run, header, body, view.sheet.left) if latex else _markdown(header, body, view.sheet.left)
     header, body, notes = _typeset(run, view, latex=latex)
+    read_with_it = list(notes)
     left = [True, view.by is None, *[False] * (len(header) - 2)]
     notes += model_lines(run)
     if latex:
-        return "".join(f"% {_one_line(line)}\n" for line in notes) + _latex(run, header, body, left)
+        return "".join(f"% {_one_line(line)}\n" for line in notes) + _latex(run, header, body, left, read_with_it)
     return _markdown(header, body, left) + "".join(f"\n{escape_markdown(line)}\n" for line in notes)
 
 
@@ -106,6 +108,9 @@ def _flat(run: Run, view: View, *, whole: bool = False) -> list[dict[str, Any]]:
             for name, summary in group.summaries.items():
                 record |= {name: summary.mean, f"{name}.std": summary.deviation, f"{name}.count": summary.count}
                 record |= {} if summary.low is None else {f"{name}.min": summary.low, f"{name}.max": summary.high}
+                without = [image.name for image in run.plan.images if image.name not in summary.images]
+                if without and summary.count and view.by != "image":
+                    record[f"{name}.without"] = ", ".join(without)
                 record |= {f"{name}.pooling": summary.pooling} if summary.pooling else {}
             records.append(record)
     keys = list(dict.fromkeys(key for record in records for key in record))
@@ -220,12 +225,12 @@ def _typeset(run: Run, view: View, *, latex: bool) -> tuple[list[str], list[list
         cells = []
         for name, column in run.columns.items():
             summary = group.summaries[name]
-            fair = group.key in comparable(groups, name)
-            text = number(summary.mean, name, best_of(groups, name, column) if fair else None)
+            apart = group.key in marked(groups, name)
+            text = number(summary.mean, name, None if apart else best_of(groups, name, column))
             ends = escape(mean_text(summary, column))
             text = text or (ends.replace("∞", r"$\infty$") if latex else ends) or ("--" if latex else "–")
-            if summary.mean is not None and not fair:
-                text += r"$^\dagger$" if latex else FEWER
+            if apart:
+                text += DAGGER if latex else FEWER
             if summary.deviation is not None:
                 text += plus_minus + format_value(summary.deviation, column)
             cells.append(text)
@@ -251,7 +256,7 @@ def _markdown(header: list[str], body: list[list[str]], left: Sequence[bool]) ->
     )
 
 
-def _latex(run: Run, header: list[str], body: list[list[str]], left: Sequence[bool]) -> str:
+def _latex(run: Run, header: list[str], body: list[list[str]], left: Sequence[bool], below: Sequence[str] = ()) -> str:
     alignment = "".join("l" if stands else "r" for stands in left)
     lines = [f"% {_one_line(run.name)}; needs \\usepackage{{booktabs}}", rf"\begin{{tabular}}{{{alignment}}}"]
     lines += [r"\toprule", " & ".join(header) + r" \\", r"\midrule"]
@@ -259,7 +264,8 @@ def _latex(run: Run, header: list[str], body: list[list[str]], left: Sequence[bo
         if index and header[:2] == ["image", "operating point"] and line[0] != body[index - 1][0]:
             lines.append(r"\addlinespace")
         lines.append(" & ".join(line) + r" \\")
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
+    below = [rf"\\{{\footnotesize {_escape_latex(note).replace(FEWER, DAGGER)}}}" for note in below]
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", *below, ""])
 
 
 def _escape_latex(text: str) -> str:

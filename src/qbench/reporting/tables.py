@@ -19,10 +19,10 @@ from qbench.reporting.aggregate import (
     Pools,
     best,
     best_of,
-    comparable,
     fewer_images,
     format_value,
     group_rows,
+    marked,
     mean_text,
     model_lines,
     pooling,
@@ -94,17 +94,17 @@ def groups_table(run: Run, groups: Sequence[Group], by: str, sort: str | None, w
     keys = [_Field({"point": "operating point"}.get(by, by), [Text(group.key) for group in groups], "left")]
     fields = []
     for name, column in run.columns.items():
-        finest, fair = best_of(groups, name, column), comparable(groups, name)
+        finest, apart = best_of(groups, name, column), marked(groups, name)
         cells = []
         for group in groups:
             summary = group.summaries[name]
             text = Text("–", "dim")
             if summary.mean is not None:
-                text = _value_text(summary.mean, column, finest if group.key in fair else None)
-                if group.key not in fair:
-                    text = Text(f"{text.plain.rstrip()}{FEWER}")
+                text = _value_text(summary.mean, column, None if group.key in apart else finest)
             elif summary.low is not None:
-                text = Text(mean_text(summary, column))
+                text = Text(f"{mean_text(summary, column)} ")
+            if group.key in apart:
+                text = Text(f"{text.plain.rstrip()}{FEWER}")
             if summary.deviation is not None:
                 text.append(f"± {format_value(summary.deviation, column)}", "dim")
             cells.append(text)

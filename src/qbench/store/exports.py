@@ -66,6 +66,7 @@ def exchanged(run: Run) -> ExchangedResults:
         cells,
         plan.description.strip(),
         [name for metric in plan.metrics if metric.scope == Scope.RATE for name in metric.column_ids()],
+        frames={image.name: image.frames for image in plan.images if image.frames > 1},
         measured_at=max((session.at for session in run.sessions), default=""),
         libraries=libraries,
     )

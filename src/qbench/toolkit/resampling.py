@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["FEWEST", "jackknife_interval", "too_few"]
+__all__ = ["FEWEST", "jackknife_interval", "mean_interval", "too_few"]
 
 FEWEST = 3
 """Images below which no interval is given."""
@@ -22,8 +22,8 @@ def jackknife_interval(statistic: Statistic, count: int) -> tuple[float, float] 
     """Return the 95 % interval of a statistic of independent images, by the jackknife with Student's t.
 
     The statistic is computed without each image in turn (of more than 40 images without each of 40 equal parts), and
-    its value is given ± t(0.975) standard errors (Tukey 1958; Efron & Tibshirani 1993, chapter 11). Of a mean that is
-    Student's t-interval. Percentiles of the bootstrap hold less than they say with few images: 71 % with three.
+    its value is given ± t(0.975) standard errors (Tukey 1958; Efron & Tibshirani 1993, chapter 11). Percentiles of
+    the bootstrap hold less than they say with few images: 71 % with three.
 
     Args:
         statistic: from indices of images to a value; NaN or infinite where there is none.
@@ -45,6 +45,15 @@ def jackknife_interval(statistic: Statistic, count: int) -> tuple[float, float] 
     error = math.sqrt((number - 1) / number * float(((without - without.mean()) ** 2).sum()))
     half = _student(number - 1) * error
     return value - half, value + half
+
+
+def mean_interval(values: npt.NDArray[np.float64]) -> tuple[float, float] | None:
+    """Return Student's 95 % t-interval of the mean of independent values; None with fewer than three."""
+    count = len(values)
+    if count < FEWEST:
+        return None
+    mean, half = float(values.mean()), _student(count - 1) * float(values.std(ddof=1)) / math.sqrt(count)
+    return mean - half, mean + half
 
 
 def too_few(count: int) -> str:

@@ -256,3 +256,13 @@ def test_what_no_codec_does_is_refused(values, message):
 def test_a_key_that_is_there_twice_is_refused():
     with pytest.raises(QbenchError, match="not JSON: the key 'field_values' is there twice"):
         imported(json.dumps(BATCH)[:-1] + ', "field_values": []}')
+
+
+def test_frames_come_back(small_run):
+    fields = ("quality", "width", "height", "frame_count", "encoded_size", "psnr", "bpp")
+    run = imported(
+        batch(fields, [["a.gif", 50, 100, 80, 10, 20_000, 35.0, 2.0], ["b.png", 50, 100, 80, 1, 2000, 36.0, 2.0]])
+    )
+    path, _ = qbench.export(run, "codec-compare", "frames")
+    back = qbench.import_results([path], "frames-back")
+    assert [row.rate for row in back.rows] == [row.rate for row in run.rows] == [2.0, 2.0]

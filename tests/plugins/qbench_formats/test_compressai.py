@@ -133,5 +133,5 @@ def test_rates_that_no_codec_has_are_refused(rate):
 
 def test_how_means_were_formed_is_said():
     run = imported(PUBLISHED)
-    assert run.averaging == "means over a data set of each image's own value, as CompressAI forms them"
+    assert run.averaging == "means over a data set, as the file gives them (CompressAI's own are of each image's value)"
     assert f"values are {run.averaging}" in run.remarks

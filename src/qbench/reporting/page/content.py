@@ -7,10 +7,11 @@ from typing import Any
 
 from qbench.contracts.metric import Direction, Explanation
 from qbench.records import CellRecord, plain_number
-from qbench.reporting.aggregate import GROUPINGS, comparable, fewer_images, group_rows, model_lines
+from qbench.reporting.aggregate import GROUPINGS, fewer_images, group_rows, marked, model_lines
 from qbench.reporting.bd import bd_rates, unusable
 from qbench.reporting.costs import point_timings
 from qbench.reporting.curves import Curves, curve_metrics, curves
+from qbench.reporting.drawing import drawn_curve
 from qbench.reporting.explanations import explanation_content
 from qbench.reporting.notation import ABSENT, ARROWS
 from qbench.reporting.originals import originals
@@ -76,7 +77,7 @@ def _columns(run: Run) -> list[dict[str, Any]]:
 
 def _groups(run: Run, by: str) -> list[dict[str, Any]]:
     groups = group_rows(run, by)
-    fair = {name: comparable(groups, name) for name in run.columns}
+    apart = {name: marked(groups, name) for name in run.columns}
     return [
         {
             "key": group.key,
@@ -88,7 +89,7 @@ def _groups(run: Run, by: str) -> list[dict[str, Any]]:
                 None if summary.low is None else [_plain(summary.low), _plain(summary.high)]
                 for summary in group.summaries.values()
             ],
-            "fair": [group.key in fair[name] for name in group.summaries],
+            "fair": [group.key not in apart[name] for name in group.summaries],
         }
         for group in groups
     ]
@@ -141,6 +142,11 @@ def _curves(found: Curves, run: Run) -> dict[str, Any]:
             codec: [[point.rate, point.value, places[point.point]] for point in points]
             for codec, points in found.by_codec.items()
         },
+        "lines": {
+            codec: [list(pair) for pair in zip(*drawn_curve(points, 40), strict=True)]
+            for codec, points in found.by_codec.items()
+        },
+        "absent": list(found.absent),
     }
 
 

@@ -48,8 +48,17 @@ function curveLines(runs, metric) {
       codec,
       label: runs.length > 1 ? `${codec} (${run.name})` : codec,
       points,
+      between: run.curves[metric].lines[codec],
     })),
   ).map((line, index) => ({ ...line, index }));
+}
+
+/** Which images curves are means over, and what is in none. */
+function coverage(found) {
+  const some = (names) => names.slice(0, 6).join(", ") + (names.length > 6 ? ` and ${names.length - 6} more` : "");
+  const left = found.left_out.length ? `; omitted because an operating point has no value: ${some(found.left_out)}` : "";
+  const absent = found.absent.length ? ` No finite value, and in no curve: ${some(found.absent)}.` : "";
+  return `Means over ${count(found.images, "image")}${left}.${absent}`;
 }
 
 function curveChart(runs, metric, settings, choose) {
@@ -91,7 +100,7 @@ function curveChart(runs, metric, settings, choose) {
     const group = draw("g", { class: `line series${line.index % 8}` });
     group.append(
       draw("polyline", {
-        points: places.map((place) => place.map((each) => each.toFixed(1)).join(",")).join(" "),
+        points: line.between.map(([rate, value]) => `${across.place(rate).toFixed(1)},${down.place(value).toFixed(1)}`).join(" "),
         "stroke-dasharray": DASHES[Math.floor(line.index / 8) % DASHES.length],
       }),
     );
@@ -202,7 +211,6 @@ function curvesPart(runs, state) {
     const found = run.curves[settings.metric];
     const anchors = Object.keys(run.anchors[settings.metric]?.tables ?? {});
     if (!anchors.includes(settings.anchor)) settings.anchor = anchors[0];
-    const left = found?.left_out.length ?? 0;
     const focused = document.activeElement?.dataset?.control;
     body.replaceChildren(
       make(
@@ -223,7 +231,8 @@ function curvesPart(runs, state) {
         make("div", {}, curveChart(runs, settings.metric, settings, choose), legend(runs, settings.metric, settings, show)),
         bdTable(run, settings.metric, settings.anchor),
       ),
-      found ? make("p", { class: "dim" }, `Means over ${count(found.images, "image")}${left ? `; omitted because an operating point has no value: ${found.left_out.slice(0, 6).join(", ")}${left > 6 ? ` and ${left - 6} more` : ""}` : ""}. Click a point to view its image.`) : null,
+      ...runs.filter((each) => each.curves[settings.metric]).map((each) => make("p", { class: "dim" }, (runs.length > 1 ? `${each.name}: ` : "") + coverage(each.curves[settings.metric]))),
+      found ? make("p", { class: "dim" }, "Click a point to view its image.") : null,
     );
     if (focused) body.querySelector(`[data-control="${focused}"]`)?.focus();
   }

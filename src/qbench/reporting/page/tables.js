@@ -24,7 +24,7 @@ function summaryTable(run, by) {
     const cells = run.columns.map((column, index) => {
       const mean = group.means[index];
       const range = group.ranges[index];
-      if (mean == null && range) return make("td", { class: "number" }, range.map((value) => formatted(value, column.digits)).join(" to "));
+      if (mean == null && range) return make("td", { class: "number" }, range.map((value) => formatted(value, column.digits)).join(" to ") + (group.fair[index] ? "" : "†"));
       if (mean == null) return make("td", { class: "number dim" }, "–");
       const mark = group.fair[index] && finest[index] === numeric(mean);
       const deviation = formatted(group.deviations[index], column.digits);
@@ -166,7 +166,8 @@ function bdTable(run, metric, anchor) {
     );
   });
   const head = ["codec", ["rate"], ["95 % interval"], ["compared over (overlap)"]];
-  return table(`BD-rate of ${metric} against ${anchor} (negative: fewer bytes)`, head, rows);
+  const notes = tables[anchor].filter((rate) => rate.note).map((rate) => make("p", { class: "status" }, `${rate.codec}: ${rate.note}`));
+  return make("div", {}, table(`BD-rate of ${metric} against ${anchor} (negative: fewer bytes)`, head, rows), notes);
 }
 
 function failuresPart(run) {
