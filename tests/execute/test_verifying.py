@@ -289,3 +289,10 @@ def test_a_small_file_that_claims_gigabytes_is_not_decoded(done, registry):
     data[16:24] = struct.pack(">II", 30_000, 30_000)
     picture.write_bytes(data)
     assert verdicts(qbench.verify(done, registry=registry).findings)["p0", "shift:bits=5"] == ("same", "altered")
+
+
+def test_a_folder_that_can_not_be_written_to_is_scored_as_a_copy(done, registry, monkeypatch):
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    with pytest.raises(StoreError, match=r"run: can't be written to; --output FOLDER .* scores a copy"):
+        qbench.score(done, "mse", registry=registry, cache=False)
+    assert qbench.score(done, "mse", registry=registry, cache=False, output="copy").complete

@@ -31,6 +31,10 @@ VALUES = (
 """JSON texts, as some can't be written by a JSON library."""
 
 
+AT_ONCE = 4
+"""Commands that a damaged folder is tried with."""
+
+
 def places(value, path=()):
     """Return the paths of all values in a document."""
     found = [path]
@@ -118,7 +122,8 @@ def look_at(folder: Path, whole: qbench.Run, rng: random.Random) -> str:
         lambda: qbench.verify(run),
         lambda: qbench.export(run, "codec-compare", folder / "exported"),
     ]
-    if rng.random() < 0.05:
+    steps = rng.sample(steps, AT_ONCE)  # all of them together try every one on hundreds of folders
+    if rng.random() < 0.02:
         steps.append(lambda: qbench.plot(run, folder / "plot.svg"))
         steps.append(lambda: qbench.score(run, "mse", cache=False, output=folder / "copy"))
     came = "shown"
@@ -166,7 +171,7 @@ def test_24_damaged_folders(whole):
 @pytest.mark.parametrize("seed", range(1, 9))
 def test_5000_damaged_folders(whole, seed):
     came = try_folders(625, seed, whole)
-    assert min(came.values()) > 20, came
+    assert min(came.values()) > 5, came
 
 
 def test_the_journal_of_the_tests_is_what_they_take_it_for(whole):

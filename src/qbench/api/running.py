@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -10,7 +11,7 @@ from typing import Any, TypedDict, Unpack
 
 from qbench.api.arguments import names
 from qbench.api.runs import AnyRun, default_folder, load_run
-from qbench.errors import QbenchError, did_you_mean
+from qbench.errors import QbenchError, StoreError, did_you_mean
 from qbench.execute.extending import require_extendable
 from qbench.execute.session import Session
 from qbench.execute.work import Event, ExecutionOptions, Notice, Options, Recorded, Stop
@@ -140,6 +141,8 @@ def score(
     registry = options.get("registry") or default_registry()
     found = load_run(run)
     folder, old = RunFolder(found.path), found.plan
+    if output is None and not os.access(found.path, os.W_OK):
+        raise StoreError(f"{found.path}: can't be written to; --output FOLDER (in Python: output=…) scores a copy")
     if originals is not None:
         old = found_again(old, Path(originals))
     known = {metric.label: metric for metric in old.metrics}
