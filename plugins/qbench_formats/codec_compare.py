@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ LARGEST = 1e15
 BETTER = {"Higher is better.": Direction.HIGHER, "Lower is better.": Direction.LOWER}
 SETTING = "Setting of the codec."
 INDEX = "batches.json"
-SSIM = "ssim"
+SSIM, QUALITY = "ssim", "quality"
 
 
 class CodecCompare(Format):
@@ -78,6 +79,7 @@ class CodecCompare(Format):
             cells.append(cell)
         if not cells:
             raise QbenchError(f"{name}: field_values is empty")
+        cells = _told_apart(cells)
         rates = [BPP.name] if BPP.name in columns else []
         described = ", ".join(constants[key] for key in ("name", "version", "time") if constants.get(key))
         return ExchangedResults(codec, images, list(columns.values()), cells, described, rates, notes, frames)
@@ -177,6 +179,22 @@ def _cell(
         found.get("decode"),
     )
     return cell, (found.get("width") or 0, found.get("height") or 0), found.get("frames") or 1
+
+
+def _told_apart(cells: Sequence[ExchangedCell]) -> list[ExchangedCell]:
+    """Make codecs of what differs in more than quality, whose points are on no common curve."""
+    names = dict.fromkeys(name for cell in cells for name in cell.settings if name != QUALITY)
+    varied = [name for name in names if len({repr(cell.settings.get(name)) for cell in cells}) > 1]
+    if not varied or not any(QUALITY in cell.settings for cell in cells):
+        return list(cells)
+    return [
+        replace(
+            cell,
+            codec=" ".join([cell.codec, *(f"{name}={cell.settings.get(name)}" for name in varied)]),
+            settings={name: value for name, value in cell.settings.items() if name not in varied},
+        )
+        for cell in cells
+    ]
 
 
 def _measured(role: str, value: Any, where: str) -> float | None:

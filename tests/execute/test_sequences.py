@@ -152,7 +152,7 @@ class Sequences(RuleBasedStateMachine):
 
 TestSequences = Sequences.TestCase
 TestSequences.settings = settings(
-    max_examples=10 if settings.default.derandomize else 300,
+    max_examples=6 if settings.default.derandomize else 300,
     stateful_step_count=10,
     suppress_health_check=[HealthCheck.too_slow],
 )

@@ -8,6 +8,8 @@ from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
+from conftest import sample_pixels
+from PIL import Image
 
 import qbench
 from qbench.errors import QbenchError
@@ -18,12 +20,36 @@ from qbench.results.run import Run
 ALL = ("p0", "p1", "p2")
 
 
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("guarded") / "photos"
+    folder.mkdir()
+    for index, (width, height) in enumerate([(24, 18), (20, 17), (30, 20)]):
+        Image.fromarray(sample_pixels(width, height, index)).save(folder / f"p{index}.png")
+    return folder
+
+
 @pytest.fixture
-def base(suite, registry):
+def base(pictures):
     """Lossless at bits=0, lossy at the others."""
-    suite["codecs"] = {"shift": {"bits": [0, 2, 3, 4, 5]}, "noisy": None}
-    suite["metrics"] = ["bpp", "psnr", "ssim"]
-    return suite
+    return {
+        "name": "guarded",
+        "images": [{"folder": str(pictures)}],
+        "codecs": {"shift": {"bits": [0, 2, 3, 4, 5]}, "noisy": None},
+        "metrics": ["bpp", "psnr", "ssim"],
+    }
+
+
+@pytest.fixture(scope="module")
+def first(pictures, registry, tmp_path_factory):
+    """A run that no test changes."""
+    suite = {
+        "name": "first",
+        "images": [{"folder": str(pictures)}],
+        "codecs": {"shift": {"bits": [0, 2, 3, 4, 5]}, "noisy": None},
+        "metrics": ["bpp", "psnr", "ssim"],
+    }
+    return qbench.run(suite, output=tmp_path_factory.mktemp("runs") / "first", registry=registry, cache=False)
 
 
 def run(base, registry, name, **changes):
@@ -54,8 +80,7 @@ def fail(images, point):
     return change
 
 
-def test_the_same_run_violates_nothing(base, registry):
-    first = run(base, registry, "first")
+def test_the_same_run_violates_nothing(first):
     for text in ("psnr < -0.05", "bpp > 1%", "bd-rate > 1%", "shift: bd-rate(ssim) > 1%", "encode-time > 10000%"):
         found = judged(text, first, first, *(["ssim"] if "ssim" in text else []))
         assert not found.violations
@@ -63,8 +88,7 @@ def test_the_same_run_violates_nothing(base, registry):
         assert not unjudged
 
 
-def test_what_fails_is_a_violation_unless_that_is_allowed(base, registry):
-    first = run(base, registry, "first")
+def test_what_fails_is_a_violation_unless_that_is_allowed(first):
     everywhere = changed(first, change=fail(ALL, "shift:bits=3"))
     found = judged("psnr < -0.05", first, everywhere)
     assert found.unjudged == ("shift:bits=3, image p0, p1, p2, psnr: skipped in the second: the cell is failed: broke",)
@@ -82,18 +106,16 @@ def test_what_fails_is_a_violation_unless_that_is_allowed(base, registry):
     assert any("image p1" in line for line in rates.unjudged)
 
 
-def test_codecs_and_images_that_are_gone(base, registry, photos):
-    first = run(base, registry, "first")
+def test_codecs_and_images_that_are_gone(base, registry, pictures, first):
     without = run({**base, "codecs": {"shift": {"bits": [0, 2, 3, 4, 5]}}}, registry, "without")
     assert judged("psnr < -0.05", first, without).unjudged == ("noisy: not in without",)
     assert not judged("shift: psnr < -0.05", first, without).unjudged
     assert not judged("psnr < -0.05", without, first).failed(allow_missing=False)  # a new one is none's loss
-    fewer = run({**base, "images": [{"folder": str(photos), "limit": 2}]}, registry, "fewer")
+    fewer = run({**base, "images": [{"folder": str(pictures), "limit": 2}]}, registry, "fewer")
     assert judged("psnr < -0.05", first, fewer).unjudged == ("image p2: not in fewer, or of other pixels there",)
 
 
-def test_lossless_that_became_lossy(base, registry):
-    first = run(base, registry, "first")
+def test_lossless_that_became_lossy(first):
 
     def lossy(record):
         if (
@@ -115,8 +137,7 @@ def test_lossless_that_became_lossy(base, registry):
     assert compare(first, second).differences[0] == difference  # the first to be told
 
 
-def test_times_and_codecs_by_name(base, registry):
-    first = run(base, registry, "first")
+def test_times_and_codecs_by_name(first):
 
     def slower(record):
         if record.kind == "cell" and record.point.startswith("shift"):
@@ -144,14 +165,12 @@ def test_times_and_codecs_by_name(base, registry):
         ("psnr(ssim) > 3", "only bd-rate is of a metric"),
     ],
 )
-def test_bad_conditions(base, registry, text, message):
-    first = run(base, registry, "first")
+def test_bad_conditions(first, text, message):
     with pytest.raises(QbenchError, match=message):
         parse_condition(text, first, first)
 
 
-def test_results_for_other_programs(base, registry):
-    first = run(base, registry, "first")
+def test_results_for_other_programs(first):
     second = changed(first, change=fail(ALL, "shift:bits=3"))
     comparison = compare(first, second)
     judgements = [judge(parse_condition(text, first, second), comparison) for text in ("psnr < -1", "bpp > 1%")]
@@ -173,8 +192,7 @@ def test_results_for_other_programs(base, registry):
     )
 
 
-def test_a_condition_changes_no_other(base, registry):
-    first = run(base, registry, "first")
+def test_a_condition_changes_no_other(first):
 
     def worse(record):
         if record.kind == "score" and record.metric == "psnr" and "psnr" in record.values:
@@ -188,8 +206,7 @@ def test_a_condition_changes_no_other(base, registry):
     assert [bool(judge(each, comparison).violations) for each in conditions] == [True, False]
 
 
-def test_times_of_what_failed_can_not_be_judged(base, registry):
-    first = run(base, registry, "first")
+def test_times_of_what_failed_can_not_be_judged(base, registry, first):
     second = changed(first, change=fail(["p1"], "shift:bits=3"))
     found = judged("encode-time > 1000%", first, second)
     assert any("shift:bits=3, image p1, encode-time" in line for line in found.unjudged)
@@ -197,8 +214,7 @@ def test_times_of_what_failed_can_not_be_judged(base, registry):
     assert "noisy: not in without" in judged("decode-time > 1000%", first, without).unjudged
 
 
-def test_a_column_that_is_gone(base, registry):
-    first = run(base, registry, "first")
+def test_a_column_that_is_gone(base, registry, first):
     second = run({**base, "metrics": ["bpp", "ssim"]}, registry, "second")
     for text in ("psnr < -1", "shift: bd-rate > 1%"):
         found = judged(text, first, second, "ssim")
@@ -206,8 +222,7 @@ def test_a_column_that_is_gone(base, registry):
         assert found.failed(allow_missing=False)
 
 
-def test_lossless_points_that_are_in_one_curve_only(base, registry):
-    first = run(base, registry, "first")
+def test_lossless_points_that_are_in_one_curve_only(first):
 
     def lossy(record):
         if record.kind == "score" and record.metric == "psnr" and record.point == "shift:bits=0":
@@ -221,13 +236,12 @@ def test_lossless_points_that_are_in_one_curve_only(base, registry):
     assert "without shift:bits=0 (no finite value)" in rate.note
 
 
-def test_codecs_of_few_points_are_not_meant_unless_named(base, registry):
-    first = run(base, registry, "first")
+def test_codecs_of_few_points_are_not_meant_unless_named(first):
     assert not judged("bd-rate(ssim) > 1%", first, first, "ssim").failed(allow_missing=False)
     assert judged("noisy: bd-rate(ssim) > 1%", first, first, "ssim").failed(allow_missing=False)
 
 
-def test_distribution_metrics_are_guarded(base, registry, photos):
+def test_distribution_metrics_are_guarded(base, registry, pictures):
     base["metrics"] = ["bpp", "mean-shift"]
     first = run(base, registry, "first")
 
@@ -239,7 +253,7 @@ def test_distribution_metrics_are_guarded(base, registry, photos):
     second = changed(first, change=shifted)
     assert len(judged("mean-shift > 1", first, second).violations) == 6
     assert not judged("mean-shift > 1", first, first).failed(allow_missing=False)
-    fewer = run({**base, "images": [{"folder": str(photos), "limit": 2}]}, registry, "fewer")
+    fewer = run({**base, "images": [{"folder": str(pictures), "limit": 2}]}, registry, "fewer")
     found = judged("mean-shift > 1", fewer, first)
     assert any("it is over other images" in line for line in found.unjudged)
 
@@ -250,8 +264,7 @@ def test_another_codec_under_one_label_is_said(base, registry):
     assert "mine: codec shift → fragile" in compare(first, second).changed
 
 
-def test_control_characters_are_no_xml(base, registry):
-    first = run(base, registry, "first")
+def test_control_characters_are_no_xml(first):
     condition = parse_condition("psnr < -1", first, first)
     odd = [replace(judge(condition, compare(first, first)), violations=("\x1b[31mred\x00",))]
     assert "red" in ElementTree.fromstring(judgements_junit(odd, allow_missing=False)).find("testcase/failure").text

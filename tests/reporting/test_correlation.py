@@ -96,6 +96,10 @@ def test_runs_and_people(run, tmp_path):
         ("image,point,score\np0,shift:bits=1,good\n", r"people.csv:2: `good` is not a number"),
         ("image,point,score\np0,shift:bits=1,nan\n", r"people.csv:2: `nan` is not a number"),
         ("image,point,score\np0,shift:bits=1\n", r"people.csv:2: `None` is not a number"),
+        (
+            "image,point,score,observer\np0,shift:bits=1,3,ann\np0,shift:bits=1,3,ann\n",
+            "csv:3: ann scores p0 at .* again",
+        ),
         ("image,point,score\nq,shift:bits=1,3\n", "none of its 1 pairs .* a point is named like shift:bits=1"),
     ],
 )

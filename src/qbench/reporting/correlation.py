@@ -22,6 +22,8 @@ from qbench.toolkit.resampling import jackknife_interval
 
 METHODS = ("spearman", "kendall", "pearson")
 HUMAN = "human"
+OBSERVER = "observer"
+"""Column that tells the observers of a cell apart, if there is one."""
 SCORES = {"score": 1.0, "mos": 1.0, "dmos": -1.0}
 """Accepted columns of people's scores, and which way is better: a difference of scores is lower for better images."""
 FEWEST_CELLS = 4
@@ -204,7 +206,12 @@ def _people(path: Path) -> tuple[dict[tuple[str, str], list[float]], float]:
                     "score, mos (higher is better) or dmos (lower is better)"
                 )
             scores: dict[tuple[str, str], list[float]] = {}
+            seen: set[tuple[str, ...]] = set()
             for row in reader:
+                who = (row["image"], row["point"], row.get(OBSERVER) or "")
+                if OBSERVER in header and who in seen:
+                    raise QbenchError(f"{path}:{reader.line_num}: {who[2]} scores {who[0]} at {who[1]} again")
+                seen.add(who)
                 score = _number(row[kinds[0]], path, reader.line_num)
                 scores.setdefault((row["image"], row["point"]), []).append(score)
             return scores, SCORES[kinds[0]]

@@ -226,13 +226,14 @@ def test_ssim_of_batches_is_libwebps_and_not_ours(small_run):
     assert {row.entries["ssim"].value for row in back.rows} == {row.entries["ssim"].value for row in ours.rows}
 
 
-def test_rows_that_differ_by_chroma_subsampling_are_two_points():
+def test_rows_that_differ_by_chroma_subsampling_are_two_codecs():
+    """One curve of both would go forth and back."""
     fields = ("effort", "chroma_subsampling", "quality", "encoded_size", "width", "height", "psnr")
     rows = [["a.png", 4, sampling, 50, 1000, 100, 80, 35.0] for sampling in ("420", "444")]
     run = imported(batch(fields, rows))
     assert [row.point for row in run.rows] == [
-        "webp2:effort=4,chroma_subsampling=420,quality=50",
-        "webp2:effort=4,chroma_subsampling=444,quality=50",
+        "webp2 chroma_subsampling=420:effort=4,quality=50",
+        "webp2 chroma_subsampling=444:effort=4,quality=50",
     ]
 
 
