@@ -37,6 +37,9 @@ Number = Annotated[
 ]
 
 
+Count = Annotated[int, Field(ge=0, le=2**63 - 1)]
+
+
 class _Row(BaseModel):
     # Fields that a later version added are ignored; docs/run-folder.md says when the format's version changes.
     # The docstrings of fields are their descriptions in the schema.
@@ -73,11 +76,11 @@ class CallTiming(_Row):
 
     seconds: float
     """Median of the counted calls, per image."""
-    repeats: int
+    repeats: Count
     """Number of counted calls."""
-    warmup: int
+    warmup: Count
     """Number of calls before them that do not count."""
-    batch: int = 1
+    batch: Count = 1
     """Number of images coded in one call."""
 
 
@@ -86,11 +89,11 @@ class Timing(_Row):
 
     encode: CallTiming
     decode: CallTiming
-    threads: int
+    threads: Count
     """Number of threads that the codec uses, or that its libraries may use; 0 if unknown."""
     concurrent_load: str
     """What else this run did at the same time: nothing (``exclusive``) or otherwise."""
-    most_repeats: int = 3
+    most_repeats: Count = 3
     """Number of calls that were to be counted, unless they took longer than ``budget``."""
     budget: float = 0.5
     """Seconds of a cell's calls after which none follows."""
@@ -99,11 +102,11 @@ class Timing(_Row):
 class CodingCost(_Row):
     """What a codec says that coding the image costs wherever it runs; see :class:`qbench.plugin.Complexity`."""
 
-    parameters: int | None = None
-    encode_macs: int | None = None
-    decode_macs: int | None = None
-    encode_memory: int | None = None
-    decode_memory: int | None = None
+    parameters: Count | None = None
+    encode_macs: Count | None = None
+    decode_macs: Count | None = None
+    encode_memory: Count | None = None
+    decode_memory: Count | None = None
 
 
 class SessionRecord(_Row):
@@ -134,7 +137,7 @@ class FoundSetting(_Row):
     value: Number
     wanted: Number
     reached: Number
-    tries: int
+    tries: Count
     """Number of values that were tried."""
 
 
@@ -156,12 +159,12 @@ class CellRecord(_Row):
     point: str
     """The operating point's id in the plan."""
     outcome: Literal["coded", "failed", "not-applicable"]
-    bitstream_size: int | None = None
+    bitstream_size: Count | None = None
     """Bytes."""
     bitstream_sha256: str | None = None
     reconstruction_sha256: str | None = None
     """Of the image (pixels, size, pixel format), not of the PNG that holds it."""
-    parts: dict[str, int] = Field(default_factory=dict)
+    parts: dict[str, Count] = Field(default_factory=dict)
     """Bytes of the bitstream's parts, which add up to its size; empty where the codec does not tell."""
     timing: Timing | None = None
     complexity: CodingCost | None = None

@@ -7,7 +7,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache, cached_property
 from typing import Any
 
@@ -16,9 +16,11 @@ from pydantic import TypeAdapter
 from qbench.contracts.metric import Column, Scope, column_id
 from qbench.images.reading import Alpha
 from qbench.registry.code import UNKNOWN
+from qbench.suite.model import Keep, TimingOptions
 
 MOST_SETTINGS = 256
 LONGEST_SIDE = 2**31
+MOST_DIGITS = 20
 MOST_CELLS = 1_000_000
 """Of a run that is read, as a table of them takes a gigabyte; QBENCH_MAX_CELLS allows more."""
 
@@ -281,6 +283,12 @@ def plan_from_json(data: Mapping[str, Any]) -> Plan:
         ValueError: it is no plan, or none that this or any machine could have made.
     """
     plan = _adapter().validate_python(data)
+    timing = {name: value for name, value in plan.timing.items() if name in TimingOptions.model_fields}
+    plan = replace(
+        plan,
+        keep={**Keep().model_dump(), **plan.keep},
+        timing=TimingOptions.model_validate(timing).model_dump(),  # a ValidationError is a ValueError
+    )
     named = {
         "image": [image.name for image in plan.images],
         "operating point": [point.id for point in plan.points],
@@ -292,6 +300,9 @@ def plan_from_json(data: Mapping[str, Any]) -> Plan:
     for image in plan.images:
         if not (0 <= image.width <= LONGEST_SIDE and 0 <= image.height <= LONGEST_SIDE and image.frames >= 1):
             raise ValueError(f"an image of {image.width}×{image.height} pixels and {image.frames} frames")
+    for metric in plan.metrics:
+        if not all(0 <= column.digits <= MOST_DIGITS for column in metric.columns):
+            raise ValueError(f"{metric.owner}: a column of such decimals can't be written")
     for planned in plan.participants:
         for key in ("libraries", "weights", "code"):
             digests = planned.identity.get(key, {})

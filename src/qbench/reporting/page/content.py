@@ -26,7 +26,7 @@ def run_content(run: Run, explanations: Explanations) -> dict[str, Any]:
     """Return all that is shown of a run, its images excepted. Infinite numbers are text, as in the journal."""
     plan = run.plan
     found = {metric: curves(run, metric) for metric in curve_metrics(run)}
-    return {
+    content = {
         "name": run.name,
         "suite": plan.suite,
         "description": plan.description.strip(),
@@ -57,6 +57,8 @@ def run_content(run: Run, explanations: Explanations) -> dict[str, Any]:
         "suite_text": plan.suite_text,
         "overrides": list(plan.overrides),
     }
+    made: dict[str, Any] = _plain(content)
+    return made
 
 
 def _columns(run: Run) -> list[dict[str, Any]]:
@@ -139,11 +141,11 @@ def _curves(found: Curves, run: Run) -> dict[str, Any]:
         "images": len(found.images),
         "left_out": list(found.left_out),
         "by_codec": {
-            codec: [[point.rate, point.value, places[point.point]] for point in points]
+            codec: [[_plain(point.rate), _plain(point.value), places[point.point]] for point in points]
             for codec, points in found.by_codec.items()
         },
         "lines": {
-            codec: [list(pair) for pair in zip(*drawn_curve(points, 40), strict=True)]
+            codec: [_plain(pair) for pair in zip(*drawn_curve(points, 40), strict=True)]
             for codec, points in found.by_codec.items()
         },
         "absent": list(found.absent),
