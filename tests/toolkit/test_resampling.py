@@ -15,6 +15,7 @@ from qbench.reporting.curves import CurvePoint, Curves
 from qbench.toolkit.resampling import jackknife_interval, mean_interval, too_few
 
 COUNTS = (3, 4, 8, 24, 100)
+LONG = [3, 4, *(pytest.param(count, marks=pytest.mark.slow) for count in (8, 24, 100))]
 
 
 def held(draw, interval, truth, trials):
@@ -53,7 +54,7 @@ def curves_of(offsets, factors):
     return Curves("psnr", Column("psnr", Direction.HIGHER), names, (), by_codec)
 
 
-@pytest.mark.parametrize("count", COUNTS)
+@pytest.mark.parametrize("count", LONG)
 def test_of_a_bd_rate(count):
     rng = np.random.default_rng(count)
     spread = 0.1
@@ -69,7 +70,7 @@ def test_of_a_bd_rate(count):
     assert 0.85 <= held(draw, interval, truth, 60 if count < 24 else 30) <= 1.0
 
 
-@pytest.mark.parametrize("count", COUNTS)
+@pytest.mark.parametrize("count", LONG)
 def test_of_a_correlation(count):
     rng = np.random.default_rng(count)
     quality = np.linspace(0, 1, 6)
