@@ -26,6 +26,7 @@ def test_the_file_is_the_registered_one():
     assert len(content) == BUNDLED.size <= 12_000_000
 
 
+@pytest.mark.slow
 def test_each_level_costs_more_and_is_nearer():
     original = COFFEE[:256, :256].copy()
     sizes, errors = [], []
@@ -59,6 +60,7 @@ def jpegs(original):
         yield jpeg(original, quality), buffer.tell()
 
 
+@pytest.mark.slow
 def test_keeps_the_contract_of_codecs():
     check_codec(Autoencoder, parameters={"quality": 3}, mutations=5)
 
