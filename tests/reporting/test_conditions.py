@@ -29,8 +29,7 @@ def pictures(tmp_path_factory):
     return folder
 
 
-@pytest.fixture
-def base(pictures):
+def guarded(pictures):
     """Lossless at bits=0, lossy at the others."""
     return {
         "name": "guarded",
@@ -40,15 +39,15 @@ def base(pictures):
     }
 
 
+@pytest.fixture
+def base(pictures):
+    return guarded(pictures)
+
+
 @pytest.fixture(scope="module")
 def first(pictures, registry, tmp_path_factory):
     """A run that no test changes."""
-    suite = {
-        "name": "first",
-        "images": [{"folder": str(pictures)}],
-        "codecs": {"shift": {"bits": [0, 2, 3, 4, 5]}, "noisy": None},
-        "metrics": ["bpp", "psnr", "ssim"],
-    }
+    suite = {**guarded(pictures), "name": "first"}
     return qbench.run(suite, output=tmp_path_factory.mktemp("runs") / "first", registry=registry, cache=False)
 
 

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 from qbench.api.runs import AnyRun, load_run
 from qbench.contracts.context import Context
+from qbench.errors import PluginError
 from qbench.execute.as_planned import other_versions
 from qbench.execute.device import device_name, resolve_device
-from qbench.execute.verifying import Finding, verify_cells
-from qbench.planning.types import OperatingPoint, Plan
+from qbench.execute.trust import component
+from qbench.execute.verifying import Finding, Verdict, verify_cells
+from qbench.planning.types import Plan
 from qbench.registry.registry import Registry, default_registry
 from qbench.store.folder import RunFolder
 
@@ -32,7 +34,7 @@ class Verification:
     @property
     def good(self) -> bool:
         """Whether something is kept, and all of it is what was measured."""
-        kept = any(str(finding.bitstream) != "not kept" for finding in self.findings)
+        kept = any(finding.bitstream is not Verdict.NOT_KEPT for finding in self.findings)
         return kept and all(finding.good for finding in self.findings)
 
 
@@ -76,8 +78,10 @@ def verify(
 def _other_versions(plan: Plan, registry: Registry) -> list[str]:
     told: dict[str, None] = {}
     for planned in plan.participants:
-        known = registry.codecs if isinstance(planned, OperatingPoint) else registry.metrics
-        name = planned.codec if isinstance(planned, OperatingPoint) else planned.metric
-        if name in known and "version" in planned.identity:
-            told |= dict.fromkeys(f"{name}: {each}" for each in other_versions(known[name], planned.identity))
+        try:
+            cls = component(planned, registry)
+        except PluginError:
+            continue  # that it is not here is a finding of its cells
+        if "version" in planned.identity:
+            told |= dict.fromkeys(f"{cls.name}: {each}" for each in other_versions(cls, planned.identity))
     return list(told)

@@ -101,9 +101,8 @@ class Session:
         self._leave_alone(added)
         added_here = [metric for metric in added if metric.label not in self._left]
         if added_here:
-            require_trusted(
-                self._folder.path, added_here, self._registry
-            )  # they come from the folder, not from the suite
+            # They come from the folder, not from the suite.
+            require_trusted(self._folder.path, added_here, self._registry)
             preflight((), added_here, self._registry, self._context)
         return replace(self._plan, metrics=(*self._plan.metrics, *added))
 

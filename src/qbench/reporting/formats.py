@@ -221,12 +221,14 @@ def _typeset(run: Run, view: View, *, latex: bool) -> tuple[list[str], list[list
             body.append([escape(row.image), escape(row.point), *cells])
         return ["image", "operating point", *names], body, []
     groups = sort_groups(run, group_rows(run, by, view.ways), view.sort)
+    finest_of = {name: best_of(groups, name, column) for name, column in run.columns.items()}
+    set_apart = {name: marked(groups, name) for name in run.columns}
     for group in groups:
         cells = []
         for name, column in run.columns.items():
             summary = group.summaries[name]
-            apart = group.key in marked(groups, name)
-            text = number(summary.mean, name, None if apart else best_of(groups, name, column))
+            apart = group.key in set_apart[name]
+            text = number(summary.mean, name, None if apart else finest_of[name])
             ends = escape(mean_text(summary, column))
             text = text or (ends.replace("∞", r"$\infty$") if latex else ends) or ("--" if latex else "–")
             if apart:
