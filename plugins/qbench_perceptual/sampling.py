@@ -14,9 +14,9 @@ from qbench.toolkit.resampling import jackknife_interval, too_few
 def sample_columns(direction: Direction, digits: int) -> tuple[Column, ...]:
     """Return the columns that stand beside the value: its interval, and the number of samples."""
     return (
-        Column("low", direction, None, None, digits=digits, summary="lower end of the 95 % interval"),
-        Column("high", direction, None, None, digits=digits, summary="upper end of the 95 % interval"),
-        Column("samples", Direction.HIGHER, 2.0, None, digits=0, summary="images, or patches of them"),
+        Column("low", direction, digits=digits, summary="lower end of the 95 % interval", ranked=False),
+        Column("high", direction, digits=digits, summary="upper end of the 95 % interval", ranked=False),
+        Column("samples", Direction.HIGHER, 2.0, digits=0, summary="images, or patches of them", ranked=False),
     )
 
 

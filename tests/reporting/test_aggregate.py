@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 from types import ModuleType
 
 import numpy as np
@@ -63,6 +64,10 @@ def test_the_best_is_in_the_columns_direction():
     assert best([None], UP) is None
     assert best([5, 5], UP) is None  # nothing to choose between
     assert best([1, math.inf], UP) == math.inf
+
+
+def test_no_end_of_an_interval_is_better_than_another():
+    assert best([1, 2], replace(UP, ranked=False)) is None
 
 
 @pytest.mark.parametrize(("value", "text"), [(None, ""), (1.25, "1.2"), (math.inf, "∞"), (-math.inf, "-∞"), (0, "0.0")])

@@ -51,7 +51,6 @@ def test_missing_and_infinite_values():
     assert found.images == 5
     assert found.estimates["pearson"] is None
     assert found.estimates["spearman"].value > 0.5
-    assert found.estimates["kendall"].low <= found.estimates["kendall"].value
     made.values[30:56, 0] = math.nan
     assert correlate(made)[0].estimates["spearman"] is not None  # four cells of one image
     made.values[30:57, 0] = math.nan
@@ -129,7 +128,7 @@ def shown(made, width):
 def test_looks_as_it_did():
     rows = np.arange(24.0)
     values = np.stack([rows, rows % 7, -rows, rows**2], axis=1)
-    made = Cells(("psnr", "ssim", "vit-score", "lpips-alex"), np.repeat(np.arange(6), 4), values, ("lpips-alex",), 2)
+    made = Cells(("psnr", "ssim", "vit-score", "lpips-alex"), np.repeat(np.arange(8), 3), values, ("lpips-alex",), 2)
     check_golden("correlation-100", shown(made, 100))
     assert "the heat map needs a terminal of 35 columns" in " ".join(shown(made, 30).split())
 
@@ -175,10 +174,15 @@ def test_scores_of_several_observers_are_pooled_with_their_spread(run, tmp_path)
     assert "human: mean of 1 to 3 observers per cell, standard deviation 0.5 on average" in shown(made, 100)
     write_correlations(tmp_path / "a.json", made, correlate(made), "spearman")
     assert json.loads((tmp_path / "a.json").read_text())["observers"] == [1, 3]
+    write_correlations(tmp_path / "a.csv", made, correlate(made), "kendall")
+    row = next(csv.DictReader((tmp_path / "a.csv").open()))
+    assert (row["observers"], row["observers_deviation"]) == ("1 to 3", "0.5")
 
 
 def test_few_images_have_no_interval():
-    found = correlate(cells(images=2, per_image=30))[0].estimates["spearman"]
+    few = cells(images=7, per_image=30)
+    found = correlate(few)[0].estimates["spearman"]
     assert (found.low, found.high) == (None, None)
-    found = correlate(cells(images=3, per_image=20))[0].estimates["spearman"]
+    assert "no interval over 7 images; an interval needs 8" in shown(few, 100)
+    found = correlate(cells(images=8, per_image=20))[0].estimates["spearman"]
     assert found.low < found.value < found.high

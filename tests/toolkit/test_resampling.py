@@ -16,6 +16,8 @@ from qbench.toolkit.resampling import jackknife_interval, mean_interval, too_few
 
 COUNTS = (3, 4, 8, 24, 100)
 LONG = [3, 4, *(pytest.param(count, marks=pytest.mark.slow) for count in (8, 24, 100))]
+LEAST, MOST = 0.93, 0.97
+"""What a 95 % interval holds, give or take what few images make of it."""
 
 
 def held(draw, interval, truth, trials):
@@ -29,7 +31,7 @@ def held(draw, interval, truth, trials):
 def test_of_a_mean_difference(count):
     rng = np.random.default_rng(count)
     share = held(lambda: rng.normal(0.3, 1, count), mean_interval, 0.3, 3000)
-    assert 0.935 <= share <= 0.965
+    assert LEAST <= share <= MOST
 
 
 @pytest.mark.parametrize("count", COUNTS)
@@ -67,25 +69,68 @@ def test_of_a_bd_rate(count):
         (found,) = bd_rates(made, "anchor")
         return found.low, found.high
 
-    assert 0.85 <= held(draw, interval, truth, 60 if count < 24 else 30) <= 1.0
+    assert LEAST <= held(draw, interval, truth, 300) <= MOST
 
 
-@pytest.mark.parametrize("count", LONG)
-def test_of_a_correlation(count):
+def pearson(values):
+    return np.corrcoef(values.reshape(-1, 2).T)[0, 1]
+
+
+@pytest.mark.parametrize("count", [8, *(pytest.param(count, marks=pytest.mark.slow) for count in (24, 100))])
+@pytest.mark.parametrize("common", [0.0, 0.2, 0.4])
+def test_of_a_correlation(count, common):
+    """Also where all cells of an image have much in common."""
     rng = np.random.default_rng(count)
     quality = np.linspace(0, 1, 6)
 
     def draw():
-        one, other = (quality + rng.normal(0, 0.3, (count, 6)) + rng.normal(0, 0.2, (count, 1)) for _ in range(2))
-        values = np.stack([one.ravel(), other.ravel()], axis=1)
-        return Cells(("one", "other"), np.repeat(np.arange(count), 6), values, ())
+        one, other = (quality + rng.normal(0, 0.3, (count, 6)) + rng.normal(0, common, (count, 1)) for _ in range(2))
+        return np.stack([one, other], axis=2)
 
-    def interval(made):
-        estimate = correlate(made)[0].estimates["pearson"]
-        return estimate.low, estimate.high
+    def interval(values):
+        ends = jackknife_interval(lambda chosen: math.atanh(pearson(values[chosen])), count, fewest=8, fitted=2)
+        return math.tanh(ends[0]), math.tanh(ends[1])
 
-    truth = quality.var() / (quality.var() + 0.3**2 + 0.2**2)
-    assert 0.8 <= held(draw, interval, truth, 40 if count < 24 else 20) <= 1.0
+    values = draw()
+    cells = Cells(("one", "other"), np.repeat(np.arange(count), 6), values.reshape(-1, 2), ())
+    estimate = correlate(cells)[0].estimates["pearson"]
+    assert (estimate.low, estimate.high) == pytest.approx(interval(values))
+    truth = quality.var() / (quality.var() + 0.3**2 + common**2)
+    assert LEAST <= held(draw, interval, truth, 1000) <= MOST
+
+
+def test_a_correlation_of_few_images_has_none():
+    values = np.random.default_rng(0).normal(size=(42, 2))
+    for count, given in ((7, False), (8, True)):
+        kept = np.repeat(np.arange(8), 6)[: 6 * count]
+        rows = np.resize(values, (len(kept), 2))
+        (found,) = correlate(Cells(("one", "other"), kept, rows, ()))
+        assert (found.estimates["pearson"].low is not None) == given
+
+
+@pytest.mark.parametrize("count", [3, 4, 8, *(pytest.param(count, marks=pytest.mark.slow) for count in (24, 100))])
+def test_of_a_distance_between_sets(count):
+    """Fréchet's, of patches of which an image's have much in common."""
+    rng = np.random.default_rng(count)
+    patches = 16
+
+    def distance(one, other):
+        apart = one.mean(axis=0) - other.mean(axis=0)
+        first, second = np.cov(one, rowvar=False), np.cov(other, rowvar=False)
+        roots = np.linalg.eigvals(first @ second).real.clip(0)
+        return apart @ apart + np.trace(first) + np.trace(second) - 2 * np.sqrt(roots).sum()
+
+    def draw():
+        originals = rng.normal(0, 0.5, (count, 1, 6)) + rng.normal(0, 1, (count, patches, 6))
+        made = 0.9 * originals + 0.3 + rng.normal(0, 0.3, originals.shape) + rng.normal(0, 0.1, (count, 1, 6))
+        return originals, made
+
+    def of(pair, chosen=slice(None)):
+        return distance(*(each[chosen].reshape(-1, 6) for each in pair))
+
+    truth = np.mean([of(draw()) for _ in range(1000)])
+    share = held(draw, lambda pair: jackknife_interval(lambda chosen: of(pair, chosen), count), truth, 400)
+    assert LEAST <= share <= MOST
 
 
 def test_too_few_have_none_and_it_is_said_why():

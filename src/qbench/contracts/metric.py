@@ -55,6 +55,8 @@ class Column:
         unit: ``"dB"``, ``"bit/pixel"`` or empty.
         digits: decimals worth showing in a table.
         summary: one line on what it says.
+        ranked: whether one of its values is better than another, so that tables mark the best. Ends of intervals and
+            numbers of samples say how far a value can be trusted, not how good it is.
     """
 
     name: str
@@ -64,6 +66,7 @@ class Column:
     unit: str = ""
     digits: int = 4
     summary: str = ""
+    ranked: bool = True
 
 
 Scores = Mapping[str, float | NotApplicable]

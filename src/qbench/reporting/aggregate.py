@@ -276,7 +276,7 @@ def _representative(summary: Summary, column: Column) -> float | None:
 def best(values: Iterable[float | None], column: Column) -> float | None:
     """Return the best value in the column's direction; None if there are none, or nothing to choose between."""
     present = [value for value in values if value is not None]
-    if len(set(present)) < 2:
+    if len(set(present)) < 2 or not column.ranked:
         return None
     return max(present) if column.direction is Direction.HIGHER else min(present)
 

@@ -14,10 +14,10 @@ from rich.table import Table
 from rich.text import Text
 
 from qbench.errors import QbenchError
-from qbench.reporting.correlation import HUMAN, METHODS, Cells, Correlation, Estimate
+from qbench.reporting.correlation import FEWEST_IMAGES, HUMAN, METHODS, Cells, Correlation, Estimate
 from qbench.reporting.formats import csv_text
 from qbench.toolkit.files import writing
-from qbench.toolkit.resampling import FEWEST
+from qbench.toolkit.resampling import too_few
 
 FORMS = (".svg", ".html", ".csv", ".json")
 SQUARE = 5
@@ -29,12 +29,14 @@ BLUE, WHITE, RED = (5, 113, 176), (247, 247, 247), (202, 0, 32)
 def correlation_view(cells: Cells, found: Sequence[Correlation], method: str, width: int) -> RenderableType:
     """Show a heat map of one method where there are several columns, and all pairs with all methods, closest first."""
     parts: list[RenderableType] = []
-    notes = [f"{len(cells.values)} cells; 95 % intervals over images (jackknife), from {FEWEST} images on"]
+    counts = sorted({each.images for each in found})
+    over = "–".join(map(str, counts[:1] + counts[1:][-1:]))
+    notes = [f"{len(cells.values)} cells of {over} images; 95 % intervals over images (jackknife)"]
+    if counts and (reason := too_few(counts[0], FEWEST_IMAGES)):
+        notes.append(f"no interval over {reason}")
     if cells.observers[1] > 1:
-        least, most = cells.observers
-        count = str(most) if least == most else f"{least} to {most}"
         spread = "" if cells.deviation is None else f", standard deviation {cells.deviation:.3g} on average"
-        notes.append(f"human: mean of {count} observers per cell{spread}")
+        notes.append(f"human: mean of {_count(cells.observers)} observers per cell{spread}")
     if HUMAN not in cells.columns and len(cells.columns) > 2:
         needed = _width(cells.columns)
         if needed <= width:
@@ -47,6 +49,11 @@ def correlation_view(cells: Cells, found: Sequence[Correlation], method: str, wi
     if cells.unmatched:
         notes.append(f"{cells.unmatched} human scores have no matching cell in the runs")
     return Group(*parts, Text("\n".join(notes), "dim"))
+
+
+def _count(observers: tuple[int, int]) -> str:
+    least, most = observers
+    return str(most) if least == most else f"{least} to {most}"
 
 
 def _width(columns: Sequence[str]) -> int:
@@ -124,7 +131,8 @@ def write_correlations(path: Path, cells: Cells, found: Sequence[Correlation], m
         console.print(correlation_view(cells, found, method, console.width))
         text = console.export_svg(title="qbench correlate") if form == ".svg" else console.export_html()
     else:
-        records = [_record(each) for each in found]
+        people = {"observers": _count(cells.observers), "observers_deviation": cells.deviation}
+        records = [{**_record(each), **(people if each.other == HUMAN else {})} for each in found]
         if form == ".json":
             content = {
                 "turned": list(cells.turned),

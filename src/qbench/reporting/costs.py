@@ -41,6 +41,7 @@ class PointTiming:
     """How long an operating point took, over its images.
 
     Attributes:
+        images: how many have a time.
         encode, decode: median seconds.
         threads: numbers of threads that were available.
         concurrent_load: what else ran at the same time.
@@ -48,6 +49,7 @@ class PointTiming:
     """
 
     point: str
+    images: int
     encode: float
     decode: float
     threads: tuple[int, ...]
@@ -73,6 +75,7 @@ def point_timings(run: Run) -> list[PointTiming]:
         found.append(
             PointTiming(
                 point.id,
+                len(timings),
                 statistics.median(timing.encode.seconds for timing in timings),
                 statistics.median(timing.decode.seconds for timing in timings),
                 tuple(sorted({timing.threads for timing in timings})),
@@ -136,10 +139,11 @@ def timings_sheet(run: Run) -> Sheet:
     timings = point_timings(run)
     return Sheet(
         "Coding times, median over images",
-        ("operating point", "encode ms", "decode ms", "threads", "cached", "concurrent load"),
+        ("operating point", "images", "encode ms", "decode ms", "threads", "cached", "concurrent load"),
         [
             (
                 timing.point,
+                str(timing.images),
                 f"{1e3 * timing.encode:.2f}",
                 f"{1e3 * timing.decode:.2f}",
                 "/".join(map(str, timing.threads)),
@@ -151,6 +155,7 @@ def timings_sheet(run: Run) -> Sheet:
         [
             {
                 "point": timing.point,
+                "images": timing.images,
                 "encode_seconds": timing.encode,
                 "decode_seconds": timing.decode,
                 "threads": "/".join(map(str, timing.threads)),

@@ -190,7 +190,8 @@ class RunFolder:
                         f"{self.path}: another process is executing this run ({owner.read_text().strip()})"
                     ) from error
                 raise RunLockedError(f"{self.path}: another process is executing this run") from error
-            owner.write_text(f"pid {os.getpid()} on {socket.gethostname()} since {now()}\n")
+            with replacing(owner) as temporary:  # at once: a process that is refused reads it
+                temporary.write_text(f"pid {os.getpid()} on {socket.gethostname()} since {now()}\n")
         except OSError as error:
             raise StoreError(f"{self.path}: can't write the run folder: {error.strerror or error}") from error
         try:

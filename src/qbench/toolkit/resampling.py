@@ -18,7 +18,9 @@ MOST_PARTS = 40
 Statistic = Callable[[npt.NDArray[np.intp]], float]
 
 
-def jackknife_interval(statistic: Statistic, count: int) -> tuple[float, float] | None:
+def jackknife_interval(
+    statistic: Statistic, count: int, *, fewest: int = FEWEST, fitted: int = 1
+) -> tuple[float, float] | None:
     """Return the 95 % interval of a statistic of independent images, by the jackknife with Student's t.
 
     The statistic is computed without each image in turn (of more than 40 images without each of 40 equal parts), and
@@ -28,11 +30,14 @@ def jackknife_interval(statistic: Statistic, count: int) -> tuple[float, float] 
     Args:
         statistic: from indices of images to a value; NaN or infinite where there is none.
         count: how many images there are.
+        fewest: images below which there is no interval, for statistics of which one over few holds less than it says.
+        fitted: parameters that the statistic fits, which are lost as degrees of freedom: 1 of a mean, 2 of a
+            correlation.
 
     Returns:
-        The ends; None with fewer than three images, or where the statistic has no value without some of them.
+        The ends; None with fewer images than that, or where the statistic has no value without some of them.
     """
-    if count < FEWEST:
+    if count < max(fewest, FEWEST):
         return None
     everything = np.arange(count)
     order = everything if count <= MOST_PARTS else np.random.default_rng(0).permutation(count)
@@ -43,7 +48,7 @@ def jackknife_interval(statistic: Statistic, count: int) -> tuple[float, float] 
         return None
     number = len(parts)
     error = math.sqrt((number - 1) / number * float(((without - without.mean()) ** 2).sum()))
-    half = _student(number - 1) * error
+    half = _student(number - fitted) * error
     return value - half, value + half
 
 
@@ -56,9 +61,9 @@ def mean_interval(values: npt.NDArray[np.float64]) -> tuple[float, float] | None
     return mean - half, mean + half
 
 
-def too_few(count: int) -> str:
+def too_few(count: int, fewest: int = FEWEST) -> str:
     """Say why there is no interval over so few images; empty if there may be one."""
-    return "" if count >= FEWEST else f"{count} image{'s' * (count != 1)}; an interval needs {FEWEST}"
+    return "" if count >= fewest else f"{count} image{'s' * (count != 1)}; an interval needs {fewest}"
 
 
 def _student(degrees: int) -> float:

@@ -68,6 +68,7 @@ def _columns(run: Run) -> list[dict[str, Any]]:
             "id": name,
             "metric": metrics[name].label,
             "higher": column.direction is Direction.HIGHER,
+            "ranked": column.ranked,
             "arrow": ARROWS[column.direction],
             "unit": column.unit,
             "digits": column.digits,

@@ -43,7 +43,7 @@ function plain(value) {
 /** Best of some values in a column's direction; null where there is nothing to choose between. */
 function best(values, column) {
   const there = values.map(numeric).filter((value) => value != null);
-  if (new Set(there).size < 2) return null;
+  if (new Set(there).size < 2 || !column.ranked) return null;
   return column.higher ? Math.max(...there) : Math.min(...there);
 }
 

@@ -137,13 +137,14 @@ function timingsTable(run) {
       "tr",
       {},
       make("th", { scope: "row" }, timing.point),
+      make("td", { class: "number" }, timing.images),
       milliseconds(timing.encode),
       milliseconds(timing.decode),
       make("td", { class: "number" }, timing.threads.join("/")),
       make("td", {}, timing.concurrent_load.join("; ")),
     ),
   );
-  return table("Coding times, median over images", ["operating point", ["encode ms"], ["decode ms"], ["threads"], "concurrent load"], rows);
+  return table("Coding times, median over images", ["operating point", ["images"], ["encode ms"], ["decode ms"], ["threads"], "concurrent load"], rows);
 }
 
 function bdTable(run, metric, anchor) {
