@@ -67,7 +67,8 @@ class CodecCompare(Format):
         columns = {role.name: role for role in roles.values() if isinstance(role, Column)}
         images: dict[str, tuple[int, int]] = {}
         frames: dict[str, int] = {}
-        cells = []
+        cells: list[ExchangedCell] = []
+        differing: list[str] = []
         codec = constants.get("codec") or constants.get("name") or name
         for index, row in enumerate(_list(document["field_values"], f"{name}: field_values")):
             where = f"{name}: field_values[{index}]"
@@ -77,6 +78,14 @@ class CodecCompare(Format):
             if frames.setdefault(cell.image, count) != count or images.setdefault(cell.image, size) != size:
                 raise QbenchError(f"{where}: {cell.image} has another size or number of frames than before")
             cells.append(cell)
+            said = cell.values.get(BPP.name)
+            if said is not None and cell.size is not None and all(size):
+                rate = 8 * cell.size / (size[0] * size[1] * count)
+                if abs(said - rate) > 0.02 * rate:
+                    differing.append(cell.image)
+        if differing:
+            names = ", ".join(dict.fromkeys(differing))
+            notes.append(f"{name}: `bpp` is another than sizes and frames give ({names}); curves go by these")
         if not cells:
             raise QbenchError(f"{name}: field_values is empty")
         cells = _told_apart(cells)
@@ -202,7 +211,7 @@ def _measured(role: str, value: Any, where: str) -> float | None:
     read = number(value, where)
     if read is None or role in ("encode", "decode"):
         return read
-    if not read.is_integer() or not 0 <= read < LARGEST:
+    if not read.is_integer() or not 1 <= read < LARGEST:
         raise QbenchError(f"{where}: {value!r:.60} is no number of pixels, bytes or frames")
     return int(read)
 

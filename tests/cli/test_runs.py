@@ -79,7 +79,7 @@ def test_published_curves_are_laid_over_ours(done, qbench_command):
     assert "theirs:point=2" in shown.stdout
     plotted = qbench_command("plot", "mine", "published", "--metric", "psnr", "-o", "rd.svg")
     assert plotted.returncode == 0, plotted.stderr
-    assert "note: psnr of published was computed by another program" in plotted.stderr
+    assert "note: published: computed by another program, over other images" in plotted.stderr
     assert "theirs (published)" in Path("rd.svg").read_text()
     refused = qbench_command("compare", "mine", "published")
     assert refused.returncode == 2

@@ -496,21 +496,21 @@ def test_codecs_are_set_up_once_and_a_close_that_raises_harms_nobody(suite, regi
     assert "codec shift, plugin toys (toys 1.0): close failed: RuntimeError: can't let go" in told
 
 
-def test_what_is_another_now_does_not_go_on_under_the_keys_of_then(suite, registry, monkeypatch):
+def test_what_is_another_now_does_not_go_on_under_the_keys_of_then(suite, registry):
     """Neither cells nor scores are mixed, nor does the cache learn them under keys of another version."""
     suite["codecs"] = {"fragile": {"bits": [1, 4]}}
     suite["metrics"] = ["fragile-difference", "psnr"]
-    monkeypatch.setenv("TOYS_FAIL", "metric")
     stop, told = Stop(), []
 
-    def listen(event):
-        if isinstance(event, Recorded) and event.records[0].kind == "score":
-            stop.set("interrupted")
+    def score(self, candidates, prepared):
+        stop.set("interrupted")
+        raise RuntimeError("told to fail")
 
-    part = qbench.run(suite, output="run", registry=registry, on_event=listen, stop=stop)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(toys.FragileDifference, "score", score)
+        part = qbench.run(suite, output="run", registry=registry, stop=stop)
     pending = sum(row.status is Status.PENDING for row in part.rows)
     assert pending
-    monkeypatch.setenv("TOYS_FAIL", "")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(toys.Fragile, "version", 2)
         patch.setattr(toys.FragileDifference, "libraries", classmethod(lambda cls: {"numpy": "another"}))

@@ -18,12 +18,14 @@ from qbench.registry.catalogue import PluginInfo
 from qbench.registry.hookspecs import hookimpl
 from qbench.registry.registry import Registry, default_registry
 from qbench.reporting.aggregate import (
+    Group,
     best,
     best_of,
     comparable,
     fewer_images,
     format_value,
     group_rows,
+    marked,
     pooling,
     pools,
     sort_groups,
@@ -158,11 +160,26 @@ def test_means_over_other_images_are_compared_with_none(hand_made):
     groups = group_rows(hand_made, "point")
     assert comparable(groups, "bpp") == {"jpeg:quality=90"}
     assert best_of(groups, "bpp", hand_made.columns["bpp"]) is None  # nothing to compare it with
-    assert fewer_images(hand_made, groups) == [
+    assert fewer_images(hand_made, groups, "point") == [
         FEWER_LEGEND,
         "over 1 of 2 images (without <script>|x): jpeg:quality=10: bpp; jpeg:quality=90: psnr",
     ]
     assert comparable(group_rows(hand_made, "codec"), "bpp") == set()
+    by_image = group_rows(hand_made, "image")
+    assert fewer_images(hand_made, by_image, "image") == []
+    assert all(marked(by_image, name, "image") == set() for name in hand_made.columns)
+
+
+def test_a_mean_that_one_lossless_image_makes_infinite_is_not_the_best():
+    some = Group("some", 2, {}, {"psnr": summarise({"a": Entry(Status.OK, math.inf), "b": Entry(Status.OK, 30.0)})})
+    finite = [
+        Group(key, 2, {}, {"psnr": summarise({"a": Entry(Status.OK, value), "b": Entry(Status.OK, value)})})
+        for key, value in (("one", 30.0), ("other", 40.0))
+    ]
+    assert some.summaries["psnr"].infinite == ("a",)
+    assert best_of([some, *finite], "psnr", UP) == 40
+    both = Group("all", 2, {}, {"psnr": summarise({"a": Entry(Status.OK, math.inf), "b": Entry(Status.OK, math.inf)})})
+    assert best_of([both, *finite], "psnr", UP) == math.inf
 
 
 def test_a_codec_of_one_operating_point_has_a_mean_and_no_star(photos):

@@ -119,6 +119,7 @@ def test_the_command(runs, qbench_command):
             assert json.loads(text)["conditions"][0] == {
                 "condition": "jpeg: bpp > 1%",
                 "failed": False,
+                "notes": [],
                 "violations": [],
                 "unjudged": [],
             }

@@ -99,7 +99,7 @@ def test_what_fails_is_a_violation_unless_that_is_allowed(first):
     # What failed before and does no longer is no violation; what fails in both can't be judged.
     assert not judged("psnr < -0.05", everywhere, first).failed(allow_missing=False)
     assert judged("psnr < -0.05", everywhere, everywhere).unjudged == (
-        "shift:bits=3, image p0, p1, p2, psnr: skipped in both",
+        "shift:bits=3, image p0, p1, p2, psnr: skipped in both: the cell is failed: broke",
     )
     rates = judged("shift: bd-rate > 1%", first, changed(first, change=fail(["p1"], "shift:bits=3")))
     assert any("image p1" in line for line in rates.unjudged)
@@ -179,16 +179,15 @@ def test_results_for_other_programs(first):
     assert not any(
         each["failed"] for each in json.loads(comparison_json(comparison, judgements, allow_missing=True))["conditions"]
     )
-    suite = ElementTree.fromstring(judgements_junit(judgements, allow_missing=False))
+    suite = ElementTree.fromstring(judgements_junit(comparison, judgements, allow_missing=False))
     assert (suite.get("tests"), suite.get("failures")) == ("2", "2")
     assert "can't be judged" in suite.find("testcase/failure").text
     odd = replace(judgements[0].condition, text='<a & "b">')
-    assert (
-        ElementTree.fromstring(judgements_junit([replace(judgements[0], condition=odd)], allow_missing=True))
-        .find("testcase")
-        .get("name")
-        == '<a & "b">'
-    )
+    made = judgements_junit(comparison, [replace(judgements[0], condition=odd)], allow_missing=True)
+    assert ElementTree.fromstring(made).find("testcase").get("name") == '<a & "b">'
+    other = replace(comparison, changed=("shift: bits 1 → 2",))
+    made = ElementTree.fromstring(judgements_junit(other, judgements, allow_missing=True))
+    assert made.find("system-out").text == "changed: shift: bits 1 → 2"
 
 
 def test_a_condition_changes_no_other(first):
@@ -265,5 +264,59 @@ def test_another_codec_under_one_label_is_said(base, registry):
 
 def test_control_characters_are_no_xml(first):
     condition = parse_condition("psnr < -1", first, first)
-    odd = [replace(judge(condition, compare(first, first)), violations=("\x1b[31mred\x00",))]
-    assert "red" in ElementTree.fromstring(judgements_junit(odd, allow_missing=False)).find("testcase/failure").text
+    comparison = compare(first, first)
+    odd = [replace(judge(condition, comparison), violations=("\x1b[31mred\x00",))]
+    made = judgements_junit(comparison, odd, allow_missing=False)
+    assert "red" in ElementTree.fromstring(made).find("testcase/failure").text
+
+
+def revalued(metric, value, images=ALL, point="shift:bits=3"):
+    """Change what ``changed`` is given: a metric's value of some images at a point."""
+
+    def change(record):
+        if record.kind == "score" and (record.metric, record.point) == (metric, point) and record.image in images:
+            return record.model_copy(update={"values": {metric: value}})
+        return record
+
+    return change
+
+
+def test_an_image_that_a_bd_rate_is_not_over_cannot_be_judged(first):
+    lossless = changed(first, change=revalued("psnr", math.inf, ["p1"]))
+    for pair in ((lossless, first), (first, lossless), (lossless, lossless)):
+        found = judged("shift: bd-rate(psnr) > 1%", *pair)
+        assert any("psnr of image p1 is not finite at every point in both runs" in line for line in found.unjudged)
+        assert found.failed(allow_missing=False)
+        assert any("over 2 of 3 images (without p1)" in line for line in found.notes)
+
+
+def test_what_is_lossless_in_both_is_no_difference(first):
+    lossless = changed(first, change=revalued("psnr", math.inf))
+    found = judged("psnr < -0.05", lossless, lossless)
+    assert not found.unjudged
+    assert not found.violations
+
+
+def test_what_failed_everywhere_and_is_mended_has_lost_nothing(first):
+    def broken(record):
+        for point in first.plan.points:
+            record = fail(ALL, point.id)(record)
+        return record
+
+    assert not judged("psnr < -0.05", changed(first, change=broken), first).failed(allow_missing=False)
+
+
+def test_times_of_other_conditions_cannot_be_judged(first):
+    def elsewhere(record):
+        if record.kind == "cell" and record.timing is not None:
+            return record.model_copy(update={"timing": record.timing.model_copy(update={"threads": 64})})
+        return record
+
+    found = judged("encode-time > 1000%", first, changed(first, change=elsewhere))
+    assert any("times under other conditions (threads:" in line for line in found.unjudged)
+    assert not judged("encode-time > 1000%", first, first).unjudged
+
+
+def test_of_nothing_anything_is_infinitely_more(first):
+    found = judged("psnr > 5%", changed(first, change=revalued("psnr", 0.0)), first)
+    assert found.violations == ("shift:bits=3: psnr +inf %",)

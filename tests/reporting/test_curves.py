@@ -141,7 +141,7 @@ def test_a_curve_that_saturates_sends_no_default_astray():
         ([0.2, 0.2, 0.4, 0.8], [28, 30, 33, 36], "have the same rate"),
         ([0.3] * 5, [28, 29, 30, 33, 36], "have the same rate"),
         ([0.1, 0.2, 0.4, 0.8], [28, 27, 33, 36], "not monotone"),
-        ([0.1, 0.2, 0.4, 0.8], [35.999999999, 40, 42, 44], "both cover only less than 1 % of their range"),
+        ([0.1, 0.2, 0.4, 0.8], [35.999999999, 40, 42, 44], "both cover less than 1 % of their range"),
         ([0.1, 0.2, 0.4, 0.8], [34.9, 40, 42, 44], "both cover only 6 % of their range"),
         ([0.1, 0.2, 0.4, 0.8], [37, 40, 42, 44], "no overlap"),
         ([-0.1, 0.2, 0.4, 0.8], [28, 30, 33, 36], "which has no logarithm"),

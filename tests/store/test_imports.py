@@ -10,7 +10,7 @@ import toys
 import qbench
 from qbench.contracts.exchange import ExchangedCell, ExchangedResults, Format
 from qbench.contracts.metric import Column, Direction
-from qbench.errors import PluginError, QbenchError
+from qbench.errors import PluginError, QbenchError, StoreError
 from qbench.registry.hookspecs import hookimpl
 from qbench.store.imports import merged
 
@@ -75,3 +75,15 @@ def test_files_are_merged_or_contradict_each_other():
         merged([results("a"), results("b", size=(5, 5))])
     with pytest.raises(QbenchError, match="column score means something else"):
         merged([results("a"), results("b", column=Column("score", Direction.LOWER))])
+
+
+def test_files_that_count_frames_differently_are_refused():
+    def results(frames):
+        cell = ExchangedCell("a", "webp", {}, {"bpp": 1.0}, 1000, None, None)
+        column = Column("bpp", Direction.LOWER, 0.0)
+        return ExchangedResults("r", {"a": (10, 10)}, [column], [cell], "", ["bpp"], [], frames)
+
+    for pair in (({"a": 10}, {}), ({}, {"a": 10}), ({"a": 10}, {"a": 2})):
+        with pytest.raises(StoreError, match=r"image a has \d+ frames in one file and \d+ in another"):
+            merged([results(frames) for frames in pair])
+    assert merged([results({"a": 10}), results({"a": 10})]).frames == {"a": 10}

@@ -77,25 +77,31 @@ def pearson(values):
 
 
 @pytest.mark.parametrize("count", [8, *(pytest.param(count, marks=pytest.mark.slow) for count in (24, 100))])
-@pytest.mark.parametrize("common", [0.0, 0.2, 0.4])
-def test_of_a_correlation(count, common):
-    """Also where all cells of an image have much in common."""
+@pytest.mark.parametrize(("spread", "common", "both"), [(0.3, 0, 0), (0.3, 0.2, 0), (0.3, 0.4, 0), (0.1, 0.1, 0.2)])
+def test_of_a_correlation(count, spread, common, both):
+    """Also where all cells of an image have much in common, in one column or in both."""
     rng = np.random.default_rng(count)
     quality = np.linspace(0, 1, 6)
 
     def draw():
-        one, other = (quality + rng.normal(0, 0.3, (count, 6)) + rng.normal(0, common, (count, 1)) for _ in range(2))
+        own = rng.normal(0, both, (count, 1))
+        one, other = (
+            quality + own + rng.normal(0, spread, (count, 6)) + rng.normal(0, common, (count, 1)) for _ in range(2)
+        )
         return np.stack([one, other], axis=2)
 
     def interval(values):
-        ends = jackknife_interval(lambda chosen: math.atanh(pearson(values[chosen])), count, fewest=8, fitted=2)
+        ends = jackknife_interval(
+            lambda chosen: math.atanh(pearson(values[chosen])), count, fewest=8, fitted=2, corrected=True
+        )
         return math.tanh(ends[0]), math.tanh(ends[1])
 
     values = draw()
     cells = Cells(("one", "other"), np.repeat(np.arange(count), 6), values.reshape(-1, 2), ())
     estimate = correlate(cells)[0].estimates["pearson"]
     assert (estimate.low, estimate.high) == pytest.approx(interval(values))
-    truth = quality.var() / (quality.var() + 0.3**2 + common**2)
+    shared = quality.var() + both**2
+    truth = shared / (shared + spread**2 + common**2)
     assert LEAST <= held(draw, interval, truth, 1000) <= MOST
 
 

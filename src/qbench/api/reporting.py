@@ -21,7 +21,7 @@ from qbench.reporting.curves import curve_metrics, curves
 from qbench.reporting.drawing import images_drawn
 from qbench.reporting.page.writing import write_page
 from qbench.reporting.runs import told_apart
-from qbench.results.comparability import check_same_columns
+from qbench.results.comparability import check_same_columns, unlike_images
 from qbench.results.run import Run
 
 
@@ -88,14 +88,10 @@ def plot(
     own = [run for run in loaded if not run.imported]
     if not mixed:
         check_same_columns(own, [drawn])
-    if len(loaded) > 1:
-        for run in loaded:
-            if run.imported:
-                means = f"; its values are {run.averaging}" if run.averaging else ""
-                notice(f"{drawn} of {run.name} was computed by another program, over other images{means}")
     found = [(name, curves(run, drawn)) for name, run in zip(told_apart(loaded), loaded, strict=True)]
-    rate_figure(Path(output), found, linear=linear)
-    for line in images_drawn(found):
+    told = [f"{name}: {line}" for name, lines in unlike_images(loaded).items() for line in lines]
+    rate_figure(Path(output), found, linear=linear, notes=told)
+    for line in (*told, *images_drawn(found)):
         notice(line)
     return Path(output)
 

@@ -141,9 +141,11 @@ def compare_command(
     elif form == "markdown":
         text = comparison_markdown(one, other, found, judgements, allow_missing=allow_missing)
     else:
-        text = judgements_junit(judgements, allow_missing=allow_missing)
+        text = judgements_junit(found, judgements, allow_missing=allow_missing)
     if text:
         put(text, output)
+    for line in found.changed if judgements and form != "table" else ():
+        say(f"changed: {line}", error=True)
     for each in judgements:
         for reason in each.violations:
             say(f"failed: {each.condition.text}: {reason}", error=True)

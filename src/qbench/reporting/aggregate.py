@@ -30,6 +30,7 @@ class Summary:
         images: names of those that it is over; of several operating points those that all are over.
         low, high: of cells at several operating points, the least and the greatest of their means.
         alike: whether all operating points are over the same images.
+        infinite: images whose value is infinite where those of others are not, so that the mean says nothing.
     """
 
     count: int
@@ -40,6 +41,7 @@ class Summary:
     low: float | None = None
     high: float | None = None
     alike: bool = True
+    infinite: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,9 @@ def summarise(entries: Mapping[str, Entry]) -> Summary:
         statistics.fmean(values) if values else None,
         statistics.stdev(values) if len(values) > 1 and finite else None,
         images=tuple(known),
+        infinite=tuple(image for image, value in known.items() if math.isinf(value))
+        if not finite and any(map(math.isfinite, values))
+        else (),
     )
 
 
@@ -156,7 +161,7 @@ def _at_a_point(run: Run, name: str, rows: Sequence[Row], ways: Pools) -> Summar
         values = [(value, sizes[row.image]) for row in rows if (value := row.entries[name].value) is not None]
         aggregate = pool(*map(list, zip(*values, strict=True)))
         if aggregate is not None:
-            return replace(summary, mean=aggregate, deviation=None, pooling=way)
+            return replace(summary, mean=aggregate, deviation=None, pooling=way, infinite=())
     return summary
 
 
@@ -178,7 +183,8 @@ def _together(found: Sequence[Summary]) -> Summary:
     common = [image for image in found[0].images if all(image in each.images for each in found)]
     pooled = next((each.pooling for each in found if each.pooling), "")
     alike = all(set(each.images) == set(common) for each in found)
-    return Summary(count, None, None, pooled, tuple(common), min(means), max(means), alike)
+    infinite = tuple(dict.fromkeys(image for each in found for image in each.infinite))
+    return Summary(count, None, None, pooled, tuple(common), min(means), max(means), alike, infinite)
 
 
 def comparable(groups: Sequence[Group], column: str) -> set[str]:
@@ -189,16 +195,29 @@ def comparable(groups: Sequence[Group], column: str) -> set[str]:
         return set()
     sets = Counter(frozenset(summary.images) for _, summary in found if summary.mean is not None)
     most = max(sets, key=lambda images: (len(images), sets[images]), default=frozenset())
-    return {key for key, summary in found if summary.mean is not None and set(summary.images) == most}
+    fair = {key for key, summary in found if summary.mean is not None and set(summary.images) == most}
+    return fair - {key for key, summary in found if summary.infinite}
 
 
-def marked(groups: Sequence[Group], column: str) -> set[str]:
-    """Return the keys of groups whose mean, or range of means, is over other images than those it stands beside."""
+def marked(groups: Sequence[Group], column: str, by: str) -> set[str]:
+    """Return the keys of groups whose mean, or range of means, is over other images than those it stands beside.
+
+    Args:
+        by: how cells are grouped; images stand for themselves.
+    """
     ranges = any(group.summaries[column].low is not None for group in groups)
+    if by == "image":
+        return set()
     if ranges:
-        return {group.key for group in groups if not group.summaries[column].alike}
+        found = [(group.key, group.summaries[column]) for group in groups]
+        most = max((set(summary.images) for _, summary in found if summary.alike), key=len, default=set())
+        return {key for key, each in found if each.count and not (each.alike and set(each.images) == most)}
     fair = comparable(groups, column)
-    return {group.key for group in groups if group.summaries[column].mean is not None and group.key not in fair}
+    return {
+        group.key
+        for group in groups
+        if group.summaries[column].mean is not None and not group.summaries[column].infinite and group.key not in fair
+    }
 
 
 def best_of(groups: Sequence[Group], name: str, column: Column) -> float | None:
@@ -207,21 +226,39 @@ def best_of(groups: Sequence[Group], name: str, column: Column) -> float | None:
     return best([group.summaries[name].mean for group in groups if group.key in keys], column)
 
 
-def fewer_images(run: Run, groups: Sequence[Group]) -> list[str]:
-    """Say which means are over fewer images than the run has, and which these lack; and what a mark on them means."""
+def fewer_images(run: Run, groups: Sequence[Group], by: str) -> list[str]:
+    """Say which means are over fewer images than the run has, and which these lack; and what a mark on them means.
+
+    Args:
+        by: how cells are grouped; a group of one image's cells lacks no others.
+    """
+    if by == "image":
+        return []
     names = [image.name for image in run.plan.images]
     lines: dict[str, dict[str, list[str]]] = {}
+    infinite: dict[str, dict[str, list[str]]] = {}
     for group in groups:
         for column, summary in group.summaries.items():
+            if summary.infinite:
+                text = f"{_some(summary.infinite)}"
+                infinite.setdefault(text, {}).setdefault(group.key, []).append(column)
             missing = [name for name in names if name not in summary.images]
             if (summary.mean is not None or summary.low is not None) and missing:
                 text = f"{len(names) - len(missing)} of {len(names)} images (without {_some(missing)})"
                 lines.setdefault(text, {}).setdefault(group.key, []).append(column)
-    any_marked = any(marked(groups, name) for name in run.columns)
-    return [FEWER_LEGEND] * any_marked + [
-        f"over {text}: " + "; ".join(f"{key}: {_some(columns)}" for key, columns in found.items())
-        for text, found in lines.items()
-    ]
+    any_marked = any(marked(groups, name, by) for name in run.columns)
+    return (
+        [FEWER_LEGEND] * any_marked
+        + [
+            f"over {text}: " + "; ".join(f"{key}: {_some(columns)}" for key, columns in found.items())
+            for text, found in lines.items()
+        ]
+        + [
+            f"infinite because of {text}, and so compared with none: "
+            + "; ".join(f"{key}: {_some(columns)}" for key, columns in found.items())
+            for text, found in infinite.items()
+        ]
+    )
 
 
 def _some(names: Sequence[str]) -> str:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from qbench.errors import QbenchError, did_you_mean
 from qbench.reporting.curves import CurvePoint, Curves, mean_points
-from qbench.toolkit.resampling import jackknife_interval
+from qbench.toolkit.resampling import jackknife_interval, too_few
 
 Method = Literal["pchip", "akima", "cubic"]
 METHODS: tuple[Method, ...] = ("pchip", "akima", "cubic")
@@ -41,6 +41,7 @@ class BdRate:
         by_method: interpolation → what it gives; None where it fails.
         too_few: whether there is none because the curve has too few operating points, in any run.
         note: what one must know to use the number: little overlap, interpolations that disagree.
+        lacking: images that it is not over although they belong to it, as a point has no finite value of them.
     """
 
     codec: str
@@ -55,6 +56,7 @@ class BdRate:
     by_method: Mapping[str, float | None] = field(default_factory=dict)
     too_few: bool = False
     note: str = ""
+    lacking: tuple[str, ...] = ()
 
 
 def bd_rates(curves: Curves, anchor: str, method: Method = "pchip", *, intervals: bool = True) -> list[BdRate]:
@@ -106,7 +108,7 @@ def _bd_rate(curves: Curves, anchor: str, codec: str, method: Method, intervals:
     overlap = (upper - lower) / whole
     if overlap < LEAST_OVERLAP:
         ranges = f"{anchor} reaches {ends[0][0]:.4g} to {ends[0][1]:.4g}, {codec} {ends[1][0]:.4g} to {ends[1][1]:.4g}"
-        much = "no overlap" if overlap <= 0 else f"both cover only {_share(overlap)} of their range"
+        much = "no overlap" if overlap <= 0 else f"both cover {_share(overlap)} of their range"
         return BdRate(codec, None, f"{much}: {ranges}", overlap=max(0.0, overlap), images=images)
     means = [(np.array([p.rate for p in each]), np.array([p.value for p in each])) for each in (reference, points)]
     found = {each: _percent(means[0], means[1], curves.sign, each) for each in METHODS}
@@ -117,16 +119,19 @@ def _bd_rate(curves: Curves, anchor: str, codec: str, method: Method, intervals:
     if percent is None:
         return BdRate(codec, None, f"{method} gives no finite value", by_method=by_method, images=images)
     low, high = (_interval(curves, reference, points, method) if intervals else None) or (None, None)
-    note = "; ".join(text for text in (_little(overlap), _disagreement(by_method)) if text)
+    notes = [_little(overlap), _disagreement(by_method)]
+    if intervals and low is None and points[0].values and not too_few(images):
+        notes.append("no interval: without some of the images the curves bend back, or don't overlap")
+    note = "; ".join(text for text in notes if text)
     return BdRate(codec, percent, "", low, high, lower, upper, overlap, images, by_method, note=note)
 
 
 def _share(overlap: float) -> str:
-    return f"{100 * overlap:.0f} %" if overlap >= 0.01 else "less than 1 %"
+    return f"only {100 * overlap:.0f} %" if overlap >= 0.01 else "less than 1 %"
 
 
 def _little(overlap: float) -> str:
-    return f"both curves cover only {_share(overlap)} of their range" if overlap < SMALL_OVERLAP else ""
+    return f"both curves cover {_share(overlap)} of their range" if overlap < SMALL_OVERLAP else ""
 
 
 def _disagreement(by_method: Mapping[str, float | None]) -> str:

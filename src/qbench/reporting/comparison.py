@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -101,6 +101,8 @@ class Comparison:
         differences: significant regressions first, the largest relative ones at the top; then the rest, likewise.
         times: differences in coding times; ``times_unjudged`` what can't be compared of them.
         rates: metric and BD-rate of each codec in both, the first run's curve being the anchor.
+        codecs: labels of those that both have points of.
+        unlike: how the conditions of the two runs' coding times differ.
         unjudged: what can't be compared, points and images of the first run that the second lacks included.
         changed: settings and libraries of operating points that are called alike in both and are not.
     """
@@ -115,6 +117,8 @@ class Comparison:
     unjudged: tuple[Unjudged, ...]
     times_unjudged: tuple[Unjudged, ...]
     changed: tuple[str, ...]
+    codecs: tuple[str, ...] = ()
+    unlike: tuple[str, ...] = ()
 
 
 def compare(
@@ -124,21 +128,25 @@ def compare(
 
     Args:
         metrics: columns that BD-rates are taken of; by default the first that both runs have.
-        mixed: compare columns of different models or settings.
+        mixed: compare columns of different models or settings, and imported images by their names.
 
     Raises:
         QbenchError: nothing in common, a column that one lacks, or columns that can't be compared.
     """
     if not mixed:
         check_same_columns([first, second])
-    pixels = {image.name: image.sha256 for image in first.plan.images}
-    images = tuple(image.name for image in second.plan.images if pixels.get(image.name) == image.sha256)
+    by_name = mixed and (first.imported or second.imported)  # whose pixels nobody knows
+    pixels = {image.name: "" if by_name else image.sha256 for image in first.plan.images}
+    images = tuple(
+        image.name for image in second.plan.images if pixels.get(image.name) == ("" if by_name else image.sha256)
+    )
     points = {point.id: point for point in first.plan.points}
     both = tuple(point.id for point in second.plan.points if point.id in points)
     columns = {name: column for name, column in first.cell_columns.items() if name in second.cell_columns}
     if not (images and both and columns):
         raise QbenchError(
-            f"{first.name} and {second.name} have nothing in common: {len(images)} images with the same pixels, "
+            f"{first.name} and {second.name} have nothing in common: {len(images)} images "
+            f"{'of the same name' if by_name else 'with the same pixels'}, "
             f"{len(both)} operating points, {len(columns)} columns"
         )
     unjudged = [
@@ -192,7 +200,32 @@ def compare(
         tuple(unjudged),
         tuple(times_unjudged),
         tuple(dict.fromkeys(line for point in both for line in _changed(first, second, point))),
+        tuple(dict.fromkeys(points[point].label for point in both)),
+        tuple(_unlike(first, second, both)),
     )
+
+
+def _unlike(first: Run, second: Run, points: Sequence[str]) -> Iterator[str]:
+    """Say in what the conditions differ that coding times were taken under."""
+    conditions = [_conditions(run, points) for run in (first, second)]
+    for name in conditions[0]:
+        one, other = (" and ".join(sorted(each[name])) or "unknown" for each in conditions)
+        if one != other and all(each[name] for each in conditions):
+            yield f"{name}: {one} in the first run, {other} in the second"
+
+
+def _conditions(run: Run, points: Sequence[str]) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {"threads": set(), "beside": set(), "processor": set(), "device": set()}
+    sessions = {session.id: session.provenance for session in run.sessions}
+    for row in run.rows:
+        if row.point not in points or row.cell is None or row.cell.timing is None:
+            continue
+        where = sessions.get(row.cell.session, {})
+        found["threads"].add(str(row.cell.timing.threads))
+        found["beside"].add(row.cell.timing.concurrent_load)
+        for name in ("processor", "device"):
+            found[name] |= {str(where[name])} if where.get(name) else set()
+    return found
 
 
 def _importance(each: Difference) -> tuple[bool, float]:
@@ -253,7 +286,10 @@ def _undefined(entry: Entry) -> bool:
 def _why(one: Entry, other: Entry) -> str:
     if other.value is None and one.value is None:
         same = one.status is other.status
-        return f"{other.status.value} in both" if same else f"{one.status.value} then, {other.status.value} now"
+        because = f": {other.reason}" if other.reason else ""
+        return (
+            f"{other.status.value} in both{because}" if same else f"{one.status.value} then, {other.status.value} now"
+        )
     return f"{other.status.value} in the second: {other.reason}" if other.reason else f"{other.status.value} there"
 
 
@@ -309,7 +345,8 @@ def _rate(first: Run, second: Run, metric: str, codec: str, method: Method) -> B
     drawn = [{point.point for point in found.by_codec[codec]} for found in (one, other)]
     unlike = sorted(drawn[0].symmetric_difference(drawn[1]))
     if unlike:
-        return BdRate(codec, None, f"{', '.join(unlike)} has finite values in one of the runs only")
+        verb = "have" if len(unlike) > 1 else "has"
+        return BdRate(codec, None, f"{', '.join(unlike)} {verb} finite values in one of the runs only")
     per_image = all(point.values for found in (one, other) for point in found.by_codec[codec])
     shared = [name for name in one.images if name in other.images]
     if not per_image and (one.images, one.left_out) != (other.images, other.left_out):
@@ -330,4 +367,17 @@ def _rate(first: Run, second: Run, metric: str, codec: str, method: Method) -> B
     names = f"over {len(shared)} of {len(first.plan.images)} images (without {', '.join(missing)})" if missing else ""
     absent = f"without {', '.join(one.absent)} (no finite value)" if one.absent else ""
     note = "; ".join(text for text in (rate.note, names, absent) if text)
-    return replace(rate, codec=codec, note=note)
+    pixels = {image.name: image.sha256 for image in second.plan.images}
+    lacking = tuple(
+        image.name
+        for image in first.plan.images
+        if image.name in missing and pixels.get(image.name) == image.sha256
+        if not (_undefined_at(first, codec, image.name) and _undefined_at(second, codec, image.name))
+    )
+    return replace(rate, codec=codec, note=note, lacking=lacking)
+
+
+def _undefined_at(run: Run, codec: str, image: str) -> bool:
+    """Whether a codec is not applicable to an image."""
+    found = [row.status for row in run.rows if (row.codec, row.image) == (codec, image)]
+    return all(status is Status.NOT_APPLICABLE for status in found)

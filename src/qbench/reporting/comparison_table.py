@@ -83,10 +83,11 @@ def _heading(first: Run, second: Run, found: Comparison) -> str:
 
 def _notes(found: Comparison, *, everything: bool) -> list[str]:
     notes = [f"changed: {line}" for line in found.changed]
+    notes += [f"coding times were taken under other conditions: {line}" for line in found.unlike]
     notes += [f"only in the second run: {', '.join(found.new_points)}"] if found.new_points else []
     notes += [f"images only in the second run: {', '.join(found.new_images)}"] if found.new_images else []
     told = [
-        f"not compared: {', '.join(text for text in (each.point, each.name, ' '.join(each.images)) if text)}: "
+        f"not compared: {', '.join(text for text in (each.point, each.name, ', '.join(each.images)) if text)}: "
         f"{each.reason.splitlines()[0]}"
         for each in found.unjudged
     ]

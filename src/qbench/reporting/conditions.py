@@ -51,11 +51,13 @@ class Judgement:
     Attributes:
         violations: what violates it, in words.
         unjudged: what can't be judged by it, in words.
+        notes: what one must know of the numbers that it was judged by.
     """
 
     condition: Condition
     violations: tuple[str, ...]
     unjudged: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
     def failed(self, *, allow_missing: bool) -> bool:
         """Whether the guard fails; what can't be judged counts unless that is allowed."""
@@ -101,6 +103,7 @@ def judge(condition: Condition, comparison: Comparison) -> Judgement:
         and (condition.what != BD_RATE or not each.name or each.name == condition.metric)
     ]
     if condition.what in TIMES:  # points and images that are gone have no times, either
+        unjudged += [f"times under other conditions ({each})" for each in comparison.unlike]
         unjudged += [
             _lacking(each.point, each.images, "", each.reason)
             for each in comparison.unjudged
@@ -112,7 +115,11 @@ def judge(condition: Condition, comparison: Comparison) -> Judgement:
             for metric, rate in comparison.rates
             if condition.codec in ("", rate.codec) and metric == condition.metric
         ]
+        notes = [f"{rate.codec} ({metric}): {rate.note}" for metric, rate in rates if rate.note]
         for metric, rate in rates:
+            if rate.lacking:
+                names = ", ".join(rate.lacking)
+                unjudged.append(f"{rate.codec}: {metric} of image {names} is not finite at every point in both runs")
             if rate.percent is None and rate.too_few and not condition.codec:
                 continue  # it has no curve in any run: whoever means it names it
             if rate.percent is None:
@@ -121,7 +128,7 @@ def judge(condition: Condition, comparison: Comparison) -> Judgement:
                 violations.append(f"{rate.codec}: BD-rate ({metric}) {rate.percent:+.2f} %")
         if not any(not rate.too_few for _, rate in rates):
             unjudged.append(f"no codec has a curve of {condition.metric} in both runs")
-        return Judgement(condition, tuple(violations), tuple(dict.fromkeys(unjudged)))
+        return Judgement(condition, tuple(violations), tuple(dict.fromkeys(unjudged)), tuple(notes))
     source = comparison.times if condition.what in TIMES else comparison.differences
     found = [each for each in source if each.name == condition.what and condition.codec in ("", each.codec)]
     unit = " %" if condition.relative else ""
@@ -130,19 +137,22 @@ def judge(condition: Condition, comparison: Comparison) -> Judgement:
         if _holds(condition, value):
             images = f" ({', '.join(each.worsened)})" if each.worsened else ""
             violations.append(f"{each.point}: {each.name} {value:+.4g}{unit}{images}")
-    if not found:
-        unjudged.append(f"no values of `{condition.what}` in both runs")
+    if not found and not unjudged and condition.codec not in ("", *comparison.codecs):
+        unjudged.append(f"no operating point of {condition.codec} is in both runs")
     return Judgement(condition, tuple(violations), tuple(dict.fromkeys(unjudged)))
 
 
 def _lacking(point: str, images: Sequence[str], name: str, reason: str) -> str:
-    where = ", ".join(text for text in (point, f"image {', '.join(images)}" if images else "", name) if text)
+    which = "" if not images else "all images" if tuple(images) == ("all images",) else f"image {', '.join(images)}"
+    where = ", ".join(text for text in (point, which, name) if text)
     return f"{where}: {reason}"
 
 
 def _value(condition: Condition, each: Difference) -> float:
     relative = condition.relative and math.isfinite(each.change) and math.isfinite(each.first)
-    return 100 * each.change / max(abs(each.first), 1e-300) if relative else each.change
+    if relative and not each.first:  # of nothing, anything is infinitely more
+        return math.copysign(math.inf, each.change) if each.change else 0.0
+    return 100 * each.change / abs(each.first) if relative else each.change
 
 
 def _holds(condition: Condition, value: float) -> bool:
@@ -182,6 +192,7 @@ def comparison_json(comparison: Comparison, judgements: Sequence[Judgement], *, 
         "new_points": list(comparison.new_points),
         "new_images": list(comparison.new_images),
         "changed": list(comparison.changed),
+        "times_unlike": list(comparison.unlike),
         "bd_rates": [
             {
                 "codec": rate.codec,
@@ -193,6 +204,7 @@ def comparison_json(comparison: Comparison, judgements: Sequence[Judgement], *, 
                 "by_method": dict(rate.by_method),
                 "reason": rate.reason,
                 "note": rate.note,
+                "lacking": list(rate.lacking),
             }
             for metric, rate in comparison.rates
         ],
@@ -208,6 +220,7 @@ def comparison_json(comparison: Comparison, judgements: Sequence[Judgement], *, 
                 "failed": each.failed(allow_missing=allow_missing),
                 "violations": list(each.violations),
                 "unjudged": list(each.unjudged),
+                "notes": list(each.notes),
             }
             for each in judgements
         ],
@@ -215,8 +228,11 @@ def comparison_json(comparison: Comparison, judgements: Sequence[Judgement], *, 
     return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
 
 
-def judgements_junit(judgements: Sequence[Judgement], *, allow_missing: bool) -> str:
-    """Return judgements as JUnit's XML, a test case for each condition, as CI systems show it."""
+def judgements_junit(comparison: Comparison, judgements: Sequence[Judgement], *, allow_missing: bool) -> str:
+    """Return judgements as JUnit's XML, a test case for each condition, as CI systems show it.
+
+    What changed between the runs under the same name stands in the output of the whole.
+    """
     failed = sum(each.failed(allow_missing=allow_missing) for each in judgements)
     suite = ElementTree.Element("testsuite", name="qbench compare", tests=str(len(judgements)), failures=str(failed))
     for each in judgements:
@@ -225,7 +241,11 @@ def judgements_junit(judgements: Sequence[Judgement], *, allow_missing: bool) ->
         text = "\n".join(map(shown, lines))  # XML can't hold control characters
         if each.failed(allow_missing=allow_missing):
             ElementTree.SubElement(case, "failure", message=text.splitlines()[0]).text = text
-        elif text:
-            ElementTree.SubElement(case, "system-out").text = text
+            lines = []
+        if lines or each.notes:
+            ElementTree.SubElement(case, "system-out").text = "\n".join(map(shown, (*lines, *each.notes)))
+    if comparison.changed:
+        changed = "\n".join(f"changed: {shown(line)}" for line in comparison.changed)
+        ElementTree.SubElement(suite, "system-out").text = changed
     ElementTree.indent(suite)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(suite, encoding="unicode") + "\n"

@@ -73,6 +73,9 @@ class Cells:
         unmatched: people's scores of cells that the runs don't have.
         observers: fewest and most scores of people that a cell's score is the mean of; 0 and 0 without any.
         deviation: mean standard deviation of one cell's scores of several people, None where there are none.
+        lacking: images of which some cells have no value in some column, people's scores included; and how many cells
+            that are. ``empty`` are columns without any value.
+        infinite: columns with infinite values, which Pearson's correlation can't take.
     """
 
     columns: tuple[str, ...]
@@ -82,6 +85,9 @@ class Cells:
     unmatched: int = 0
     observers: tuple[int, int] = (0, 0)
     deviation: float | None = None
+    lacking: tuple[tuple[str, ...], int] = ((), 0)
+    empty: tuple[str, ...] = ()
+    infinite: tuple[str, ...] = ()
 
 
 def collect(runs: Sequence[Run], human: Path | None = None, *, everything: bool = False) -> Cells:
@@ -91,13 +97,19 @@ def collect(runs: Sequence[Run], human: Path | None = None, *, everything: bool 
         everything: every column; otherwise the main column of each metric that looks at images.
 
     Raises:
-        QbenchError: a column means different things in two runs; the file is not of that form; nothing is left.
+        QbenchError: a column means different things in two runs; the file is not of that form, or names images that
+            are others in two runs; nothing is left.
     """
     signs = _signs(runs, everything)
     people, sign = _people(human) if human is not None else ({}, 1.0)
     columns = (*signs, *([HUMAN] if human is not None else []))
-    images: dict[str, int] = {}
-    rows, known, matched = [], [], set()
+    images: dict[tuple[str, str], int] = {}
+    rows, known, matched, places = [], [], set(), []
+    own = [run for run in runs if not run.imported]  # of what was imported, nobody knows the pixels
+    digests = {name: {run.plan.image(name).sha256 for run in own if name in _names(run)} for name in _all(own)}
+    ambiguous = sorted(name for name, found in digests.items() if len(found) > 1)
+    if human is not None and any(image in ambiguous for image, _ in people):
+        raise QbenchError(f"{human}: {', '.join(ambiguous)} have other pixels in one run than in another; give one run")
     for run in runs:
         for row in run.rows:
             found = {
@@ -109,7 +121,9 @@ def collect(runs: Sequence[Run], human: Path | None = None, *, everything: bool 
                 found[HUMAN] = sign * fmean(people[row.image, row.point])
                 matched.add((row.image, row.point))
             rows.append([found.get(name, math.nan) for name in columns])
-            known.append(images.setdefault(row.image, len(images)))
+            pixels = run.plan.image(row.image).sha256 if row.image in ambiguous and not run.imported else ""
+            known.append(images.setdefault((row.image, pixels), len(images)))
+            places.append(row.image)
     turned = [name for name, sign in signs.items() if sign < 0] + ([HUMAN] if sign < 0 else [])
     if human is not None and not matched:
         raise QbenchError(
@@ -117,6 +131,9 @@ def collect(runs: Sequence[Run], human: Path | None = None, *, everything: bool 
             f"a point is named like {runs[0].plan.points[0].id}"
         )
     values = np.array(rows, np.float64).reshape(len(rows), len(columns))
+    lacking = np.isnan(values)
+    empty = lacking.all(axis=0)
+    without = np.flatnonzero(lacking[:, ~empty].any(axis=1))
     counts = [len(people[place]) for place in matched]
     spreads = [stdev(people[place]) for place in matched if len(people[place]) > 1]
     return Cells(
@@ -127,7 +144,18 @@ def collect(runs: Sequence[Run], human: Path | None = None, *, everything: bool 
         len(people) - len(matched),
         (min(counts, default=0), max(counts, default=0)),
         fmean(spreads) if spreads else None,
+        (tuple(dict.fromkeys(places[index] for index in without)), len(without)),
+        tuple(name for index, name in enumerate(columns) if lacking[:, index].all()),
+        tuple(name for name, column in zip(columns, values.T, strict=True) if np.isinf(column).any()),
     )
+
+
+def _names(run: Run) -> set[str]:
+    return {image.name for image in run.plan.images}
+
+
+def _all(runs: Sequence[Run]) -> list[str]:
+    return list(dict.fromkeys(image.name for run in runs for image in run.plan.images))
 
 
 def correlate(cells: Cells) -> list[Correlation]:
@@ -153,7 +181,7 @@ def _correlation(cells: Cells, one: int, other: int) -> Correlation:
         value = _value(method, both)
         if not math.isnan(value):
             interval = jackknife_interval(
-                partial(_fisher, method, both, groups), len(groups), fewest=FEWEST_IMAGES, fitted=2
+                partial(_fisher, method, both, groups), len(groups), fewest=FEWEST_IMAGES, fitted=2, corrected=True
             )
             estimates[method] = Estimate(value, *(map(math.tanh, interval) if interval else (None, None)))
     return Correlation(cells.columns[one], cells.columns[other], len(both), len(distinct), estimates)

@@ -20,6 +20,7 @@ from qbench.toolkit.files import writing
 from qbench.toolkit.resampling import too_few
 
 FORMS = (".svg", ".html", ".csv", ".json")
+MOST_NAMED = 6
 SQUARE = 5
 """Characters of a square of the heat map."""
 BLUE, WHITE, RED = (5, 113, 176), (247, 247, 247), (202, 0, 32)
@@ -29,9 +30,10 @@ BLUE, WHITE, RED = (5, 113, 176), (247, 247, 247), (202, 0, 32)
 def correlation_view(cells: Cells, found: Sequence[Correlation], method: str, width: int) -> RenderableType:
     """Show a heat map of one method where there are several columns, and all pairs with all methods, closest first."""
     parts: list[RenderableType] = []
-    counts = sorted({each.images for each in found})
+    counts = sorted({each.images for each in found if any(each.estimates.values())})
     over = "–".join(map(str, counts[:1] + counts[1:][-1:]))
-    notes = [f"{len(cells.values)} cells of {over} images; 95 % intervals over images (jackknife)"]
+    images = f"{over} image{'s' * (over != '1')}" if over else "no image"
+    notes = [f"{len(cells.values)} cells, {images} used; 95 % intervals over images (jackknife)"]
     if counts and (reason := too_few(counts[0], FEWEST_IMAGES)):
         notes.append(f"no interval over {reason}")
     if cells.observers[1] > 1:
@@ -46,6 +48,14 @@ def correlation_view(cells: Cells, found: Sequence[Correlation], method: str, wi
     parts.append(_pairs(found, method))
     if cells.turned:
         notes.append(f"lower is better for {', '.join(cells.turned)}: signs flipped so that agreement is positive")
+    names, number = cells.lacking
+    if names:
+        shown = ", ".join(names[:MOST_NAMED]) + (" …" if len(names) > MOST_NAMED else "")
+        notes.append(f"{number} cells have no value in some column, and are not used for it ({shown})")
+    if cells.empty:
+        notes.append(f"no values at all: {', '.join(cells.empty)}")
+    if cells.infinite:
+        notes.append(f"no Pearson correlation of {', '.join(cells.infinite)}: some values are infinite")
     if cells.unmatched:
         notes.append(f"{cells.unmatched} human scores have no matching cell in the runs")
     return Group(*parts, Text("\n".join(notes), "dim"))

@@ -35,13 +35,16 @@ STYLE: Any = {
 }
 
 
-def rate_figure(path: Path, found: Sequence[tuple[str, Curves]], *, linear: bool = False) -> None:
+def rate_figure(
+    path: Path, found: Sequence[tuple[str, Curves]], *, linear: bool = False, notes: Sequence[str] = ()
+) -> None:
     """Draw the curves of one metric, each with its label at its end.
 
     Args:
         path: its ending says the form.
         found: runs' names, which are shown where there are several, and their curves.
         linear: rates on a linear axis; otherwise on a logarithmic one.
+        notes: what else is to be said below, a line each.
 
     Raises:
         QbenchError: no such form, nothing to draw, or the file can't be written.
@@ -55,7 +58,9 @@ def rate_figure(path: Path, found: Sequence[tuple[str, Curves]], *, linear: bool
     ]
     if not lines:
         left_out = ", ".join(found[0][1].left_out[:3])
-        raise QbenchError(f"nothing to draw: no image has a value of every codec (first without: {left_out})")
+        raise QbenchError(
+            f"nothing to draw: no image has a rate and a value of every codec (first without: {left_out})"
+        )
     import matplotlib
 
     matplotlib.use("agg")
@@ -82,7 +87,7 @@ def rate_figure(path: Path, found: Sequence[tuple[str, Curves]], *, linear: bool
             axes.xaxis.set_minor_formatter(_few_numbers)
         arrow = ARROWS[column.direction]
         unit = f" ({column.unit})" if column.unit else ""
-        over = "\n".join(filter(None, ["bits per pixel", *(plain_text(line) for line in images_drawn(found))]))
+        over = "\n".join(filter(None, ["bits per pixel", *map(plain_text, (*notes, *images_drawn(found)))]))
         axes.set(xlabel=over, ylabel=plain_text(f"{found[0][1].metric}{unit} {arrow}"))
         _label_ends(axes)
         try:

@@ -222,7 +222,7 @@ def _typeset(run: Run, view: View, *, latex: bool) -> tuple[list[str], list[list
         return ["image", "operating point", *names], body, []
     groups = sort_groups(run, group_rows(run, by, view.ways), view.sort)
     finest_of = {name: best_of(groups, name, column) for name, column in run.columns.items()}
-    set_apart = {name: marked(groups, name) for name in run.columns}
+    set_apart = {name: marked(groups, name, by) for name in run.columns}
     for group in groups:
         cells = []
         for name, column in run.columns.items():
@@ -246,7 +246,7 @@ def _typeset(run: Run, view: View, *, latex: bool) -> tuple[list[str], list[list
             ]
         )
     notes = [f"pooled: {pooled}"] if (pooled := pooling(groups)) else []
-    return [by, "cells", "failed", "n/a", *names], body, [*notes, *fewer_images(run, groups)]
+    return [by, "cells", "failed", "n/a", *names], body, [*notes, *fewer_images(run, groups, by)]
 
 
 def _markdown(header: list[str], body: list[list[str]], left: Sequence[bool]) -> str:

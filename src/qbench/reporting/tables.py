@@ -94,7 +94,7 @@ def groups_table(run: Run, groups: Sequence[Group], by: str, sort: str | None, w
     keys = [_Field({"point": "operating point"}.get(by, by), [Text(group.key) for group in groups], "left")]
     fields = []
     for name, column in run.columns.items():
-        finest, apart = best_of(groups, name, column), marked(groups, name)
+        finest, apart = best_of(groups, name, column), marked(groups, name, by)
         cells = []
         for group in groups:
             summary = group.summaries[name]
@@ -299,7 +299,7 @@ def print_groups(console: Console, run: Run, *, by: str, sort: str | None = None
 def _groups(run: Run, by: str, sort: str | None, width: int, ways: Pools | None = None) -> list[RenderableType]:
     groups = sort_groups(run, group_rows(run, by, ways), sort)
     below = [] if any(each.low is not None for group in groups for each in group.summaries.values()) else [LEGEND_TEXT]
-    fewer = fewer_images(run, groups)
+    fewer = fewer_images(run, groups, by)
     if fewer:
         below.append(Text("\n".join(shown(line) for line in fewer), "yellow"))
     pooled = pooling(groups)

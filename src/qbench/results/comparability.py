@@ -8,6 +8,8 @@ from qbench.errors import QbenchError
 from qbench.planning.types import PlannedMetric
 from qbench.results.run import Run
 
+MOST_NAMED = 6
+
 
 def column_owners(run: Run) -> dict[str, PlannedMetric]:
     """Return column id → the metric that fills it."""
@@ -49,3 +51,29 @@ def _difference(one: PlannedMetric, other: PlannedMetric) -> str:
         if left.get(key) != right.get(key):
             return f"its {key} differ: {left.get(key)} and {right.get(key)}"
     return ""
+
+
+def unlike_images(runs: Sequence[Run]) -> dict[str, list[str]]:
+    """Say, run by run, why its values must not be set against the others' without care.
+
+    Returns:
+        Name of a run → what there is to say of it, where there is anything: that another program computed its values,
+        or that images called alike have other pixels than in a run before it.
+    """
+    said: dict[str, list[str]] = {}
+    known: dict[str, tuple[str, str]] = {}
+    for run in runs if len(runs) > 1 else ():
+        lines = said.setdefault(run.name, [])
+        if run.imported:
+            means = f"; its values are {run.averaging}" if run.averaging else ""
+            lines.append(f"computed by another program, over other images{means}")
+            continue
+        others: dict[str, list[str]] = {}
+        for image in run.plan.images:
+            digest, where = known.setdefault(image.name, (image.sha256, run.name))
+            if digest != image.sha256:
+                others.setdefault(where, []).append(image.name)
+        for where, names in others.items():
+            shown = ", ".join(names[:MOST_NAMED]) + (" …" if len(names) > MOST_NAMED else "")
+            lines.append(f"other pictures than {where} under the same name: {shown}")
+    return {name: lines for name, lines in said.items() if lines}

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from qbench.contracts.exchange import ExchangedCell, ExchangedResults, Format
-from qbench.contracts.metric import Column, Scope
+from qbench.contracts.metric import Column, Scope, range_text
 from qbench.errors import PluginError, QbenchError, StoreError
 from qbench.planning.types import OperatingPoint, Plan, PlannedImage, PlannedMetric, content_key
 from qbench.records import IMPORTED, CallTiming, CellRecord, PlanRecord, ScoreRecord, SessionRecord, Timing
@@ -22,6 +22,9 @@ from qbench.results.state import score_key
 from qbench.store.folder import RunFolder, now
 
 T = TypeVar("T")
+MOST = 1e12
+"""No measure of images is larger."""
+ROUNDING = 1e-5
 LARGEST = 200_000_000
 """Bytes of the largest file that is read."""
 
@@ -99,16 +102,20 @@ def merged(several: Sequence[ExchangedResults]) -> ExchangedResults:
     """Return results of several files as one. Codecs of the same name are numbered by file.
 
     Raises:
-        StoreError: an image has another size in another file, or a column means something else.
+        StoreError: an image has another size or number of frames in another file, or a column means something else.
     """
     images: dict[str, tuple[int, int]] = {}
     columns: dict[str, Column] = {}
+    frames: dict[str, int] = {}
     cells: list[ExchangedCell] = []
     seen: dict[str, int] = {}
     for place, results in enumerate(several):
         for name, size in results.images.items():
             if images.setdefault(name, size) != size:
                 raise StoreError(f"image {name} has {images[name]} pixels in one file and {size} in another")
+            count = results.frames.get(name, 1)
+            if frames.setdefault(name, count) != count:
+                raise StoreError(f"image {name} has {frames[name]} frames in one file and {count} in another")
         for column in results.columns:
             known = columns.setdefault(column.name, column)
             if (known.direction, known.unit) != (column.direction, column.unit):
@@ -126,7 +133,7 @@ def merged(several: Sequence[ExchangedResults]) -> ExchangedResults:
         "; ".join(dict.fromkeys(results.description for results in several if results.description)),
         list(dict.fromkeys(rate for results in several for rate in results.rates)),
         [note for results in several for note in results.notes],
-        {image: count for results in several for image, count in results.frames.items()},
+        frames,
         "; ".join(dict.fromkeys(results.averaging for results in several if results.averaging)),
     )
 
@@ -220,7 +227,7 @@ def _require_possible(results: ExchangedResults, cell: ExchangedCell, place: tup
     """Refuse what no codec could have done.
 
     Raises:
-        StoreError: no bytes, no rate, or times below zero.
+        StoreError: no bytes, no rate, times below zero, or values that are not of the column.
     """
     where = f"{results.name}: {place[0]} at {place[1]}"
     if cell.size is not None and cell.size < 1:
@@ -229,6 +236,16 @@ def _require_possible(results: ExchangedResults, cell: ExchangedCell, place: tup
         value = cell.values.get(name)
         if value is not None and not 0 < value < math.inf:
             raise StoreError(f"{where} has a rate of {value:g} ({name})")
+    for column in results.columns:
+        value = cell.values.get(column.name)
+        if value is None or not math.isfinite(value):
+            continue
+        low = -MOST if column.lower is None else column.lower
+        high = MOST if column.upper is None else column.upper
+        if not low - ROUNDING <= value <= high + ROUNDING:
+            raise StoreError(
+                f"{where} has a `{column.name}` of {value:g}, outside of {range_text(column)}: another measure"
+            )
     for name, seconds in (("encoding", cell.encode), ("decoding", cell.decode)):
         if seconds is not None and seconds < 0:
             raise StoreError(f"{where} has an {name} time of {seconds:g} s")

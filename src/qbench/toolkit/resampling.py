@@ -19,7 +19,7 @@ Statistic = Callable[[npt.NDArray[np.intp]], float]
 
 
 def jackknife_interval(
-    statistic: Statistic, count: int, *, fewest: int = FEWEST, fitted: int = 1
+    statistic: Statistic, count: int, *, fewest: int = FEWEST, fitted: int = 1, corrected: bool = False
 ) -> tuple[float, float] | None:
     """Return the 95 % interval of a statistic of independent images, by the jackknife with Student's t.
 
@@ -33,6 +33,8 @@ def jackknife_interval(
         fewest: images below which there is no interval, for statistics of which one over few holds less than it says.
         fitted: parameters that the statistic fits, which are lost as degrees of freedom: 1 of a mean, 2 of a
             correlation.
+        corrected: give the interval around the value less its bias (Quenouille 1956), for statistics that are meant to
+            be the same whatever the number of images; a distance between sets falls with it.
 
     Returns:
         The ends; None with fewer images than that, or where the statistic has no value without some of them.
@@ -49,6 +51,8 @@ def jackknife_interval(
     number = len(parts)
     error = math.sqrt((number - 1) / number * float(((without - without.mean()) ** 2).sum()))
     half = _student(number - fitted) * error
+    if corrected:
+        value -= (number - 1) * (float(without.mean()) - value)
     return value - half, value + half
 
 

@@ -240,7 +240,9 @@ def test_rows_that_differ_by_chroma_subsampling_are_two_codecs():
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ([50, 0, 100, 80, 35.0], "has a bitstream of 0 bytes"),
+        ([50, 0, 100, 80, 35.0], "0 is no number of pixels, bytes or frames"),
+        ([50, 1000, 0, 80, 35.0], "width: 0 is no number of pixels, bytes or frames"),
+        ([50, 1000, 100, 80, 1e308], "has a `psnr` of 1e\\+308, outside of"),
         ([50, -5, 100, 80, 35.0], "is no number of pixels, bytes or frames"),
         ([50, 10.5, 100, 80, 35.0], "is no number of pixels, bytes or frames"),
         ([50, 1000, 1e300, 80, 35.0], "is no number of pixels, bytes or frames"),

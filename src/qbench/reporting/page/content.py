@@ -45,7 +45,7 @@ def run_content(run: Run, explanations: Explanations) -> dict[str, Any]:
         "columns": _columns(run),
         "absent": {status.value: mark for status, mark in ABSENT.items()},
         "groups": {by: _groups(run, by) for by in GROUPINGS},
-        "fewer": {by: fewer_images(run, group_rows(run, by)) for by in GROUPINGS},
+        "fewer": {by: fewer_images(run, group_rows(run, by), by) for by in GROUPINGS},
         "rows": [_row(run, row, explanations.get((row.image, row.point), {})) for row in run.rows],
         "curves": {metric: _curves(each, run) for metric, each in found.items() if each.by_codec},
         "anchors": {metric: _bd_rates(each) for metric, each in found.items() if len(each.by_codec) > 1},
@@ -80,7 +80,7 @@ def _columns(run: Run) -> list[dict[str, Any]]:
 
 def _groups(run: Run, by: str) -> list[dict[str, Any]]:
     groups = group_rows(run, by)
-    apart = {name: marked(groups, name) for name in run.columns}
+    apart = {name: marked(groups, name, by) for name in run.columns}
     return [
         {
             "key": group.key,

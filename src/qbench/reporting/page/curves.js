@@ -231,7 +231,7 @@ function curvesPart(runs, state) {
         make("div", {}, curveChart(runs, settings.metric, settings, choose), legend(runs, settings.metric, settings, show)),
         bdTable(run, settings.metric, settings.anchor),
       ),
-      ...runs.filter((each) => each.curves[settings.metric]).map((each) => make("p", { class: "dim" }, (runs.length > 1 ? `${each.name}: ` : "") + coverage(each.curves[settings.metric]))),
+      ...runs.filter((each) => each.curves[settings.metric]).map((each) => make("p", { class: "dim" }, (runs.length > 1 ? `${each.name}: ` : "") + coverage(each.curves[settings.metric]) + each.unlike.map((line) => ` ${line[0].toUpperCase()}${line.slice(1)}.`).join(""))),
       found ? make("p", { class: "dim" }, "Click a point to view its image.") : null,
     );
     if (focused) body.querySelector(`[data-control="${focused}"]`)?.focus();

@@ -17,6 +17,7 @@ from qbench.reporting.page import page_images
 from qbench.reporting.page.content import Explanations, run_content
 from qbench.reporting.page.series import read_series
 from qbench.reporting.runs import told_apart
+from qbench.results.comparability import unlike_images
 from qbench.results.run import Run
 from qbench.toolkit.files import writing
 
@@ -51,6 +52,9 @@ def write_page(
     content = [run_content(run, each) for run, each in zip(runs, explanations, strict=True)]
     for each, name in zip(content, told_apart(runs), strict=True):
         each["name"] = name
+    unlike = unlike_images(runs)
+    for each, of in zip(content, runs, strict=True):
+        each["unlike"] = unlike.get(of.name, [])
     found = page_images.collect(runs, originals)
     lacking = [*found.missing.values(), *(["reconstructions are gone or altered"] if found.gone else [])]
     if keep_fuller and lacking and path.exists():
