@@ -18,6 +18,7 @@ from hypothesis import settings
 from PIL import Image
 
 import qbench.cli
+from qbench.execute.starting import warm_up
 from qbench.registry.registry import default_registry
 
 REPOSITORY = Path(__file__).parent.parent
@@ -97,9 +98,16 @@ def toy_site(tmp_path_factory):
     information = site / "toys-1.0.dist-info"
     information.mkdir()
     (information / "METADATA").write_text("Metadata-Version: 2.1\nName: toys\nVersion: 1.0\n")
-    (information / "entry_points.txt").write_text("[qbench]\ntoys = toys\n")
-    (site / "toys.py").write_text((Path(__file__).parent / "toys.py").read_text())
+    (information / "entry_points.txt").write_text("[qbench]\ntoys = toys\nfaults = faults\n")
+    for name in ("toys.py", "faults.py"):
+        (site / name).write_text((Path(__file__).parent / name).read_text())
     return site
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _stations_start_at_once():
+    """Load once what the stations of all tests need."""
+    warm_up({"torch"})
 
 
 @pytest.fixture

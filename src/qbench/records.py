@@ -46,6 +46,15 @@ class _Row(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True)
 
 
+LONGEST_MESSAGE, LONGEST_TRACEBACK = 10_000, 100_000
+"""Characters that are kept of a failure's; what is longer is cut."""
+
+
+def _storable(text: str) -> str:
+    """Return text as UTF-8 can hold it."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 class Failure(_Row):
     """What broke, and in which component."""
 
@@ -55,16 +64,25 @@ class Failure(_Row):
     """Type of the exception."""
     message: str
     traceback: str = ""
+    printed: str = ""
+    """The last lines that the component printed before."""
 
     @classmethod
-    def of(cls, plugin: str, error: BaseException) -> Failure:
-        """Describe an exception that came out of a component."""
-        return cls(
-            plugin=plugin,
-            error=type(error).__name__,
-            message=str(error) or type(error).__name__,
-            traceback="".join(traceback.format_exception(error)),
-        )
+    def of(cls, plugin: str, error: BaseException, printed: str = "") -> Failure:
+        """Describe an exception that came out of a component, even one that can't be described by itself."""
+        name = type(error).__name__
+        try:
+            message = _storable(str(error))[:LONGEST_MESSAGE]
+        except BaseException as trouble:  # whatever the exception's own code raises
+            message = f"{name}, whose text can't be had: {type(trouble).__name__}"
+        try:
+            lines = _storable("".join(traceback.format_exception(error)))
+        except BaseException:
+            lines = "".join(traceback.format_tb(error.__traceback__)) + f"{name}\n"
+        if len(lines) > LONGEST_TRACEBACK:
+            half = LONGEST_TRACEBACK // 2
+            lines = f"{lines[:half]}\n… {len(lines) - 2 * half} characters left out …\n{lines[-half:]}"
+        return cls(plugin=plugin, error=name, message=message or name, traceback=lines, printed=printed)
 
 
 class CallTiming(_Row):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import time
@@ -183,11 +184,10 @@ def test_other_bad_input(qbench_command, suite_file, tmp_path):
 
 
 def test_a_full_disk_is_said_and_the_run_goes_on_later(qbench_command, suite_file):
-    # A limit on the size of files stands in for a full disk: the journal outgrows it.
-    limited = "ulimit -f 8; exec "
-    command = (
-        f"{limited} '{sys.executable}' -m qbench run {suite_file} -o run --no-cache --set keep.reconstructions=false"
-    )
+    # A limit on the size of files stands in for a full disk: the journal outgrows it, which images in memory don't.
+    options = ["--no-cache", "--set", "keep.reconstructions=false", "--set", f"codecs.jpeg.quality={[*range(1, 31)]}"]
+    limited = "ulimit -f 32; exec "
+    command = f"{limited} {shlex.join([sys.executable, '-m', 'qbench', 'run', str(suite_file), '-o', 'run', *options])}"
     # It must not cut compiled modules short, which other processes would load.
     environment = {**os.environ, "QBENCH_HOME": str(Path("home").resolve()), "PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run(
@@ -197,7 +197,7 @@ def test_a_full_disk_is_said_and_the_run_goes_on_later(qbench_command, suite_fil
     assert "can't write the run's journal: File too large" in done.stderr
     assert "rerun the same command to resume" in done.stderr
     assert "Traceback" not in done.stderr
-    on = qbench_command("run", suite_file, "-o", "run", "--no-cache", "--set", "keep.reconstructions=false")
+    on = qbench_command("run", suite_file, "-o", "run", *options)
     assert on.returncode == 0, on.stderr
 
 

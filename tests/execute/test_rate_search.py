@@ -24,7 +24,7 @@ def suite(photos):
 
 
 def run(suite, **options):
-    return qbench.run(suite, **{"output": "run", "cache": False, **options})
+    return qbench.run(suite, **{"output": "run", "cache": False, "in_process": "jobs" not in options, **options})
 
 
 def brute_force(suite, column, wanted):

@@ -133,26 +133,10 @@ def test_a_metric_that_writes_where_others_read_is_found_and_harms_no_other(suit
     done = qbench.run(suite, registry=registry, output="run", cache=False)
     for row, other in zip(done.rows, plain.rows, strict=True):
         assert row.entries["in-place"].status is Status.FAILED
-        assert "writes to the images, which other metrics read" in row.entries["in-place"].reason
+        assert "writes to the images" in row.entries["in-place"].reason
         assert row.entries["psnr"] == other.entries["psnr"]
     with pytest.raises(AssertionError, match="which other metrics read"):
         check_metric(InPlace)
-
-
-@pytest.mark.filterwarnings("ignore:The given NumPy array is not writable")
-def test_what_is_not_kept_can_not_be_scored_once_it_is_overwritten(suite, monkeypatch):
-    monkeypatch.setattr(InPlace, "how", "pixels")
-    registry = toys.registry()
-    plugin = ModuleType("in_place")
-    plugin.qbench_register_metrics = hookimpl(lambda register: register(InPlace))
-    registry.register(plugin, PluginInfo("in-place", "p", "1"))
-    suite |= {"metrics": ["mse", "in-place", "psnr"], "keep": {"reconstructions": False}}
-    done = qbench.run(suite, registry=registry, output="run", cache=False)
-    plain = qbench.run({**suite, "metrics": ["mse", "psnr"]}, registry=registry, output="plain", cache=False)
-    for row, other in zip(done.rows, plain.rows, strict=True):
-        entry = row.entries["psnr"]
-        assert entry == other.entries["psnr"] or "overwritten by metric in-place" in entry.reason
-    assert any(row.entries["psnr"].status is Status.FAILED for row in done.rows)
 
 
 def test_tensors_of_many_large_reconstructions_are_not_kept(monkeypatch):

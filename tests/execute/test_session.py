@@ -570,4 +570,4 @@ def test_codecs_that_write_where_others_read_harm_no_other(suite, photos):
             assert row.status is Status.FAILED
         else:
             assert row.entries["psnr"].value == right[row.image]
-    assert "writes to the image that it is given" in done.failures[0].message
+    assert "writes to the images that it is given" in done.failures[0].message

@@ -222,7 +222,7 @@ def test_what_is_timed_elsewhere_or_less_carefully_is_measured_again(original, m
     assert cached("again", name="another") == [True]
     assert cached("careful", timing={"repeats": 9}) == [False]
     assert cached("careful again", name="another", timing={"repeats": 9}) == [True]
-    monkeypatch.setattr("qbench.execute.session.processor", lambda: "another processor")
+    monkeypatch.setattr("qbench.execute.conditions.processor", lambda: "another processor")
     assert cached("elsewhere", name="a third") == [False]
 
 

@@ -14,6 +14,7 @@ from qbench.api.runs import AnyRun, default_folder, load_run
 from qbench.errors import QbenchError, StoreError, did_you_mean
 from qbench.execute.extending import require_extendable
 from qbench.execute.session import Session
+from qbench.execute.starting import warm_up
 from qbench.execute.work import Event, ExecutionOptions, Notice, Options, Recorded, Stop
 from qbench.home import cache_home
 from qbench.planning.making import make_plan, plan_metric, require_distinct
@@ -63,8 +64,41 @@ def plan(
     Raises:
         QbenchError: the suite or an image can't be used; the text lists everything found.
     """
-    registry = registry or default_registry()
-    loaded = load_suite(suite, registry, overrides=names(overrides), profile=profile, seed=seed)
+    return _planned(suite, registry or default_registry(), names(overrides), profile, seed)
+
+
+def plan_to_run(
+    suite: str | Path | Mapping[str, Any],
+    *,
+    overrides: Sequence[str] = (),
+    profile: str | None = None,
+    seed: int | None,
+) -> Plan:
+    """Make a plan of what is installed, and meanwhile begin to start what will execute it.
+
+    Raises:
+        QbenchError: as :func:`plan`.
+    """
+    return _planned(suite, default_registry(), overrides, profile, seed, begin=True)
+
+
+def _planned(
+    suite: str | Path | Mapping[str, Any],
+    registry: Registry,
+    overrides: Sequence[str],
+    profile: str | None,
+    seed: int | None,
+    *,
+    begin: bool = False,
+) -> Plan:
+    loaded = load_suite(suite, registry, overrides=overrides, profile=profile, seed=seed)
+    if begin:
+        libraries: set[str] = set()
+        for point in loaded.points:
+            libraries |= registry.codecs.offer(point.codec).ask("libraries").keys()
+        for metric in loaded.metrics:
+            libraries |= registry.metrics.offer(metric.metric).ask("libraries").keys()
+        warm_up(libraries)
     return make_plan(loaded, resolve_images(loaded, registry), registry)
 
 
@@ -84,11 +118,12 @@ def run(
         output: the run folder; by default one below ``runs/`` named after the suite and the plan's key, so that
             the same suite resumes where it stopped and a changed one never touches an older run.
         overrides, profile, seed: as for :func:`plan`.
-        jobs: worker processes; 1 works in this process, ``"auto"`` means as many as there are cores (or images).
+        jobs: how many things are done at a time, each on a core; ``"auto"`` means as many as there are cores.
         device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:n"``.
         cache: whether to use and fill the cache across runs (True).
         fail_fast: whether to stop at the first failure (False).
         retry_failed: whether to try again what failed in an earlier session (False).
+        in_process: run codecs and metrics in this process, to debug them (False); always so with a ``registry``.
         on_event: called with what happens, as it happens.
         stop: a :class:`qbench.Stop` that lets another thread ask the run to end soon.
         registry: plugins to use instead of those that are installed.
@@ -104,10 +139,9 @@ def run(
     if isinstance(suite, Plan) and (overrides or profile is not None or seed is not None):
         raise TypeError("overrides, profile and seed belong to a suite; give them to qbench.plan")
     registry = options.get("registry") or default_registry()
+    separate = registry is default_registry() and not how.in_process
     planned = (
-        suite
-        if isinstance(suite, Plan)
-        else plan(suite, overrides=overrides, profile=profile, seed=seed, registry=registry)
+        suite if isinstance(suite, Plan) else _planned(suite, registry, names(overrides), profile, seed, begin=separate)
     )
     folder = RunFolder(Path(output) if output is not None else default_folder(planned))
     return _execute(planned, folder, how, options, extend=False)

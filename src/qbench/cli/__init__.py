@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from qbench.cli import comparing, inspect, models, running, runs, training, verifying
+from qbench.cli import checking, comparing, inspect, models, running, runs, training, verifying
 
 app = typer.Typer(
     name="qbench",
@@ -23,6 +23,7 @@ running.add_to(app)
 inspect.add_to(app)
 runs.add_to(app)
 verifying.add_to(app)
+checking.add_to(app)
 comparing.add_to(app)
 models.add_to(app)
 training.add_to(app)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import io
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from qbench.cli.running import Device, OriginalsFolder, Trust
 from qbench.cli.runs import RunName
 from qbench.cli.streams import put, say
+
+if TYPE_CHECKING:
+    from qbench.store.folder import RunFolder
 
 MOST_EXPLAINED = 20
 """Rows of a table that are shown unless all are asked for."""
@@ -41,6 +44,19 @@ def add_to(app: typer.Typer) -> None:
     app.command("version")(version_command)
 
 
+def _show_log(folder: RunFolder, form: str, output: Path | None) -> None:
+    """Show what was printed, process by process."""
+    from qbench.errors import QbenchError, shown
+
+    if form != "table":
+        raise QbenchError("--log has no other format; -o writes it to a file")
+    pieces = [f"{name}:\n" + "\n".join(map(shown, text.splitlines())) for name, text in folder.logs()]
+    if not pieces:
+        say("nothing to show of --log: codecs and metrics printed nothing", error=True)
+        return
+    put("\n\n".join(pieces) + "\n", output)
+
+
 def show_command(
     run: RunName,
     form: Annotated[
@@ -63,6 +79,7 @@ def show_command(
         bool, typer.Option("--pooled", help="Use each metric's own aggregation, e.g. PSNR of the overall MSE.")
     ] = False,
     failures: Annotated[bool, typer.Option("--failures", help="Show every failure with its traceback.")] = False,
+    log: Annotated[bool, typer.Option("--log", help="Show what codecs and metrics printed.")] = False,
 ) -> None:
     """Show a run, finished or not: its cells and a summary, or one of the other tables."""
     from qbench.api.runs import load_run
@@ -88,14 +105,18 @@ def show_command(
             ("--timings", timings),
             ("--complexity", complexity),
             ("--failures", failures),
+            ("--log", log),
         )
         if given
     ]
     if len(asked) > 1:
         raise QbenchError(f"{' and '.join(asked)} are different tables; ask for one at a time")
-    if sort is not None and (timings or complexity or failures):
+    if sort is not None and (timings or complexity or failures or log):
         raise QbenchError(f"--sort does not apply to {asked[0]}")
     found = load_run(run)
+    if log:
+        _show_log(RunFolder(found.path), form, output)
+        return
     points = {point.id: point for point in found.plan.points}
     coded = [(points[row.point], row.cell) for row in found.rows if row.cell is not None]
     altered = RunFolder(found.path).sizes_differ(coded)
@@ -129,7 +150,9 @@ def show_command(
     if failures:
         for note in found.failures:
             console.rule(f"{note.image} · {note.point}", align="left")
-            console.print(f"{note.what}\n{note.traceback or note.message}", markup=False, highlight=False)
+            printed = f"\nlast printed:\n{note.printed}" if note.printed else ""
+            text = f"{note.what}\n{note.traceback or note.message}{printed}"
+            console.print(text, markup=False, highlight=False)
     elif view.sheet is not None:
         if view.sheet.lines:
             console.print(tables.sheet_table(view.sheet, console.width))

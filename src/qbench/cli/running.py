@@ -42,9 +42,9 @@ EXECUTION = {
     "jobs": (
         Annotated[
             str,
-            typer.Option("--jobs", "-j", metavar="N|auto", help="Worker processes; 1 runs everything in this process."),
+            typer.Option("--jobs", "-j", metavar="N|auto", help="How many things to do at a time: one on each core."),
         ],
-        "1",
+        "auto",
     ),
     "device": (Device, "auto"),
     "no_cache": (
@@ -53,6 +53,13 @@ EXECUTION = {
     ),
     "fail_fast": (Annotated[bool, typer.Option("--fail-fast", help="Stop at the first failure.")], False),
     "retry_failed": (Annotated[bool, typer.Option("--retry-failed", help="Retry earlier failures.")], False),
+    "in_process": (
+        Annotated[
+            bool,
+            typer.Option("--in-process", help="Run codecs and metrics in this process, to debug them."),
+        ],
+        False,
+    ),
 }
 """Options of every command that executes: name → annotation and default."""
 Report = Annotated[bool, typer.Option("--report/--no-report", help="Write report.html into the run folder.")]
@@ -60,6 +67,8 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Don't print tables a
 
 MOST_EXPLAINED = 200
 """Cells of a run whose scores are explained in the report that it ends with; `qbench report` explains any number."""
+PATIENCE = 3.0
+"""Seconds that what is in progress has when a run is interrupted; then it is given up."""
 OK, SOME_FAILED, INTERRUPTED = 0, 1, 130
 
 
@@ -113,10 +122,12 @@ def run_command(
 
     Exit code 0: all well; 1: some cells or scores failed; 2: bad input; 130: interrupted.
     """
-    from qbench.api.running import plan, run
+    from qbench.api.running import plan, plan_to_run, run
     from qbench.api.runs import default_folder
 
-    planned = plan(suite, overrides=overrides or (), profile=profile, seed=seed)
+    planned = (plan if options.get("in_process") else plan_to_run)(
+        suite, overrides=overrides or (), profile=profile, seed=seed
+    )
     folder = output or default_folder(planned)
     with _watched() as watch:
         made = run(planned, output=folder, on_event=watch.on_event, stop=watch.stop, **options)
@@ -202,7 +213,7 @@ def _watched() -> Iterator[_Watch]:
 
 @contextlib.contextmanager
 def interruptible(say: Callable[[str], None]) -> Iterator[Stop]:
-    """Yield a Stop that the first Ctrl-C (or SIGTERM) sets; the second ends the process at once."""
+    """Yield a Stop that the first Ctrl-C (or SIGTERM) sets; the second ends the process, and its stations, at once."""
     from qbench.execute.work import Stop
 
     stop = Stop()
@@ -210,8 +221,8 @@ def interruptible(say: Callable[[str], None]) -> Iterator[Stop]:
     def interrupt(number: int, frame: object) -> None:
         if stop.reason:
             os._exit(INTERRUPTED)  # what is on disk is whole at every instant
-        stop.set("interrupted")
-        say("finishing work in progress; press Ctrl-C again to stop at once")
+        stop.set("interrupted", PATIENCE)
+        say(f"finishing work in progress, for up to {PATIENCE:g} s; press Ctrl-C again to stop at once")
 
     previous = [(number, signal.signal(number, interrupt)) for number in (signal.SIGINT, signal.SIGTERM)]
     try:

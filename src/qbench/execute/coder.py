@@ -18,6 +18,10 @@ from qbench.images.image import Image, PixelFormat
 from qbench.records import CallTiming
 
 T = TypeVar("T")
+Form = tuple[tuple[int, ...], PixelFormat]
+"""Shape and format."""
+OTHER_BYTES = "declared deterministic, but the same image gave different bytes"
+OTHER_PIXELS = "decode gave other pixels than the first time"
 LONGEST_WARM_UP = 60.0
 """Seconds; a first call that takes longer counts, as making another would take as long."""
 
@@ -39,76 +43,99 @@ class Decoded:
     timing: CallTiming
 
 
-class PointCoder:
-    """The two instances of a codec at one operating point: one encodes, the other decodes.
+class _PointInstance:
+    """One instance of a codec at one operating point.
 
     Every method raises ContractError when the codec breaks its contract, and otherwise whatever the codec raises.
+    """
+
+    def __init__(self, make: Callable[[], Codec], timing: TimingPlan) -> None:
+        self._codec = make()
+        self._timing = timing
+        self._device = self._codec.context.device if self._codec.runs_on == "accelerator" else "cpu"
+        self._cold = True
+        self._codec.setup()
+
+    def close(self) -> None:
+        """Let the codec release what it took."""
+        self._codec.close()
+
+    def _timed(
+        self, call: Callable[[], Any], taken: Callable[[Any], T], *, varies: str, twice: bool = False, batch: int = 1
+    ) -> tuple[T, CallTiming]:
+        """Call until there are enough timings, or the budget is spent; return the first result.
+
+        The first call of an instance is a warm-up and not counted, unless it is not to be followed by another.
+
+        Args:
+            taken: checks what the codec returned, and makes it ours: its next call may change what it keeps.
+            varies: what to say where calls give different results; empty if they may.
+            twice: whether an instance's first input is tried twice at least, unless that takes minutes.
+        """
+        cold, self._cold = self._cold, False
+        made, first = self._once(call)
+        result = taken(made)
+        seconds, warmup, spent = [first], 0, first
+        short = first < LONGEST_WARM_UP
+        if cold and short and self._timing.repeats and self._timing.budget:
+            seconds, warmup = [], 1
+        while not seconds or (len(seconds) < self._timing.repeats and spent < self._timing.budget):
+            again, duration = self._once(call)
+            if varies and not _same(taken(again), result):
+                raise ContractError(varies)
+            seconds.append(duration)
+            spent += duration
+        if cold and short and twice and warmup + len(seconds) == 1 and not _same(taken(call()), result):
+            raise ContractError(varies)
+        median = statistics.median(seconds) / batch
+        return result, CallTiming(seconds=median, repeats=len(seconds), warmup=warmup, batch=batch)
+
+    def _once(self, call: Callable[[], T]) -> tuple[T, float]:
+        synchronise(self._device)
+        start = time.perf_counter()
+        result = call()
+        synchronise(self._device)
+        return result, time.perf_counter() - start
+
+
+class PointEncoder(_PointInstance):
+    """The instance of a codec that encodes.
 
     Attributes:
         batch_size: how many images the codec takes at once.
     """
 
     def __init__(self, make: Callable[[], Codec], timing: TimingPlan) -> None:
-        self._encoder = make()
-        self._decoder = make()
-        self._timing = timing
-        self._device = self._encoder.context.device if self._encoder.runs_on == "accelerator" else "cpu"
-        self._cold = {self._encoder: True, self._decoder: True}
-        ready: list[Codec] = []
+        super().__init__(make, timing)
         try:
-            for codec in self._cold:
-                codec.setup()
-                ready.append(codec)
-            self.batch_size = _checked_batch_size(self._encoder)
+            self.batch_size = _checked_batch_size(self._codec)
         except Exception:
-            for codec in ready:
-                with contextlib.suppress(Exception):  # the first failure is the one to report
-                    codec.close()
+            with contextlib.suppress(Exception):  # the first failure is the one to report
+                self._codec.close()
             raise
-
-    def close(self) -> Exception | None:
-        """Let the codec release what it took; return what it raises, which must not keep others from the same."""
-        failed = None
-        for codec in self._cold:
-            try:
-                codec.close()
-            except Exception as error:
-                failed = error
-        return failed
 
     @property
     def threads(self) -> int | None:
         """How many threads a call uses; None if the codec doesn't fix that."""
-        return self._encoder.threads
+        return self._codec.threads
 
     @property
     def deterministic(self) -> bool:
         """Whether the codec promises the same bytes at every call."""
-        return self._encoder.deterministic
+        return self._codec.deterministic
 
     @property
     def lossless(self) -> bool:
         """Whether the codec promises the very pixels back."""
-        return self._encoder.lossless
-
-    # -- timed ----------------------------------------------------------------------------------------------------
+        return self._codec.lossless
 
     def encode(self, image: Image) -> Encoded:
         """Encode an image."""
         self._accept(image)
-        bitstream, timing = self._timed(self._encoder, lambda: self._encoder.encode(image), _bitstream)
-        artifacts = _called("artifacts", lambda: tuple(self._encoder.artifacts()))
+        bitstream, timing = self._timed(lambda: self._codec.encode(image), _bitstream, varies=self._varies)
+        artifacts = _called("artifacts", lambda: tuple(self._codec.artifacts()))
         check_artifacts("artifacts", artifacts)
         return Encoded(bitstream, timing, artifacts)
-
-    def decode(self, bitstream: bytes, original: Image) -> Decoded:
-        """Decode the bitstream of an image."""
-        image, timing = self._timed(
-            self._decoder,
-            lambda: self._decoder.decode(bitstream),
-            lambda made: _image(made, *_form(original)),
-        )
-        return Decoded(image, timing)
 
     def encode_batch(self, images: Sequence[Image]) -> list[Encoded]:
         """Encode several images in one call."""
@@ -119,35 +146,56 @@ class PointCoder:
             _check_count("encode_batch", made, "bitstreams", len(images), "images")
             return [_bitstream(bitstream) for bitstream in made]
 
-        made, timing = self._timed(self._encoder, lambda: self._encoder.encode_batch(images), taken, len(images))
+        made, timing = self._timed(
+            lambda: self._codec.encode_batch(images), taken, varies=self._varies, batch=len(images)
+        )
         return [Encoded(bitstream, timing) for bitstream in made]
 
-    def decode_batch(self, bitstreams: Sequence[bytes], originals: Sequence[Image]) -> list[Decoded]:
-        """Decode the bitstreams of several images in one call."""
+    def try_out(self, image: Image) -> bytes:
+        """Encode an image once, untimed."""
+        self._accept(image)
+        return _bitstream(self._codec.encode(image))
+
+    @property
+    def _varies(self) -> str:
+        return OTHER_BYTES if self._codec.deterministic else ""
+
+    def _accept(self, image: Image) -> None:
+        if not self._codec.accepts(image.format):
+            raise NotApplicable(f"{self._codec.name} does not accept {image.format} images")
+
+
+class PointDecoder(_PointInstance):
+    """The instance of a codec that decodes. It is told nothing but bitstreams, and what size of image is expected."""
+
+    def decode(self, bitstream: bytes, form: Form) -> Decoded:
+        """Decode a bitstream into an image of the original's form; the same one at every call."""
+        image, timing = self._timed(
+            lambda: self._codec.decode(bitstream), lambda made: _image(made, *form), varies=OTHER_PIXELS, twice=True
+        )
+        return Decoded(image, timing)
+
+    def decode_batch(self, bitstreams: Sequence[bytes], forms: Sequence[Form]) -> list[Decoded]:
+        """Decode several bitstreams in one call."""
 
         def taken(made: Any) -> list[Image]:
             _check_count("decode_batch", made, "images", len(bitstreams), "bitstreams")
-            return [_image(image, *_form(original)) for image, original in zip(made, originals, strict=True)]
+            return [_image(image, *form) for image, form in zip(made, forms, strict=True)]
 
-        count = len(bitstreams)
-        made, timing = self._timed(self._decoder, lambda: self._decoder.decode_batch(bitstreams), taken, count)
+        made, timing = self._timed(
+            lambda: self._codec.decode_batch(bitstreams), taken, varies=OTHER_PIXELS, batch=len(bitstreams)
+        )
+        if not made[0].equals(self.decode_stored(bitstreams[0], *forms[0])):
+            raise ContractError("decode_batch and decode return different pixels")
         return [Decoded(image, timing) for image in made]
 
-    # -- not timed ------------------------------------------------------------------------------------------------
-
-    def try_out(self, image: Image) -> tuple[bytes, Image]:
-        """Encode and decode an image once."""
-        self._accept(image)
-        bitstream = _bitstream(self._encoder.encode(image))
-        return bitstream, self.decode_stored(bitstream, image.shape, image.format)
-
     def decode_stored(self, bitstream: bytes, shape: tuple[int, ...], form: PixelFormat | None) -> Image:
-        """Decode a stored bitstream of an image of that shape and format, None if that is not known."""
-        return _image(self._decoder.decode(bitstream), shape, form)
+        """Decode a bitstream once, untimed, of an image of that shape and format, None if that is not known."""
+        return _image(self._codec.decode(bitstream), shape, form)
 
     def parts(self, bitstream: bytes) -> Mapping[str, int]:
         """Return the sizes of a bitstream's parts."""
-        parts = _called("parts", lambda: dict(self._decoder.parts(bitstream)))
+        parts = _called("parts", lambda: dict(self._codec.parts(bitstream)))
         for name, size in parts.items():
             if not isinstance(name, str) or not isinstance(size, int) or isinstance(size, bool) or size < 0:
                 raise ContractError(f"parts says {name!r}: {size!r}; accepted: names and numbers of bytes")
@@ -155,9 +203,9 @@ class PointCoder:
             raise ContractError(f"parts {parts} add up to {sum(parts.values())} bytes, not {len(bitstream)}")
         return parts
 
-    def complexity(self, image: Image) -> Complexity | None:
-        """Return what coding the image costs."""
-        found = _called("complexity", lambda: self._decoder.complexity(image.height, image.width))
+    def complexity(self, height: int, width: int) -> Complexity | None:
+        """Return what coding an image of that size costs."""
+        found = _called("complexity", lambda: self._codec.complexity(height, width))
         if found is not None and not isinstance(found, Complexity):
             raise ContractError(f"complexity returned {type(found).__name__}, not a qbench.plugin.Complexity")
         for name, value in {} if found is None else vars(found).items():
@@ -165,43 +213,10 @@ class PointCoder:
                 raise ContractError(f"complexity says {name} is {value!r}; accepted: integers from 0, or None")
         return found
 
-    # -- one call after the other -----------------------------------------------------------------------------------
 
-    def _accept(self, image: Image) -> None:
-        if not self._encoder.accepts(image.format):
-            raise NotApplicable(f"{self._encoder.name} does not accept {image.format} images")
-
-    def _timed(
-        self, codec: Codec, call: Callable[[], Any], taken: Callable[[Any], T], batch: int = 1
-    ) -> tuple[T, CallTiming]:
-        """Call until there are enough timings, or the budget is spent; return the first result.
-
-        The first call of an instance is a warm-up and not counted, unless it is not to be followed by another.
-
-        Args:
-            taken: checks what the codec returned, and makes it ours: its next call may change what it keeps.
-        """
-        cold, self._cold[codec] = self._cold[codec], False
-        made, first = self._once(call)
-        result = taken(made)
-        seconds, warmup, spent = [first], 0, first
-        if cold and first < LONGEST_WARM_UP and self._timing.repeats and self._timing.budget:
-            seconds, warmup = [], 1
-        while not seconds or (len(seconds) < self._timing.repeats and spent < self._timing.budget):
-            again, duration = self._once(call)
-            if codec.deterministic and not _same(taken(again), result):
-                raise ContractError("declared deterministic, but the same input gave different results")
-            seconds.append(duration)
-            spent += duration
-        median = statistics.median(seconds) / batch
-        return result, CallTiming(seconds=median, repeats=len(seconds), warmup=warmup, batch=batch)
-
-    def _once(self, call: Callable[[], T]) -> tuple[T, float]:
-        synchronise(self._device)
-        start = time.perf_counter()
-        result = call()
-        synchronise(self._device)
-        return result, time.perf_counter() - start
+def form_of(image: Image) -> Form:
+    """Return what a decoder is told of the image that is expected of it."""
+    return image.shape, image.format
 
 
 UNTIMED = TimingPlan(repeats=1, budget=0.0, threads=1, concurrent_load="")
@@ -254,10 +269,6 @@ def _bitstream(value: Any) -> bytes:
     if not value:
         raise ContractError("encode returned no bytes")
     return value
-
-
-def _form(image: Image) -> tuple[tuple[int, ...], PixelFormat]:
-    return image.shape, image.format
 
 
 def _image(value: Any, shape: tuple[int, ...], form: PixelFormat | None) -> Image:

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from qbench.contracts.context import Context
 from qbench.contracts.metric import Candidates, Explanation, Metric, Reference
 from qbench.errors import NotApplicable, PluginError, QbenchError, StoreError
-from qbench.execute.coder import UNTIMED, check_artifacts
-from qbench.execute.coding import point_coder, stored_reconstruction
+from qbench.execute.coder import UNTIMED, PointDecoder, check_artifacts
+from qbench.execute.desks import Setting, coder_at
+from qbench.execute.originals import stored_reconstruction
 from qbench.execute.scoring import make_metric, require_format
 from qbench.execute.trust import require_trusted
 from qbench.execute.work import ContractError
@@ -109,11 +110,12 @@ def _reconstruction(
             )
         if not trust:
             require_trusted(folder.path, [point], registry)
-        coder = point_coder(registry, point, cell.found, context, UNTIMED, strict=False)
+        setting = Setting(point, cell.found.value if cell.found else None, strict=False)
+        decoder = coder_at(PointDecoder, registry, setting, context, UNTIMED)
         try:
-            return coder.decode_stored(bitstream, like.shape, like.format)
+            return decoder.decode_stored(bitstream, like.shape, like.format)
         finally:
-            coder.close()
+            decoder.close()
 
     try:
         return stored_reconstruction(folder, point, planned, cell, decoded)

@@ -9,20 +9,23 @@ from qbench.contracts.context import Context
 from qbench.contracts.metric import MetricDeclaration
 from qbench.contracts.weights import hashing_once
 from qbench.errors import QbenchError
-from qbench.execute.scoring import make_metric
+from qbench.execute.answering import Request
+from qbench.execute.limits import Limits
+from qbench.execute.pool import StationPool
+from qbench.execute.stations import PluginFailedError
 from qbench.models.resolve import find_weights
 from qbench.planning.types import OperatingPoint, PlannedMetric
 from qbench.registry.registry import Registry
 
 
 @hashing_once()
-def preflight(
+def require_weights(
     points: Sequence[OperatingPoint], metrics: Sequence[PlannedMetric], registry: Registry, context: Context
 ) -> None:
-    """Check that all weights are available, and that every metric accepts its settings.
+    """Check that all weights are available.
 
     Raises:
-        QbenchError: some weights are not available, or settings that only the metric itself can judge are wrong.
+        QbenchError: some are not.
     """
     used: list[tuple[type[Codec] | type[MetricDeclaration], OperatingPoint | PlannedMetric]] = [
         *((registry.codecs[point.codec], point) for point in points),
@@ -39,10 +42,18 @@ def preflight(
         }
         for weights in needed.values():
             find_weights(weights)
+
+
+def require_settings(metrics: Sequence[PlannedMetric], pool: StationPool, context: Context, limits: Limits) -> None:
+    """Check that every metric accepts its settings.
+
+    Raises:
+        QbenchError: settings that only the metric itself can judge are wrong.
+    """
     for metric in metrics:
-        try:
-            make_metric(metric, registry, context)
-        except QbenchError:
-            raise
-        except Exception:  # the plugin's failure: recorded, with its traceback, at every cell
-            continue
+        with pool.lease("score", accelerator=context.device != "cpu") as station:
+            try:
+                station.ask(Request("check", (metric,), metric.owner, f"{metric.label} · settings"), limits)
+            except PluginFailedError as error:  # the metric's failure will be recorded at every cell
+                if isinstance(error.__cause__, QbenchError):
+                    raise error.__cause__ from None

@@ -19,7 +19,9 @@ from qbench.registry.registry import Registry
 LIBRARIES = ("torch", "torchvision", "timm", "open_clip_torch", "numpy", "Pillow", "imagecodecs", "scikit-image", "piq")
 
 
-def provenance_of(plan: Plan, registry: Registry, options: Options, device: str, jobs: int) -> dict[str, Any]:
+def provenance_of(
+    plan: Plan, registry: Registry, options: Options, device: str, jobs: int, *, in_process: bool
+) -> dict[str, Any]:
     """Describe this session: software, machine, settings, originals."""
     used = {user.plugin for user in plan.participants}
     return {
@@ -42,6 +44,7 @@ def provenance_of(plan: Plan, registry: Registry, options: Options, device: str,
         "device": device,
         "device_name": name_of(device),
         "jobs": jobs,
+        "in_process": in_process,
         "fail_fast": options.fail_fast,
         "seed": plan.seed,
         "profile": plan.profile,

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import contextlib
+import queue
 import uuid
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 from qbench.contracts.context import Context
 from qbench.errors import PluginError
 from qbench.execute.as_planned import not_as_planned
+from qbench.execute.conditions import EXCLUSIVE, measured_here, timed_as_asked
+from qbench.execute.coordinator import Coordinator
 from qbench.execute.device import available_cores, numerical_threads, resolve_device
 from qbench.execute.extending import require_extendable
-from qbench.execute.in_process import run_in_process
-from qbench.execute.preflight import preflight
-from qbench.execute.provenance import name_of, processor, provenance_of
-from qbench.execute.scoring import PointScorer, lacks_point_score
+from qbench.execute.limits import limits_of
+from qbench.execute.means import Means
+from qbench.execute.point_scoring import PointScorer, lacks_point_score
+from qbench.execute.pool import StationPool
+from qbench.execute.preflight import require_settings, require_weights
+from qbench.execute.provenance import name_of, provenance_of
+from qbench.execute.starting import warm_up
 from qbench.execute.trust import require_trusted
 from qbench.execute.work import (
     CellWork,
@@ -29,18 +37,14 @@ from qbench.execute.work import (
     Stop,
     TimingPlan,
 )
-from qbench.execute.workers import WorkerPool
 from qbench.planning.types import OperatingPoint, Plan, PlannedImage, PlannedMetric, unknown_code
 from qbench.records import CellRecord, PlanRecord, ScoreRecord, SessionRecord
 from qbench.registry.registry import Registry, default_registry
 from qbench.results.state import RunState, score_key
 from qbench.store.cache import Cache
-from qbench.store.folder import RunFolder, now
+from qbench.store.folder import LOGS, RunFolder, now
 from qbench.store.journal import JournalWriter
 from qbench.suite.images import sources_at
-
-EXCLUSIVE = "exclusive"
-"""Load of a session that does nothing else while it codes."""
 
 
 class Session:
@@ -58,23 +62,37 @@ class Session:
         self._device = resolve_device(options.device)
         self._context = Context(self._device, plan.seed, plan.profile)
         self._cores = available_cores()
+        self._in_process = options.in_process or registry is not default_registry()
         jobs = self._cores if options.jobs == "auto" else options.jobs
-        self._jobs = 1 if plan.timing["exclusive"] else max(1, min(jobs, len(plan.images)))
-        if self._jobs > 1 and registry is not default_registry():
-            raise PluginError("worker processes know installed plugins only; with a registry of your own, use jobs=1")
+        if self._in_process:
+            if options.jobs not in (1, "auto"):
+                raise PluginError("in one process there is one job at a time; use jobs=1")
+            jobs = 1
+        self._jobs = 1 if plan.timing["exclusive"] else max(1, min(jobs, plan.cells))
         self._points = {point.id: point for point in plan.points}
         self._id = uuid.uuid4().hex[:12]
-        self._told_trouble = False
+        self._told: set[str] = set()
         self._left: dict[str, str] = {}
-        exclusive = plan.timing.get("exclusive", False)
-        # With one core there is nothing to overlap with.
-        self._overlap = not exclusive and self._jobs == 1 and self._cores > 1
-        load = EXCLUSIVE if not self._overlap else "scoring in the same process"
-        if self._jobs > 1:
-            load = f"{self._jobs - 1} other worker{'s' if self._jobs > 2 else ''}"
+        self._events: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        load = EXCLUSIVE if self._jobs == 1 else f"up to {self._jobs - 1} other call{'s' if self._jobs > 2 else ''}"
         threads = numerical_threads(max(1, self._cores // self._jobs))
         timing = TimingPlan(plan.timing["repeats"], plan.timing["budget"], threads, load)
         self._setup = Setup(plan, folder, self._id, self._context, timing)
+        if not self._in_process:
+            warm_up({name for each in plan.participants for name in each.identity["libraries"]})
+        self._pool = StationPool(
+            self._setup,
+            stop,
+            (self._jobs, 1),  # an accelerator is shared by one process of each role
+            self._tell,
+            registry=registry if self._in_process else None,
+        )
+
+    def _tell(self, text: str) -> None:
+        """Take what plugins tell; the same is told once."""
+        if text not in self._told:
+            self._told.add(text)
+            self._events.put(Notice(text))
 
     def run(self, on_event: Callable[[Event], None], begun: Callable[[], None]) -> None:
         """Execute, passing events on as they come. Returns when all is done, or soon after a stop.
@@ -83,11 +101,14 @@ class Session:
             begun: called once nothing speaks against it any more.
 
         Raises:
-            RunLockedError: another process is at it.
-            StoreError: the folder can't be used, or holds a run of something else.
+            StoreError: the folder can't be used, holds a run of something else, or another process is at it.
             QbenchError: weights are not available, or settings that only the metric itself can judge are wrong.
         """
-        preflight(self._plan.points, self._plan.metrics, self._registry, self._context)
+        with self._ended_afterwards(on_event):
+            self._run(on_event, begun)
+
+    def _run(self, on_event: Callable[[Event], None], begun: Callable[[], None]) -> None:
+        self._preflight(self._plan.points, self._plan.metrics)
         with self._folder.locked(), self._folder.writing() as journal:
             state = self._folder.begin(self._plan, journal)
             self._go_by(self._with_metrics_of(state), state, journal)
@@ -103,7 +124,7 @@ class Session:
         if added_here:
             # They come from the folder, not from the suite.
             require_trusted(self._folder.path, added_here, self._registry)
-            preflight((), added_here, self._registry, self._context)
+            self._preflight((), added_here)
         return replace(self._plan, metrics=(*self._plan.metrics, *added))
 
     def _leave_alone(self, planned: Sequence[OperatingPoint | PlannedMetric]) -> None:
@@ -130,13 +151,17 @@ class Session:
             RunLockedError: another process is at it.
             QbenchError: what the metrics need is not there; nothing has been written then.
         """
+        with self._ended_afterwards(on_event):
+            self._extend(on_event, begun, trust=trust)
+
+    def _extend(self, on_event: Callable[[Event], None], begun: Callable[[], None], *, trust: bool) -> None:
         with self._folder.locked(), self._folder.writing() as journal:
             state = self._folder.load()
             known = {metric.label for metric in state.plan.metrics}
             further = [metric for metric in self._plan.metrics if metric.label not in known]
             self._leave_alone(state.plan.participants)
             require_extendable(self._folder, self._plan, state, further, self._registry, trust=trust)
-            preflight((), further, self._registry, self._context)
+            self._preflight((), further)
             self._go_by(self._plan, state, journal)
             begun()
             self._execute(state, journal, on_event)
@@ -151,12 +176,15 @@ class Session:
         for reason in dict.fromkeys(self._left.values()):
             on_event(Notice(f"{reason}; what is missing of it stays missing. Run its suite again in another folder"))
         on_event(self._progress(state))
-        self._tell_trouble(on_event)
+        self._tell_trouble()
+        self._pool.log_to(self._folder.path / LOGS)
+        means = Means(self._setup, self._pool, self._events.put, partial(limits_of, self._plan))
         if works:
             self._begin_session(state, journal)
-            self._listen(self._events(works), state, journal, on_event)
+            coordinator = Coordinator(works, means, self._registry, self._stop, self._jobs, self._events)
+            self._listen(coordinator.run(), state, journal, on_event)
         if not self._stop.is_set():
-            points = PointScorer(self._setup, self._registry, retry_failed=self._options.retry_failed, left=self._left)
+            points = PointScorer(means, retry_failed=self._options.retry_failed, left=self._left)
             if points.ready(state):
                 self._begin_session(state, journal)
                 self._listen(points.score(state), state, journal, on_event)
@@ -166,7 +194,9 @@ class Session:
         """Record where, when and with what this session works, once there is something to do."""
         if self._id in state.sessions:
             return
-        provenance = provenance_of(self._plan, self._registry, self._options, self._device, self._jobs)
+        provenance = provenance_of(
+            self._plan, self._registry, self._options, self._device, self._jobs, in_process=self._in_process
+        )
         session = SessionRecord(id=self._id, at=now(), provenance=provenance)
         journal.append([session])
         state.add(session)
@@ -186,12 +216,24 @@ class Session:
                     if self._options.fail_fast and any(record.outcome == "failed" for record in event.records):
                         self._stop.set()
                 on_event(event)
-                self._tell_trouble(on_event)
+                self._tell_trouble()
 
-    def _events(self, works: Sequence[ImageWork]) -> Generator[Event]:
-        if self._jobs > 1:
-            return WorkerPool(works, self._setup, self._jobs, self._stop).run()
-        return run_in_process(works, self._setup, self._registry, self._stop, overlap=self._overlap)
+    def _preflight(self, points: Sequence[OperatingPoint], metrics: Sequence[PlannedMetric]) -> None:
+        require_weights(points, metrics, self._registry, self._context)
+        if metrics:
+            require_settings(metrics, self._pool, self._context, limits_of(self._plan, None))
+
+    @contextlib.contextmanager
+    def _ended_afterwards(self, on_event: Callable[[Event], None]) -> Iterator[None]:
+        """End the stations, however it goes, and tell what they told at last."""
+        try:
+            yield
+        finally:
+            for text in self._pool.close():
+                self._tell(text)
+            while not self._events.empty():
+                if isinstance(event := self._events.get(), Notice):
+                    on_event(event)
 
     # -- what is left to do ---------------------------------------------------------------------------------------
 
@@ -274,7 +316,12 @@ class Session:
         self, key: str, image: PlannedImage, point: OperatingPoint, state: RunState, journal: JournalWriter
     ) -> CellRecord | None:
         found = self._cache.cell(key) if self._cache is not None and not unknown_code(point) else None
-        if found is None or not (self._timed_as_asked(found[0], point) and self._measured_here(found[0], point)):
+        if found is None or self._cache is None:
+            return None
+        codec, asked, device = self._registry.codecs[point.codec], self._setup.timing, name_of(self._device)
+        session = self._cache.session(found[0].session)
+        alone = self._plan.timing["exclusive"]
+        if not (timed_as_asked(found[0], codec, asked, exclusive=alone) and measured_here(session, point, device)):
             return None
         record, bitstream = found
         update = {"image": image.name, "point": point.id, "cached": True, "artifacts": ()}
@@ -282,27 +329,6 @@ class Session:
         self._folder.write_file(self._folder.bitstream_path(point, image.name), bitstream)
         self._append_cached(record, state, journal)
         return record
-
-    def _timed_as_asked(self, record: CellRecord, point: OperatingPoint) -> bool:
-        """Whether a cached cell was timed at least as carefully as this suite asks; its bytes alone won't do."""
-        asked, timing = self._setup.timing, record.timing
-        if timing is None:
-            return False
-        threads = min(self._registry.codecs[point.codec].threads or asked.threads, asked.threads)
-        exclusive = timing.concurrent_load == EXCLUSIVE and timing.threads == threads
-        if self._plan.timing["exclusive"] and not exclusive:
-            return False
-        return timing.most_repeats >= asked.repeats and timing.budget >= asked.budget
-
-    def _measured_here(self, record: CellRecord, point: OperatingPoint) -> bool:
-        """Whether a cached cell was timed on such a processor, and device if the codec uses one, as works here."""
-        assert self._cache is not None
-        session = self._cache.session(record.session)
-        measured_on = {} if session is None else session.provenance
-        here = {"processor": processor()}
-        if point.runs_on == "accelerator":
-            here["device_name"] = name_of(self._device)
-        return all(measured_on.get(key) == value for key, value in here.items())
 
     def _cached_score(
         self, key: str, cell: CellRecord, metric: str, state: RunState, journal: JournalWriter
@@ -369,7 +395,6 @@ class Session:
                 jobs += sum(state.score(self._plan, metric, image, point) is not None for metric in self._plan.metrics)
         return Progress(self._plan.cells, cells, self._plan.jobs, jobs)
 
-    def _tell_trouble(self, on_event: Callable[[Event], None]) -> None:
-        if self._cache is not None and self._cache.trouble and not self._told_trouble:
-            self._told_trouble = True
-            on_event(Notice(self._cache.trouble))
+    def _tell_trouble(self) -> None:
+        if self._cache is not None and self._cache.trouble:
+            self._tell(self._cache.trouble)

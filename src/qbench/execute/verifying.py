@@ -14,8 +14,8 @@ import numpy as np
 
 from qbench.contracts.context import Context
 from qbench.errors import StoreError
-from qbench.execute.coder import UNTIMED, PointCoder
-from qbench.execute.coding import point_coder
+from qbench.execute.coder import UNTIMED, PointDecoder
+from qbench.execute.desks import Setting, coder_at
 from qbench.execute.trust import require_trusted
 from qbench.images.image import Image
 from qbench.planning.types import OperatingPoint, PlannedImage
@@ -86,10 +86,11 @@ def verify_cells(
                 by_setting[cell.found.value if cell.found else None].append(cell)
         for cells in by_setting.values():
 
-            def make(point: OperatingPoint = point, first: CellRecord = cells[0]) -> PointCoder:
+            def make(point: OperatingPoint = point, first: CellRecord = cells[0]) -> PointDecoder:
                 if not trust:
                     require_trusted(folder.path, [point], registry)
-                return point_coder(registry, point, first.found, context, UNTIMED, strict=False)
+                setting = Setting(point, first.found.value if first.found else None, strict=False)
+                return coder_at(PointDecoder, registry, setting, context, UNTIMED)
 
             yield from _verified(folder, state, point, cells, make)
 
@@ -99,9 +100,9 @@ def _verified(
     state: RunState,
     point: OperatingPoint,
     cells: list[CellRecord],
-    make: Callable[[], PointCoder],
+    make: Callable[[], PointDecoder],
 ) -> Iterator[Finding]:
-    coder: PointCoder | Exception | None = None
+    coder: PointDecoder | Exception | None = None
     for cell in cells:
         image = state.plan.image(cell.image)
         kept, verdict = _kept(folder, point, image, cell)
@@ -131,7 +132,7 @@ def _verified(
             yield Finding(cell.image, point.id, Verdict.SAME, verdict)
         else:
             yield Finding(cell.image, point.id, Verdict.DIFFERS, verdict, **_difference(decoded, kept))
-    if isinstance(coder, PointCoder):
+    if isinstance(coder, PointDecoder):
         coder.close()
 
 

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import multiprocessing
+import math
 import threading
-from collections import deque
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Any, Literal, TypedDict
+import time
+from dataclasses import dataclass
+from typing import Literal, TypedDict
 
 from qbench.contracts.context import Context
 from qbench.errors import QbenchError
-from qbench.images.image import Image
 from qbench.images.sources import ImageSource
 from qbench.planning.types import OperatingPoint, Plan, PlannedImage
 from qbench.records import CellRecord, ScoreRecord
 from qbench.store.folder import RunFolder
 
 MOST_JOBS = 1024
+GIVING_UP = 1.0
+"""Seconds that giving up takes, where it is possible."""
 
 
 class ContractError(Exception):
@@ -31,7 +31,7 @@ class ExecutionOptions(TypedDict, total=False):
     """How to execute; nothing here changes the values that are measured."""
 
     jobs: int | Literal["auto"]
-    """Worker processes; 1 works in this process, ``auto`` means as many as there are cores (or images)."""
+    """How many cores' worth of work is done at a time; ``auto`` means as many as there are."""
     device: str
     """``auto``, ``cpu``, ``cuda`` or ``cuda:n``."""
     cache: bool
@@ -40,20 +40,23 @@ class ExecutionOptions(TypedDict, total=False):
     """Stop at the first failure."""
     retry_failed: bool
     """Try again what failed in an earlier session."""
+    in_process: bool
+    """Run plugins in this process, for debugging: nothing protects the run, and the originals, from them."""
 
 
 @dataclass(frozen=True)
 class Options:
     """:class:`ExecutionOptions`, with defaults."""
 
-    jobs: int | Literal["auto"] = 1
+    jobs: int | Literal["auto"] = "auto"
     device: str = "auto"
     cache: bool = True
     fail_fast: bool = False
     retry_failed: bool = False
+    in_process: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse numbers of processes that can't be."""
+        """Refuse numbers of cores that can't be."""
         whole = isinstance(self.jobs, int) and not isinstance(self.jobs, bool)
         if self.jobs != "auto" and not (whole and 1 <= int(self.jobs) <= MOST_JOBS):
             raise QbenchError(
@@ -73,7 +76,7 @@ class TimingPlan:
 
 @dataclass(frozen=True)
 class Setup:
-    """What a coder and a scorer need to know, all of it picklable."""
+    """What codes and scores needs to know this."""
 
     plan: Plan
     folder: RunFolder
@@ -83,31 +86,37 @@ class Setup:
 
 
 class Stop:
-    """Asks the work to end soon: cells and scores in progress are finished, no new ones begun."""
+    """Asks the work to end soon: what is in progress is finished, if there is patience for that, and nothing begun."""
 
     def __init__(self) -> None:
         self._event = threading.Event()
-        self._shared: list[Any] = []
+        self._until = math.inf
         self.reason = ""
 
-    def set(self, reason: str = "") -> None:
-        """Ask; ``reason`` is remembered."""
+    def set(self, reason: str = "", patience: float = math.inf) -> None:
+        """Ask.
+
+        Args:
+            reason: remembered.
+            patience: seconds after which what is still in progress is given up.
+        """
         self.reason = self.reason or reason
+        self._until = min(self._until, time.monotonic() + patience)
         self._event.set()
-        for event in self._shared:
-            event.set()
 
     def is_set(self) -> bool:
         """Whether somebody asked."""
         return self._event.is_set()
 
-    def share(self) -> Any:
-        """Return an event that worker processes can poll, set when this is."""
-        event = multiprocessing.get_context("spawn").Event()
-        self._shared.append(event)
-        if self.is_set():
-            event.set()
-        return event
+    @property
+    def impatient(self) -> bool:
+        """Whether what is in progress is to be given up."""
+        return time.monotonic() >= self._until
+
+    @property
+    def overdue(self) -> bool:
+        """Whether it should have been given up by now."""
+        return time.monotonic() >= self._until + GIVING_UP
 
 
 # -- what ---------------------------------------------------------------------------------------------------------
@@ -132,20 +141,11 @@ class CellWork:
 
 @dataclass(frozen=True)
 class ImageWork:
-    """What is left to do for one image: the unit that is handed to a worker."""
+    """What is left to do for one image: read once, and scored once it is coded."""
 
     image: PlannedImage
     source: ImageSource
     cells: tuple[CellWork, ...]
-
-
-@dataclass
-class CodedImage:
-    """An image with the reconstructions that wait to be scored."""
-
-    work: ImageWork
-    image: Image | None = None
-    waiting: list[tuple[CellWork, CellRecord, Image]] = field(default_factory=list)
 
 
 # -- events ------------------------------------------------------------------------------------------------------
@@ -157,7 +157,7 @@ class CellStarted:
 
     image: str
     point: str
-    worker: int = 0
+    hand: int = 0
 
 
 @dataclass(frozen=True)
@@ -166,7 +166,7 @@ class ScoringStarted:
 
     image: str
     metric: str
-    worker: int = 0
+    hand: int = 0
 
 
 @dataclass(frozen=True)
@@ -178,7 +178,7 @@ class Recorded:
 
 @dataclass(frozen=True)
 class Notice:
-    """Something worth telling that is not a record: a cache that can't be used, a worker that died."""
+    """Something worth telling that is not a record: a cache that can't be used, what a plugin warns of."""
 
     text: str
 
@@ -195,9 +195,3 @@ class Progress:
 
 WorkEvent = CellStarted | ScoringStarted | Recorded | Notice
 Event = WorkEvent | Progress
-
-
-def told(notices: deque[str]) -> Iterator[Notice]:
-    """Yield the plugins' notices since the last call; they may come from several threads."""
-    while notices:
-        yield Notice(notices.popleft())

@@ -53,6 +53,7 @@ def make_plan(suite: Suite, images: ResolvedImages, registry: Registry) -> Plan:
                 codec.runs_on,
                 models,
                 target,
+                dict(spec.limits),
             )
         )
     settings = suite.settings
@@ -81,6 +82,7 @@ def make_plan(suite: Suite, images: ResolvedImages, registry: Registry) -> Plan:
         suite.text,
         suite.overrides,
         images.remarks,
+        settings.limits.given,
     )
 
 

@@ -108,6 +108,7 @@ class OperatingPoint:
         runs_on: as the codec declares.
         models: the weights it uses, name → what they are.
         target: how a setting is chosen for each image; None if all are given.
+        limits: of one call, where they are other than the plan's.
     """
 
     id: str
@@ -121,6 +122,7 @@ class OperatingPoint:
     runs_on: str
     models: Mapping[str, str] = field(default_factory=dict)
     target: Target | None = None
+    limits: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def owner(self) -> str:
@@ -182,6 +184,7 @@ class Plan:
             scored by every metric.
         suite_text, overrides: the suite as run.
         remarks: what was passed over when its images were looked for.
+        limits: of one call of a codec or metric, ``seconds`` and bytes of ``memory``, as far as the suite sets them.
     """
 
     suite: str
@@ -196,6 +199,7 @@ class Plan:
     suite_text: str
     overrides: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
+    limits: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def cells(self) -> int:

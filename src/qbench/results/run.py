@@ -73,6 +73,7 @@ class FailureNote:
     what: str
     message: str
     traceback: str
+    printed: str = ""
 
 
 class Run:
@@ -110,6 +111,8 @@ class Run:
         lines = ", ".join(map(str, self._state.damaged))
         damage = f"journal.jsonl is damaged in line {lines}: what stood there counts as not measured"
         means = [f"values are {self.averaging}"] if self.imported and self.averaging else []
+        if any(session.provenance.get("in_process") for session in self.sessions):
+            means.append("coded and scored in one process, where nothing keeps a decoder from seeing the original")
         return (*self.plan.remarks, *means, *([damage] if lines else []))
 
     @cached_property
@@ -270,7 +273,7 @@ class Run:
 def _failure_note(image: str, record: CellRecord | ScoreRecord) -> FailureNote:
     failure = record.failure
     assert failure is not None
-    return FailureNote(image, record.point, failure.plugin, failure.message, failure.traceback)
+    return FailureNote(image, record.point, failure.plugin, failure.message, failure.traceback, failure.printed)
 
 
 def _entry(cell: Status, reason: str, record: ScoreRecord | None, column: str) -> Entry:

@@ -10,6 +10,7 @@
         artifacts/...       what codecs left to look at, per operating point and image
         features/...        of distribution metrics, until they are finished
         reconstructions/jpeg/quality=40/face.png
+        logs/encode-0.log   what codecs and metrics printed, by the process that they ran in
         lock                held by the process that executes the run
 """
 
@@ -44,6 +45,8 @@ from qbench.toolkit.files import replacing
 
 PNG_SIZE = 16
 """Where width and height stand in a PNG."""
+
+LOGS = "logs"
 
 
 def now() -> str:
@@ -157,6 +160,17 @@ class RunFolder:
             return None
         except OSError as error:
             raise StoreError(f"{path}: can't read: {error.strerror or error}") from error
+
+    def logs(self) -> Iterator[tuple[str, str]]:
+        """Yield what codecs and metrics printed: name of each log that is not empty, and its text.
+
+        Raises:
+            StoreError: one can't be read.
+        """
+        for path in sorted((self.path / LOGS).glob("*.log")):
+            text = (self.read_file(path) or b"").decode("utf-8", "replace")
+            if text:
+                yield path.stem, text
 
     def holds(self, path: Path) -> bool:
         """Whether a path is really in the folder, whatever links there are on the way."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,7 +16,7 @@ from qbench.suite import document as yaml_document
 from qbench.suite.document import Document
 from qbench.suite.expand import MAX_POINTS, Expander
 from qbench.suite.findings import Findings
-from qbench.suite.model import ImagesEntry, MetricSpec, PointSpec, Settings, Suite
+from qbench.suite.model import ImagesEntry, LimitOptions, MetricSpec, PointSpec, Settings, Suite
 
 PROFILES = ("bundled", "hub")
 M = TypeVar("M", bound=BaseModel)
@@ -240,11 +241,19 @@ class _Loader:
             if settings is None or not self._label(path):
                 continue
             name = str(settings.pop("codec", label))
+            limits = self._limits(settings.pop("limits", {}), (*path, "limits"))
             if self._known(self._registry.codecs, name, (*path, "codec")):
-                points.extend(expander.expand(label, name, settings, path))
+                points.extend(replace(point, limits=limits) for point in expander.expand(label, name, settings, path))
         if len(points) > MAX_POINTS:
             self._findings.say(("codecs",), f"{len(points)} operating points; at most {MAX_POINTS} are accepted")
         return points
+
+    def _limits(self, given: Any, path: yaml_document.Path) -> Mapping[str, float]:
+        if not isinstance(given, dict):
+            self._findings.say(path, f"{given!r} is not accepted; write {{seconds: 600}}, {{memory: 8 GB}} or both")
+            return {}
+        limits = self._findings.validate(LimitOptions, given, path)
+        return {} if limits is None else limits.given
 
     def _metrics(self, section: dict[str, Any]) -> list[MetricSpec]:
         metrics = []

@@ -12,6 +12,8 @@ from pydantic import Field, model_validator
 from qbench.contracts.parameters import Parameters
 from qbench.images.reading import Alpha
 
+MEMORY = r"^\d{1,9}(\.\d{1,3})? ?(MB|GB)$"
+
 
 class ImagesEntry(Parameters):
     """One source of images; exactly one of dataset, folder, glob and files."""
@@ -45,7 +47,25 @@ class TimingOptions(Parameters):
 
     repeats: int = Field(3, ge=1, le=1000, description="number of timed calls; their median is recorded")
     budget: float = Field(0.5, ge=0, description="seconds; a cell is not repeated after its calls took this long")
-    exclusive: bool = Field(False, description="run nothing else while a cell is timed: no overlap, one worker")
+    exclusive: bool = Field(False, description="run nothing else while a cell is timed: one thing at a time")
+
+
+class LimitOptions(Parameters):
+    """What one call of a codec or metric may take; what takes more is ended and recorded as failed."""
+
+    seconds: float | None = Field(None, gt=0, description="of one call; default 3600")
+    memory: str | None = Field(
+        None, pattern=MEMORY, description="held by its process and children, such as 8 GB; default: most of the machine"
+    )
+
+    @property
+    def given(self) -> dict[str, float]:
+        """Those that are given: seconds, and bytes."""
+        found = {} if self.seconds is None else {"seconds": self.seconds}
+        if self.memory is not None:
+            number, unit = self.memory[:-2], self.memory[-2:]
+            found["memory"] = float(number) * {"MB": 1e6, "GB": 1e9}[unit]
+        return found
 
 
 class Settings(Parameters):
@@ -57,6 +77,7 @@ class Settings(Parameters):
     seed: int = Field(0, ge=0, le=2**63 - 1, description="for codecs that draw random numbers")
     keep: Keep = Field(default_factory=Keep, description="which files stay in the run folder")
     timing: TimingOptions = Field(default_factory=TimingOptions, description="how codecs are timed")
+    limits: LimitOptions = Field(default_factory=LimitOptions, description="what one call may take")
 
 
 @dataclass(frozen=True)
@@ -86,6 +107,7 @@ class PointSpec:
         swept: those that the suite gave as a list, as this point has them; a target is one of them.
         target: None if all settings are given.
         files: settings that name a file in the suite's folder → its whole path.
+        limits: of one call, where they are other than the suite's.
     """
 
     label: str
@@ -94,6 +116,7 @@ class PointSpec:
     swept: Mapping[str, Any]
     target: TargetSpec | None = None
     files: Mapping[str, str] = field(default_factory=dict)
+    limits: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def id(self) -> str:

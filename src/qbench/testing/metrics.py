@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -39,12 +39,16 @@ def check_metric(
     *,
     parameters: Mapping[str, Any] | None = None,
     images: Mapping[str, Image] | None = None,
+    passed: Callable[[str], None] = lambda promise: None,
 ) -> None:
     """Check that a metric keeps its contract.
 
     Every image gives all declared columns, in range, or *not applicable*; never NaN; a value does not depend on the
     rest of the batch; a full-reference metric finds nothing better than the original itself; ``pool`` of one image, or
     of equal ones, is their value; ``explain`` gives what can be shown.
+
+    Args:
+        passed: called with each promise once it is seen to be kept.
 
     Raises:
         AssertionError: which promise was broken, on which image.
@@ -81,6 +85,10 @@ def check_metric(
                     check_explanation(metric.explain(candidates.one(1), prepared))
         scored += 1
     assert scored, "the metric was not applicable to any image"
+    passed(f"gives every column, in its range, for {scored} images")
+    passed("a value depends neither on the batch nor on its order, and images are left alone")
+    if cls.scope is Scope.FULL_REFERENCE:
+        passed("nothing is better than the original itself")
 
 
 def check_distribution_metric(
@@ -88,6 +96,7 @@ def check_distribution_metric(
     *,
     parameters: Mapping[str, Any] | None = None,
     images: Sequence[Image] | None = None,
+    passed: Callable[[str], None] = lambda promise: None,
 ) -> None:
     """Check that a distribution metric keeps its contract.
 
@@ -96,6 +105,7 @@ def check_distribution_metric(
 
     Args:
         images: at least as many images as the metric needs; eight variations of one by default.
+        passed: called with each promise once it is seen to be kept.
 
     Raises:
         AssertionError: which promise was broken.
@@ -128,6 +138,8 @@ def check_distribution_metric(
     own, other = float(same[column.name]), float(worse[column.name])  # type: ignore[arg-type]  # the main column applies
     ordered = own >= other if column.direction is Direction.HIGHER else own <= other
     assert ordered, f"{column.name} prefers distorted images ({other}) to the originals themselves ({own})"
+    passed("features are finite and of one kind, whatever the batch; images are left alone")
+    passed("the originals themselves score no worse than noisy ones")
 
 
 def _made(cls: type[MetricDeclaration], parameters: Mapping[str, Any] | None) -> MetricDeclaration:

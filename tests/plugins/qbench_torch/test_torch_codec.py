@@ -178,7 +178,8 @@ def test_a_checkpoint_that_is_overwritten_while_it_is_read_codes_nothing(photos,
         save_file({"gain": torch.tensor(0.5), "more": torch.tensor(1)}, path)
 
     monkeypatch.setattr(TorchCodec, "setup", slow)
-    done = qbench.run({"images": {"folder": str(photos)}, "codecs": codecs, "metrics": ["bpp"]}, output="run")
+    suite = {"images": {"folder": str(photos)}, "codecs": codecs, "metrics": ["bpp"]}
+    done = qbench.run(suite, output="run", in_process=True)  # where the codec is the changed one
     assert {row.status for row in done.rows} == {Status.FAILED}
 
 

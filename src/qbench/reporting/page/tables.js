@@ -183,7 +183,7 @@ function failuresPart(run) {
         "details",
         {},
         make("summary", {}, `${note.image} · ${note.point} · ${note.what}: ${note.message.split("\n")[0]}`),
-        make("pre", {}, note.traceback || note.message),
+        make("pre", {}, (note.traceback || note.message) + (note.printed ? `\nlast printed:\n${note.printed}` : "")),
       ),
     ),
     run.failures.length > most ? make("p", {}, `and ${run.failures.length - most} more`) : null,

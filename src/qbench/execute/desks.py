@@ -1,0 +1,267 @@
+"""What is done at a station: reading and encoding, decoding, scoring. Each desk sees no more than its work needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from qbench.contracts.codec import Complexity
+from qbench.contracts.context import Context
+from qbench.contracts.metric import Candidates, DistributionMetric, Metric, MetricDeclaration, Reference
+from qbench.execute.as_planned import as_planned
+from qbench.execute.coder import Decoded, Encoded, Form, PointDecoder, PointEncoder
+from qbench.execute.originals import read_original
+from qbench.execute.scoring import (
+    Features,
+    Outcome,
+    batches,
+    feature_batches,
+    finish_point,
+    make_metric,
+    original_features,
+    score_batches,
+)
+from qbench.execute.sealed import tensor_holds
+from qbench.execute.work import ContractError, TimingPlan
+from qbench.images.image import Image
+from qbench.images.sources import ImageSource
+from qbench.planning.types import OperatingPoint, PlannedMetric
+from qbench.registry.registry import Registry
+
+P = TypeVar("P", PointEncoder, PointDecoder)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A codec's settings at one operating point.
+
+    Attributes:
+        found: the value of the rate parameter that was found, or is tried, for a target.
+        strict: whether it must be the very version and code that was planned; not to decode what has a digest.
+    """
+
+    point: OperatingPoint
+    found: float | None = None
+    strict: bool = True
+
+    @property
+    def key(self) -> tuple[str, float | None]:
+        """What one instance of the codec is made for."""
+        return self.point.id, self.found
+
+
+@dataclass(frozen=True)
+class Promises:
+    """What a codec says of itself with these settings."""
+
+    batch_size: int
+    threads: int | None
+    lossless: bool
+
+
+class Desk:
+    """Work of one kind, in whatever process.
+
+    Args:
+        context: for plugins; its notices are the answer's.
+    """
+
+    def __init__(self, registry: Registry, context: Context, timing: TimingPlan) -> None:
+        self._registry = registry
+        self._context = context
+        self._timing = timing
+
+    def close(self) -> list[str]:
+        """Let plugins release what they took; return what went wrong."""
+        return []
+
+
+class _CodingDesk(Desk):
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self._instances: dict[tuple[str, float | None], tuple[Setting, Any]] = {}
+        self._unusable: dict[tuple[str, float | None], Exception] = {}
+
+    def _instance(self, cls: type[P], setting: Setting) -> P:
+        """Return the instance for a setting; made once, however many images there are, and however it fails."""
+        if setting.key in self._unusable:
+            raise self._unusable[setting.key]
+        if setting.key not in self._instances:
+            try:
+                made = coder_at(cls, self._registry, setting, self._context, self._timing)
+            except Exception as error:
+                self._unusable[setting.key] = error
+                raise
+            self._instances[setting.key] = setting, made
+        found: P = self._instances[setting.key][1]
+        return found
+
+    def close(self) -> list[str]:
+        """Let codecs release what they took; return what went wrong."""
+        failed = []
+        for setting, instance in self._instances.values():
+            try:
+                instance.close()
+            except Exception as error:
+                failed.append(f"{setting.point.owner}: close failed: {type(error).__name__}: {error}")
+        self._instances.clear()
+        return failed
+
+
+class EncodingDesk(_CodingDesk):
+    """Reads originals and encodes them."""
+
+    def read(self, source: ImageSource, sha256: str, location: str) -> Image:
+        """Read an original.
+
+        Raises:
+            ImageError: it can't be read, or is not the one that was planned.
+        """
+        return read_original(source, sha256, location)
+
+    def promises(self, setting: Setting) -> Promises:
+        """Return what the codec says of itself."""
+        encoder = self._instance(PointEncoder, setting)
+        return Promises(encoder.batch_size, encoder.threads, encoder.lossless)
+
+    def encode(self, setting: Setting, image: Image) -> tuple[Encoded, Promises]:
+        """Encode an image, timed."""
+        return self._instance(PointEncoder, setting).encode(image), self.promises(setting)
+
+    def encode_batch(self, setting: Setting, images: Sequence[Image]) -> tuple[list[Encoded], Promises]:
+        """Encode several images together, timed."""
+        return self._instance(PointEncoder, setting).encode_batch(images), self.promises(setting)
+
+    def try_out(self, setting: Setting, image: Image) -> bytes:
+        """Encode an image once, to see what comes of a setting."""
+        return self._instance(PointEncoder, setting).try_out(image)
+
+
+@dataclass(frozen=True)
+class Unpacked:
+    """What a bitstream held.
+
+    Attributes:
+        parts: names and sizes of the bitstream's parts.
+    """
+
+    decoded: Decoded
+    parts: Mapping[str, int]
+
+
+class DecodingDesk(_CodingDesk):
+    """Decodes. No original, and no name of one, ever comes here."""
+
+    def decode(self, setting: Setting, bitstream: bytes, form: Form) -> Unpacked:
+        """Decode a bitstream, timed."""
+        return self._unpacked(setting, self._instance(PointDecoder, setting).decode(bitstream, form), bitstream)
+
+    def decode_batch(self, setting: Setting, bitstreams: Sequence[bytes], forms: Sequence[Form]) -> list[Unpacked]:
+        """Decode several bitstreams together, timed."""
+        decoded = self._instance(PointDecoder, setting).decode_batch(bitstreams, forms)
+        return [self._unpacked(setting, *pair) for pair in zip(decoded, bitstreams, strict=True)]
+
+    def decode_stored(self, setting: Setting, bitstream: bytes, shape: tuple[int, ...], form: Any) -> Image:
+        """Decode a bitstream once."""
+        return self._instance(PointDecoder, setting).decode_stored(bitstream, shape, form)
+
+    def complexity(self, setting: Setting, height: int, width: int) -> Complexity | None:
+        """Return what coding an image of that size costs, as the codec says."""
+        return self._instance(PointDecoder, setting).complexity(height, width)
+
+    def _unpacked(self, setting: Setting, decoded: Decoded, bitstream: bytes) -> Unpacked:
+        return Unpacked(decoded, dict(self._instance(PointDecoder, setting).parts(bitstream)))
+
+
+class ScoringDesk(Desk):
+    """Scores the reconstructions of one image at a time, by one metric after another."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self._metrics: dict[str, MetricDeclaration] = {}
+        self._name = ""
+        self._images: list[Image] = []
+        self._sizes: Sequence[int] = ()
+        self._reference: Reference | None = None
+        self._shared: dict[tuple[int, ...], list[Candidates]] = {}
+
+    def check(self, planned: PlannedMetric) -> None:
+        """Make a metric once.
+
+        Raises:
+            QbenchError: settings that only the metric itself can judge are wrong.
+        """
+        make_metric(planned, self._registry, self._context)
+
+    def take(self, name: str, original: Image, reconstructions: Sequence[Image], sizes: Sequence[int]) -> None:
+        """Take the images that are scored from now on, and the sizes of the reconstructions' bitstreams."""
+        self._name, self._images, self._sizes = name, [original, *reconstructions], sizes
+        self._reference, self._shared = None, {}
+
+    def drop(self) -> None:
+        """Forget the images."""
+        self._images, self._sizes, self._reference, self._shared = [], (), None, {}
+
+    def score(self, planned: PlannedMetric, chosen: tuple[int, ...]) -> list[Outcome]:
+        """Score some of the reconstructions; an outcome for each, in order."""
+        reference, groups = self._batches(chosen)
+        metric = self._metric(planned)
+        if isinstance(metric, Metric):
+            outcomes = score_batches(metric, reference, groups)
+        else:
+            assert isinstance(metric, DistributionMetric)
+            outcomes = feature_batches(metric, groups)
+        self._require_whole(reference, groups)
+        return outcomes
+
+    def features_of_original(self, planned: PlannedMetric) -> Features:
+        """Return a distribution metric's features of the original."""
+        reference, _ = self._batches(())
+        metric = self._metric(planned)
+        assert isinstance(metric, DistributionMetric)
+        found = original_features(metric, reference)
+        self._require_whole(reference, [])
+        return found
+
+    def finish(self, planned: PlannedMetric, originals: Sequence[Features], features: Sequence[Features]) -> Outcome:
+        """Score an operating point from the features of all images."""
+        metric = self._metric(planned)
+        assert isinstance(metric, DistributionMetric)
+        return finish_point(metric, originals, features)
+
+    def _metric(self, planned: PlannedMetric) -> MetricDeclaration:
+        if planned.label not in self._metrics:
+            self._metrics[planned.label] = make_metric(planned, self._registry, self._context)
+        return self._metrics[planned.label]
+
+    def _batches(self, chosen: tuple[int, ...]) -> tuple[Reference, list[Candidates]]:
+        """Return original and batches; metrics that score the same reconstructions share them and their tensors."""
+        if self._reference is None:
+            self._reference, self._shared = Reference(self._name, self._images[0], self._context.device), {}
+        if chosen not in self._shared:
+            images = [self._images[1 + index] for index in chosen]
+            sizes = [self._sizes[index] for index in chosen]
+            self._shared[chosen] = list(batches(self._reference, images, sizes))
+        return self._reference, self._shared[chosen]
+
+    def _require_whole(self, reference: Reference, groups: Sequence[Candidates]) -> None:
+        """Raise ContractError where a metric wrote to tensors that others read; they are made anew then."""
+        if not (tensor_holds(reference) and all(tensor_holds(group) for group in groups)):
+            self._reference = None
+            raise ContractError("writes to the images, which other metrics read")
+
+
+def coder_at(cls: type[P], registry: Registry, setting: Setting, context: Context, timing: TimingPlan) -> P:
+    """Return an encoder or decoder at an operating point, with the setting that was found for its target.
+
+    Raises:
+        QbenchError: weights or code are not what was planned.
+        Exception: whatever the codec raises when it is made and set up.
+    """
+    point = setting.point
+    codec = registry.codecs[point.codec]
+    chosen = {} if setting.found is None or point.target is None else {point.target.parameter: setting.found}
+    parameters = codec.Parameters.model_validate({**point.parameters, **chosen}, strict=False)
+    with as_planned(codec, parameters, point.identity, context.profile, strict=setting.strict):
+        return cls(lambda: codec(parameters, context), timing)

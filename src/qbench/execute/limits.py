@@ -1,0 +1,97 @@
+"""How much a call may take, and how much a station does."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from qbench.planning.types import OperatingPoint, Plan, PlannedMetric
+
+LEAST_FREE = 256 * 2**20
+"""Bytes; with less free memory, a machine is about to stall."""
+PROC = Path("/proc")
+SECONDS = 3600.0
+"""One call may take, unless a suite says otherwise: a GAN inversion of thousands of iterations takes minutes."""
+SHARE = 0.8
+"""Of the machine's memory that one call may take."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one call of a codec or metric may take: seconds, and bytes of memory of its process and their children."""
+
+    seconds: float
+    memory: int
+
+
+def limits_of(plan: Plan, planned: OperatingPoint | PlannedMetric | None) -> Limits:
+    """Return what a call of a planned codec or metric may take; None: of what is neither."""
+    own = planned.limits if isinstance(planned, OperatingPoint) else {}
+    given = {**plan.limits, **own}
+    return Limits(given.get("seconds", SECONDS), int(given.get("memory", SHARE * machine_memory())))
+
+
+@cache
+def machine_memory() -> int:
+    """Return the bytes of memory that this process may use at all: the machine's, or its container's."""
+    found = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")] if hasattr(os, "sysconf") else [2**40]
+    for name in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        try:
+            text = Path(name).read_text().strip()
+        except OSError:
+            continue
+        if text.isdigit():
+            found.append(int(text))
+    return min(found)
+
+
+def free_memory() -> int | None:
+    """Return the bytes that are free, or can be freed at once; None where that can't be known."""
+    try:
+        lines = (PROC / "meminfo").read_text().splitlines()
+    except OSError:
+        return None
+    found = [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable")]
+    return found[0] if found else None
+
+
+def held_memory(pid: int) -> int:
+    """Return the bytes that a process and its children hold; shared memory, such as images, is not counted."""
+    return sum(_held(each) for each in (pid, *descendants(pid)))
+
+
+def processes_marked(name: str, value: str) -> list[int]:
+    """Return the processes that have a variable in their environment, as far as that can be seen (on Linux)."""
+    wanted = f"{name}={value}".encode()
+    found = []
+    for entry in PROC.iterdir() if sys.platform == "linux" else ():
+        if entry.name.isdigit():
+            try:
+                variables = (entry / "environ").read_bytes().split(b"\0")
+            except OSError:  # another user's, or gone
+                continue
+            if wanted in variables:
+                found.append(int(entry.name))
+    return found
+
+
+def _held(pid: int) -> int:
+    try:
+        resident, shared = map(int, (PROC / str(pid) / "statm").read_text().split()[1:3])
+    except (OSError, ValueError):
+        return 0
+    return (resident - shared) * os.sysconf("SC_PAGE_SIZE")
+
+
+def descendants(pid: int) -> list[int]:
+    """Return the processes that a process has started, and those that they have, as far as they are still its own."""
+    found = []
+    try:
+        for task in (PROC / str(pid) / "task").iterdir():
+            found += [int(child) for child in (task / "children").read_text().split()]
+    except (OSError, ValueError):
+        return []
+    return [each for child in found for each in (child, *descendants(child))]

@@ -1,0 +1,106 @@
+"""What the tasks of a session work with: stations, limits, where events go, and what codecs say of their cost."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from qbench.contracts.codec import Complexity
+from qbench.contracts.context import Context
+from qbench.execute.answering import Request
+from qbench.execute.desks import Setting
+from qbench.execute.limits import Limits
+from qbench.execute.pool import StationPool
+from qbench.execute.stations import Station
+from qbench.execute.work import Setup, WorkEvent
+from qbench.planning.types import OperatingPoint, PlannedMetric
+
+
+@dataclass(order=True)
+class Task:
+    """Something that one core can do now.
+
+    Attributes:
+        place: tasks of earlier images come first, and the later ones of an image before its earlier ones.
+        do: does it, and returns what can be done then; it is told which of the coordinator's hands does it.
+    """
+
+    place: tuple[int, int, int]
+    do: Callable[[int], list[Task]] = field(compare=False)
+
+
+class Costs:
+    """What codecs say that coding costs: asked for once for every size of image, at one station.
+
+    Counting it takes torch seconds the first time.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._known: dict[tuple[Any, int, int], Complexity | None] = {}
+
+    def of(self, means: Means, setting: Setting, name: str, height: int, width: int) -> Complexity | None:
+        """Return what coding an image of that size costs.
+
+        Raises:
+            PluginFailedError, NotApplicable: as the codec has it.
+        """
+        key = setting.key, height, width
+        with self._lock:
+            if key not in self._known:
+                asked = at_coder(means, "decode", setting, name, "complexity", height, width, knows="complexity")
+                self._known[key] = asked
+            return self._known[key]
+
+
+@dataclass(frozen=True)
+class Means:
+    """What flows work with.
+
+    Attributes:
+        emit: takes events; of records it returns when they are stored.
+        limits: of a codec at an operating point, or of a metric.
+    """
+
+    setup: Setup
+    pool: StationPool
+    emit: Callable[[WorkEvent], None]
+    limits: Callable[[OperatingPoint | PlannedMetric | None], Limits]
+    costs: Costs = field(default_factory=lambda: Costs())
+
+    @property
+    def context(self) -> Context:
+        """Of the session."""
+        return self.setup.context
+
+    def on_accelerator(self, point: OperatingPoint) -> bool:
+        """Whether a codec computes on another device than the processor."""
+        return self.context.device != "cpu" and point.runs_on == "accelerator"
+
+    def ask(
+        self, station: Station, asked: OperatingPoint | PlannedMetric | None, about: str, method: str, *arguments: Any
+    ) -> Any:
+        """Have something done at a station."""
+        owner = "dataset" if asked is None else asked.owner
+        return station.ask(Request(method, arguments, owner, about), self.limits(asked))
+
+
+def at_coder(
+    means: Means, role: Any, setting: Setting, image: str, method: str, *arguments: Any, knows: Any = None
+) -> Any:
+    """Have a codec do something at an encoding or decoding station, if possible one that it is set up at.
+
+    Args:
+        knows: what else the station should be set up for, rather.
+    """
+    accelerator = means.on_accelerator(setting.point)
+
+    def preferred(station: Station) -> tuple[bool, bool]:
+        return knows in station.knows, setting.key in station.knows
+
+    with means.pool.lease(role, accelerator=accelerator, preferred=preferred) as station:
+        station.knows |= {setting.key, knows}
+        about = f"{setting.point.id} · {image} · {role}"
+        return means.ask(station, setting.point, about, method, setting, *arguments)

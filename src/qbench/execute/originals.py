@@ -1,0 +1,52 @@
+"""Originals and reconstructions as images again, held to what was planned and recorded."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+
+from qbench.errors import ImageError, LostError
+from qbench.images.image import Image
+from qbench.images.sources import ImageSource
+from qbench.planning.types import OperatingPoint, PlannedImage
+from qbench.records import CellRecord
+from qbench.store.folder import RunFolder
+
+
+def read_original(source: ImageSource, sha256: str, location: str) -> Image:
+    """Read an original.
+
+    Raises:
+        ImageError: it can't be read, or is not the one that was planned.
+    """
+    image = source.read()
+    if image.digest != sha256:
+        raise ImageError(f"{location}: the image has changed since the run was planned")
+    return image
+
+
+def stored_reconstruction(
+    folder: RunFolder, point: OperatingPoint, image: PlannedImage, record: CellRecord, decode: Callable[[bytes], Image]
+) -> Image:
+    """Return the reconstruction of a coded cell: from its PNG, else from its bitstream; the very same pixels.
+
+    Raises:
+        LostError: neither is there, or the bitstream is another one, or it decodes to other pixels here.
+    """
+    kept = folder.read_reconstruction(point, image)
+    if kept is not None and kept.digest == record.reconstruction_sha256:
+        return kept
+    path = folder.bitstream_path(point, record.image)
+    bitstream = folder.read_file(path)
+    if bitstream is None:
+        raise LostError(f"{path}: the bitstream is gone; it existed when the cell was coded")
+    if hashlib.sha256(bitstream).hexdigest() != record.bitstream_sha256:
+        raise LostError(
+            f"{path}: the bitstream is not the one that was recorded; delete it to have the cell coded again"
+        )
+    reconstruction = decode(bitstream)
+    if reconstruction.digest != record.reconstruction_sha256:
+        raise LostError(
+            f"{path}: decodes to other pixels here than where it was coded; qbench verify says how many bitstreams do"
+        )
+    return reconstruction

@@ -1,0 +1,158 @@
+"""What a plugin must leave as it found it: what belongs to the whole process, and so to every other plugin in it."""
+
+from __future__ import annotations
+
+import contextlib
+import decimal
+import locale
+import os
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+@contextlib.contextmanager
+def restored(tell: Callable[[str], None]) -> Iterator[None]:
+    """Restore, after a plugin's call, whatever it changed; say what that was.
+
+    Warnings are not told here; see :func:`heard`.
+    """
+    before = _state()
+    try:
+        yield
+    finally:
+        for name, value in _state().items():
+            if name in before and not _same(before[name], value):
+                _SETTERS[name](before[name])
+                tell(f"changed {_NAMES[name]}{_change(name, before[name], value)}; it was set back")
+
+
+@contextlib.contextmanager
+def heard(tell: Callable[[str], None]) -> Iterator[None]:
+    """Pass warnings on as text, and undo what a plugin does to their filters."""
+    with warnings.catch_warnings():
+        filters = list(warnings.filters)
+
+        def show(message: Warning | str, category: type[Warning], *_: Any) -> None:
+            tell(f"{category.__name__}: {message}")
+
+        warnings.showwarning = show  # type: ignore[assignment]
+        try:
+            yield
+        finally:
+            if any(each[0] == "error" for each in warnings.filters if each not in filters):
+                tell("turned warnings into errors; it was set back")
+
+
+def _torch() -> Any:
+    return sys.modules.get("torch")
+
+
+def _state() -> dict[str, Any]:
+    state: dict[str, Any] = {
+        "directory": _directory(),
+        "environment": dict(os.environ),
+        "numpy_errors": np.geterr(),
+        "numpy_random": np.random.get_state(),
+        "locale": locale.setlocale(locale.LC_ALL),
+        "recursion": sys.getrecursionlimit(),
+        "decimal": decimal.getcontext().prec,
+        "umask": _umask(),
+        "streams": (sys.stdin, sys.stdout, sys.stderr),
+    }
+    torch = _torch()
+    if torch is not None and hasattr(torch, "get_default_dtype"):
+        state["torch_dtype"] = torch.get_default_dtype()
+        state["torch_grad"] = torch.is_grad_enabled()
+        state["torch_threads"] = torch.get_num_threads()
+        state["torch_deterministic"] = torch.are_deterministic_algorithms_enabled()
+    return state
+
+
+def _directory() -> str:
+    try:
+        return str(Path.cwd())
+    except OSError:  # it was removed
+        return ""
+
+
+def _umask() -> int:
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask
+
+
+def _same(one: Any, other: Any) -> bool:
+    if isinstance(one, tuple) and len(one) == len(other):
+        return all(_same(*pair) for pair in zip(one, other, strict=True))
+    if isinstance(one, np.ndarray):
+        return np.array_equal(one, other)
+    if hasattr(one, "write") or hasattr(one, "read"):
+        return one is other
+    return bool(one == other)
+
+
+def _change(name: str, before: Any, after: Any) -> str:
+    if name in ("numpy_random", "streams"):
+        return ""
+    if isinstance(before, dict):
+        changed = sorted(key for key in {*before, *after} if before.get(key) != after.get(key))
+        return f" ({', '.join(changed[:5])})"
+    return f" ({before} → {after})"
+
+
+def _set_environment(value: dict[str, str]) -> None:
+    for name in [name for name in os.environ if name not in value]:
+        del os.environ[name]
+    for name, text in value.items():
+        if os.environ.get(name) != text:
+            os.environ[name] = text
+
+
+def _set_directory(value: str) -> None:
+    with contextlib.suppress(OSError):
+        os.chdir(value)
+
+
+def _set_streams(value: tuple[Any, Any, Any]) -> None:
+    sys.stdin, sys.stdout, sys.stderr = value
+
+
+def _set_precision(value: int) -> None:
+    decimal.getcontext().prec = value
+
+
+_SETTERS: dict[str, Callable[[Any], Any]] = {
+    "directory": _set_directory,
+    "environment": _set_environment,
+    "numpy_errors": lambda value: np.seterr(**value),
+    "numpy_random": lambda value: np.random.set_state(value),
+    "locale": lambda value: locale.setlocale(locale.LC_ALL, value),
+    "recursion": sys.setrecursionlimit,
+    "decimal": _set_precision,
+    "umask": os.umask,
+    "streams": _set_streams,
+    "torch_dtype": lambda value: _torch().set_default_dtype(value),
+    "torch_grad": lambda value: _torch().set_grad_enabled(value),
+    "torch_threads": lambda value: _torch().set_num_threads(value),
+    "torch_deterministic": lambda value: _torch().use_deterministic_algorithms(value),
+}
+_NAMES = {
+    "directory": "the working directory",
+    "environment": "environment variables",
+    "numpy_errors": "NumPy's handling of errors",
+    "numpy_random": "NumPy's global random state",
+    "locale": "the locale",
+    "recursion": "the recursion limit",
+    "decimal": "the decimal precision",
+    "umask": "the umask",
+    "streams": "sys.stdin, sys.stdout or sys.stderr",
+    "torch_dtype": "torch's default dtype",
+    "torch_grad": "torch's grad mode",
+    "torch_threads": "torch's number of threads",
+    "torch_deterministic": "torch's deterministic mode",
+}

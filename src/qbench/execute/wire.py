@@ -1,0 +1,141 @@
+"""The line between the coordinator and a station: messages, and descriptors of the memory that their images are in."""
+
+from __future__ import annotations
+
+import io
+import pickle
+import socket
+import struct
+from collections.abc import Callable
+from typing import Any
+
+from qbench.execute.shared import Description, SharedImage
+from qbench.images.image import Image
+
+HEADER = struct.Struct("!8sQI")
+MAGIC = b"qbench\r\n"
+"""What a message begins with; a plugin may write anything to a descriptor that it happens to have."""
+MOST_DESCRIPTORS = 200
+"""In one piece; Linux takes 253."""
+ALLOWED = ("qbench", "numpy", "pydantic")
+"""Packages whose classes a station's answer may consist of: never a plugin's own."""
+ALLOWED_BUILTINS = {"set", "frozenset", "bytearray", "complex", "range", "slice"}
+
+
+class Line:
+    """One end of a line. Images that are sent arrive as images at a station, as :class:`SharedImage` elsewhere.
+
+    Args:
+        in_station: whether this is a station's end.
+    """
+
+    def __init__(self, connection: socket.socket, *, in_station: bool) -> None:
+        self._connection = connection
+        self._in_station = in_station
+
+    def fileno(self) -> int:
+        """For ``select``."""
+        return self._connection.fileno()
+
+    def send(self, message: Any) -> None:
+        """Send a message.
+
+        Raises:
+            OSError: the other end is gone.
+            Exception: whatever keeps the message from being pickled; nothing has been sent then.
+        """
+        buffer = io.BytesIO()
+        pickler = _Pickler(buffer)
+        try:
+            pickler.dump(message)
+            descriptors = [shared.descriptor for shared in pickler.shared]
+            self._connection.sendall(HEADER.pack(MAGIC, buffer.tell(), len(descriptors)))
+            for first in range(0, len(descriptors), MOST_DESCRIPTORS):
+                socket.send_fds(self._connection, [b"\0"], descriptors[first : first + MOST_DESCRIPTORS])
+            self._connection.sendall(buffer.getbuffer())
+        finally:
+            for shared in pickler.made:
+                shared.close()
+
+    def receive(self) -> Any:
+        """Receive a message.
+
+        Raises:
+            EOFError: the other end is gone.
+            Exception: what arrives is no message, a ValueError if it does not even begin like one.
+        """
+        magic, size, count = HEADER.unpack(self._exactly(HEADER.size))
+        if magic != MAGIC:
+            raise ValueError("no message")
+        descriptors: list[int] = []
+        while len(descriptors) < count:
+            data, received, _, _ = socket.recv_fds(self._connection, 1, MOST_DESCRIPTORS)
+            if not data:
+                raise EOFError
+            descriptors += received
+
+        def taken(index: int, description: Description) -> Image | SharedImage:
+            shared = SharedImage(descriptors[index], description)
+            return shared.image if self._in_station else shared
+
+        return _Unpickler(io.BytesIO(self._exactly(size)), taken, in_station=self._in_station).load()
+
+    def close(self) -> None:
+        """Close this end."""
+        self._connection.close()
+
+    def _exactly(self, size: int) -> bytes:
+        data = bytearray(size)
+        view, done = memoryview(data), 0
+        while done < size:
+            count = self._connection.recv_into(view[done:])
+            if not count:
+                raise EOFError
+            done += count
+        return bytes(data)
+
+
+def as_if_sent(message: Any) -> Any:
+    """Return a message as it would come from a station, without a line between."""
+    buffer = io.BytesIO()
+    pickler = _Pickler(buffer)
+    pickler.dump(message)
+    buffer.seek(0)
+    return _Unpickler(buffer, lambda index, _: pickler.shared[index], in_station=False).load()
+
+
+class _Pickler(pickle.Pickler):
+    def __init__(self, file: io.BytesIO) -> None:
+        super().__init__(file, protocol=5)
+        self.shared: list[SharedImage] = []
+        self.made: list[SharedImage] = []
+
+    def persistent_id(self, thing: Any) -> Any:
+        if isinstance(thing, Image):
+            shared = SharedImage.of(thing)
+            self.made.append(shared)
+        elif isinstance(thing, SharedImage):
+            shared = thing
+        else:
+            return None
+        self.shared.append(shared)
+        return len(self.shared) - 1, shared.description
+
+
+class _Unpickler(pickle.Unpickler):
+    def __init__(self, file: io.BytesIO, taken: Callable[[int, Description], Any], *, in_station: bool) -> None:
+        super().__init__(file)
+        self._taken = taken
+        self._in_station = in_station
+
+    def persistent_load(self, found: Any) -> Any:
+        return self._taken(*found)
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (
+            self._in_station
+            or module.partition(".")[0] in ALLOWED
+            or (module == "builtins" and name in ALLOWED_BUILTINS)
+        ):
+            return super().find_class(module, name)
+        raise pickle.UnpicklingError(f"a station's answer holds a {module}.{name}")

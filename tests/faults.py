@@ -1,0 +1,220 @@
+"""Codecs and metrics that harm, cheat or break whoever runs them, each in the way that it is told."""
+
+from __future__ import annotations
+
+import ctypes
+import locale
+import os
+import subprocess
+import sys
+import threading
+import time
+import warnings
+from typing import ClassVar
+
+import numpy as np
+from pydantic import Field
+
+from qbench.plugin import Codec, Column, Direction, Image, Metric, NotApplicable, Parameters, hookimpl
+
+REMEMBERED: list[Image] = []
+
+
+class HowParameters(Parameters):
+    how: str = Field("", description="what to do wrong")
+
+
+class Unprintable(Exception):  # noqa: N818
+    def __str__(self):
+        raise RuntimeError("no text for you")
+
+    __repr__ = __str__
+
+
+class Unpicklable(Exception):  # noqa: N818
+    def __reduce__(self):
+        raise TypeError("no pickle for you")
+
+
+class BaseTrouble(BaseException):
+    """Derives from what nobody should derive from."""
+
+
+def recurse(depth):
+    return recurse(depth + 1)
+
+
+def allocate():
+    kept = []
+    while True:
+        kept.append(np.ones(2**23))
+        time.sleep(0.01)
+
+
+def leave_child():
+    subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
+
+
+def leave_thread():
+    threading.Thread(target=lambda: time.sleep(600)).start()
+
+
+def write_over(image):
+    image.pixels.setflags(write=True)
+    image.pixels[:] = 0
+
+
+def write_over_by_torch(image):
+    import torch
+
+    torch.from_numpy(image.pixels).zero_()
+
+
+def write_over_by_address(image):
+    ctypes.memset(image.pixels.ctypes.data, 0, image.pixels.nbytes)
+
+
+def die_of_closed_descriptors():
+    os.closerange(3, 256)
+
+
+def write_on_the_line():
+    for descriptor in range(3, 20):
+        try:
+            os.write(descriptor, b"garbage" * 100)
+        except OSError:
+            continue
+
+
+def do(how, image):
+    """Do something wrong with an image at hand."""
+    acts = {
+        "segfault": lambda: ctypes.string_at(0),
+        "abort": os.abort,
+        "os-exit": lambda: os._exit(0),
+        "sys-exit": lambda: sys.exit(3),
+        "interrupt": lambda: (_ for _ in ()).throw(KeyboardInterrupt()),
+        "base": lambda: (_ for _ in ()).throw(BaseTrouble("deep")),
+        "unprintable": lambda: (_ for _ in ()).throw(Unprintable()),
+        "unpicklable": lambda: (_ for _ in ()).throw(Unpicklable("closed")),
+        "surrogates": lambda: (_ for _ in ()).throw(ValueError("\udcff\ud800")),
+        "long": lambda: (_ for _ in ()).throw(ValueError("x" * 10_000_000)),
+        "recursion": lambda: recurse(0),
+        "memory-error": lambda: bytearray(2**60),
+        "loop": lambda: [None for _ in iter(int, 1)],
+        "sleep": lambda: time.sleep(600),
+        "memory": allocate,
+        "write": lambda: write_over(image),
+        "write-by-torch": lambda: write_over_by_torch(image),
+        "write-by-address": lambda: write_over_by_address(image),
+        "closed-descriptors": die_of_closed_descriptors,
+        "line": write_on_the_line,
+        # what is wrong, but does not fail
+        "chdir": lambda: os.chdir("/"),
+        "environment": lambda: os.environ.update(FAULTS="yes"),
+        "numpy-errors": lambda: np.seterr(all="raise"),
+        "numpy-random": lambda: np.random.seed(1),
+        "locale": lambda: locale.setlocale(locale.LC_ALL, "C.UTF-8"),
+        "recursion-limit": lambda: sys.setrecursionlimit(333),
+        "warnings-as-errors": lambda: warnings.simplefilter("error"),
+        "warn": lambda: warnings.warn("old settings", stacklevel=1),
+        "print": lambda: print("x" * 2_000_000),
+        "print-natively": lambda: os.write(1, b"from below\n"),
+        "close-stdout": sys.stdout.close,
+        "child": leave_child,
+        "thread": leave_thread,
+    }
+    acts.get(how, lambda: None)()
+
+
+class Faulty(Codec):
+    """Sends raw samples, after doing what it is told in ``encode`` (or, with ``decode-`` before it, in ``decode``)."""
+
+    name = "faulty"
+    summary = "does what it must not"
+    Parameters: ClassVar = HowParameters
+
+    def __init__(self, parameters, context):
+        super().__init__(parameters, context)
+        if parameters.how == "init":
+            raise RuntimeError("no instance for you")
+
+    def setup(self):
+        if self.parameters.how == "setup":
+            os.abort()
+
+    def encode(self, image):
+        how = self.parameters.how
+        if how == "last-words":
+            print("these are my last words")
+            os.abort()
+        if how == "printed":
+            print("said before it failed")
+            raise ValueError("deliberate")
+        if how == "empty":
+            return b""
+        if how == "remembers":
+            REMEMBERED[:] = [image]
+            return b"\1"
+        if how == "not-applicable-oddly":
+            raise NotApplicable(Unprintable())
+        do(how, image)
+        return b"%d,%d;" % image.shape[:2] + image.pixels.tobytes()
+
+    def decode(self, bitstream):
+        how = self.parameters.how
+        if how == "remembers":
+            return REMEMBERED[0]
+        head, _, body = bitstream.partition(b";")
+        height, width = map(int, head.split(b","))
+        pixels = np.frombuffer(body, np.uint8).reshape(height, width, 3)
+        if how == "drifts":
+            self.count = getattr(self, "count", 0) + 1
+            pixels = pixels ^ np.uint8(self.count % 2)
+        if how.startswith("decode-"):
+            do(how.removeprefix("decode-"), Image(pixels))
+        return Image(pixels)
+
+    def close(self):
+        if self.parameters.how == "close":
+            raise RuntimeError("can't let go")
+        if self.parameters.how == "close-sleeps":
+            time.sleep(600)
+
+
+class FaultyMetric(Metric):
+    """1, after doing what it is told."""
+
+    name = "faulty-metric"
+    summary = "does what it must not"
+    columns: ClassVar = (Column("faulty-metric", Direction.HIGHER, 0, 1),)
+    Parameters: ClassVar = HowParameters
+
+    def score(self, candidates, prepared):
+        do(self.parameters.how, candidates.images[0])
+        return [{"faulty-metric": 1.0} for _ in candidates.images]
+
+
+class BlackTest(Metric):
+    """The mean of the original, to see whether it is still there."""
+
+    name = "original-mean"
+    summary = "mean sample of the original"
+    columns: ClassVar = (Column("original-mean", Direction.HIGHER, 0, 255),)
+
+    def score(self, candidates, prepared):
+        return [{"original-mean": float(candidates.reference.pixels.mean())} for _ in candidates.images]
+
+
+@hookimpl
+def qbench_register_codecs(register):
+    register(Faulty)
+
+
+@hookimpl
+def qbench_register_metrics(register):
+    register(FaultyMetric)
+    register(BlackTest)
+
+
+__all__ = ["Faulty", "FaultyMetric"]
