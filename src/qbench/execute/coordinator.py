@@ -14,7 +14,7 @@ from qbench.execute.desks import Setting
 from qbench.execute.groups import GroupFlow
 from qbench.execute.means import Means, Task, at_coder
 from qbench.execute.stations import PluginFailedError, StoppedError
-from qbench.execute.work import Event, ImageWork, Recorded, Stop, WorkEvent
+from qbench.execute.work import GIVING_UP, Event, ImageWork, Recorded, Stop, WorkEvent
 from qbench.planning.types import OperatingPoint
 from qbench.registry.registry import Registry
 
@@ -103,11 +103,11 @@ class Coordinator:
         finally:
             self._gone.set()
             if running:
-                self._stop.set()  # whoever listens has gone: leave no thread at work behind
+                self._stop.set(patience=0)  # whoever listens has gone: leave nobody at work behind
                 with self._changed:
                     self._changed.notify_all()
-            for thread in threads if not self._stop.overdue else ():
-                thread.join()
+            for thread in threads:
+                thread.join(2 * GIVING_UP)
         if trouble is not None:
             raise trouble
 
