@@ -99,6 +99,9 @@ class StationPool:
         for station in idle:
             told += station.close()
         self.kill()
+        for path in self._log.glob("*.log") if self._log is not None else ():
+            if not path.stat().st_size:  # nothing was printed there
+                path.unlink(missing_ok=True)
         _POOLS.discard(self)
         return told
 
