@@ -46,7 +46,7 @@ class _Row(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True)
 
 
-LONGEST_MESSAGE, LONGEST_TRACEBACK = 10_000, 100_000
+LONGEST_MESSAGE, LONGEST_TRACEBACK = 1_000, 100_000
 """Characters that are kept of a failure's; what is longer is cut."""
 
 

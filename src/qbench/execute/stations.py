@@ -277,7 +277,7 @@ class ProcessStation:
         self.kill()
         if self._stop.impatient:
             return StoppedError()
-        doing = f"the process of this call {text}" if kind == "StationDied" else text
+        doing = f"its process {text}" if kind == "StationDied" else text
         printed = tail_of(self._log)
         failure = Failure(plugin=request.owner, error=kind, message=doing, printed=printed)
         return PluginFailedError(failure)
