@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import sys
 
 from qbench.errors import QbenchError
@@ -10,6 +11,7 @@ from qbench.execute import station  # noqa: F401 - loaded here, it is there in e
 from qbench.registry.code import source_digest
 from qbench.registry.registry import default_registry
 
+signal.signal(signal.SIGTERM, signal.SIG_IGN)  # of a batch system, to the whole group: the coordinator decides
 PATH = list(sys.path)
 """Where plugins were looked for; a station that finds more elsewhere loads them anew."""
 

@@ -275,8 +275,8 @@ class ProcessStation:
     def _lost(self, request: Request, kind: str, text: str) -> Exception:
         """Bury the station; return what to raise for the request that it was lost with."""
         self.kill()
-        if self._stop.impatient:
-            return StoppedError()
+        if self._stop.impatient or (self._stop.reason and kind == "StationDied"):
+            return StoppedError()  # whoever interrupts a run may have ended it, too
         doing = f"its process {text}" if kind == "StationDied" else text
         printed = tail_of(self._log)
         failure = Failure(plugin=request.owner, error=kind, message=doing, printed=printed)
