@@ -6,8 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from qbench.errors import NotApplicable, QbenchError
 from qbench.execute.desks import Desk
 from qbench.execute.surroundings import heard, restored
@@ -102,6 +100,4 @@ def _plain(value: Any, owner: str) -> Any:
         return Failure.of(owner, value)
     if isinstance(value, list):
         return [_plain(each, owner) for each in value]
-    if isinstance(value, np.ndarray):
-        return np.ascontiguousarray(value)
     return value

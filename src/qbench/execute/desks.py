@@ -27,6 +27,7 @@ from qbench.execute.work import ContractError, TimingPlan
 from qbench.images.image import Image
 from qbench.images.sources import ImageSource
 from qbench.planning.types import OperatingPoint, PlannedMetric
+from qbench.records import FoundSetting
 from qbench.registry.registry import Registry
 
 P = TypeVar("P", PointEncoder, PointDecoder)
@@ -44,6 +45,11 @@ class Setting:
     point: OperatingPoint
     found: float | None = None
     strict: bool = True
+
+    @classmethod
+    def of(cls, point: OperatingPoint, found: FoundSetting | None, *, strict: bool = True) -> Setting:
+        """Return the settings of a point, with what was found for its target, if it has one."""
+        return cls(point, None if found is None else found.value, strict)
 
     @property
     def key(self) -> tuple[str, float | None]:
@@ -198,10 +204,6 @@ class ScoringDesk(Desk):
         """Take the images that are scored from now on, and the sizes of the reconstructions' bitstreams."""
         self._name, self._images, self._sizes = name, [original, *reconstructions], sizes
         self._reference, self._shared = None, {}
-
-    def drop(self) -> None:
-        """Forget the images."""
-        self._images, self._sizes, self._reference, self._shared = [], (), None, {}
 
     def score(self, planned: PlannedMetric, chosen: tuple[int, ...]) -> list[Outcome]:
         """Score some of the reconstructions; an outcome for each, in order."""

@@ -110,7 +110,7 @@ def _reconstruction(
             )
         if not trust:
             require_trusted(folder.path, [point], registry)
-        setting = Setting(point, cell.found.value if cell.found else None, strict=False)
+        setting = Setting.of(point, cell.found, strict=False)
         decoder = coder_at(PointDecoder, registry, setting, context, UNTIMED)
         try:
             return decoder.decode_stored(bitstream, like.shape, like.format)

@@ -131,7 +131,7 @@ class ImageFlow:
         """Search where there is a target, encode, decode elsewhere, check, keep, record."""
         point = cell.point
         found = None if point.target is None else self._search(point, point.target)
-        setting = Setting(point, None if found is None else found.value)
+        setting = Setting.of(point, found)
         encoded, promises = self._encode(setting, "encode", self.original)
         assert self.original is not None
         shape, form, _ = self.original.description
@@ -154,7 +154,7 @@ class ImageFlow:
             wrong = int((reconstruction.pixels != self.original.image.pixels).any(axis=2).sum())
             text = f"declared lossless, but {wrong} pixels differ after decoding"
             raise PluginFailedError(Failure(plugin=point.owner, error="ContractError", message=text))
-        setting = Setting(point, None if found is None else found.value)
+        setting = Setting.of(point, found)
         cost = self._means.costs.of(self._means, setting, self.name, reconstruction.height, reconstruction.width)
         bitstream = encoded.bitstream
         folder.write_file(folder.bitstream_path(point, self.name), bitstream)
@@ -221,7 +221,7 @@ class ImageFlow:
         shape, form, _ = self.original.description
 
         def decode(bitstream: bytes) -> Image:
-            setting = Setting(cell.point, None if record.found is None else record.found.value, strict=False)
+            setting = Setting.of(cell.point, record.found, strict=False)
             decoded.append(self._decode(setting, "decode_stored", bitstream, shape, form))
             return decoded[0].image
 

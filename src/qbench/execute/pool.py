@@ -23,7 +23,6 @@ class StationPool:
     Args:
         most: how many there may be of a role, for work on the processor and on an accelerator.
         tell: takes what plugins tell.
-        log: folder for what plugins print; None until there is one.
         registry: works in this process, by these plugins; None: in processes of their own, by those installed.
     """
 

@@ -33,10 +33,6 @@ class Seal:
             if _checksum(image) != known
         ]
 
-    def replace(self, index: int, image: Image) -> None:
-        """Seal another image in the place of one."""
-        self._images[index], self._sums[index] = image, _checksum(image)
-
 
 def _checksum(image: Image) -> int:
     return zlib.crc32(image.pixels.data)

@@ -23,6 +23,7 @@ from qbench.execute.shared import SharedImage
 from qbench.execute.starting import start
 from qbench.execute.station import DESKS, MARK, Post, Role, station_main
 from qbench.execute.station_log import tail_of
+from qbench.execute.surroundings import umask
 from qbench.execute.wire import Line, as_if_sent
 from qbench.execute.work import ContractError, Setup, Stop
 from qbench.images.image import Image
@@ -152,7 +153,7 @@ class ProcessStation:
             dict(os.environ),
             str(Path.cwd()),
             list(sys.path),
-            _umask(),
+            umask(),
         )
         self._process = start(station_main, (theirs, post), f"qbench-{role}-{number}")
         theirs.close()
@@ -281,9 +282,3 @@ class ProcessStation:
         printed = tail_of(self._log)
         failure = Failure(plugin=request.owner, error=kind, message=doing, printed=printed)
         return PluginFailedError(failure)
-
-
-def _umask() -> int:
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask

@@ -61,7 +61,7 @@ def _state() -> dict[str, Any]:
         "locale": locale.setlocale(locale.LC_ALL),
         "recursion": sys.getrecursionlimit(),
         "decimal": decimal.getcontext().prec,
-        "umask": _umask(),
+        "umask": umask(),
         "streams": (sys.stdin, sys.stdout, sys.stderr),
     }
     torch = _torch()
@@ -80,7 +80,8 @@ def _directory() -> str:
         return ""
 
 
-def _umask() -> int:
+def umask() -> int:
+    """Return the mask of the permissions of new files, which can only be read by setting it."""
     mask = os.umask(0o022)
     os.umask(mask)
     return mask

@@ -89,7 +89,7 @@ def verify_cells(
             def make(point: OperatingPoint = point, first: CellRecord = cells[0]) -> PointDecoder:
                 if not trust:
                     require_trusted(folder.path, [point], registry)
-                setting = Setting(point, first.found.value if first.found else None, strict=False)
+                setting = Setting.of(point, first.found, strict=False)
                 return coder_at(PointDecoder, registry, setting, context, UNTIMED)
 
             yield from _verified(folder, state, point, cells, make)
