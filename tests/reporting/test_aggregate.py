@@ -57,7 +57,24 @@ def test_what_has_no_value_does_not_count():
 
 def test_an_infinite_value_makes_the_mean_infinite_and_the_deviation_undefined():
     summary = summarise(named([Entry(Status.OK, 2.0), Entry(Status.OK, math.inf)]))
-    assert (summary.mean, summary.deviation) == (math.inf, None)
+    assert (summary.mean, summary.deviation, summary.infinite) == (math.inf, None, ("image1",))
+
+
+def test_infinite_both_ways_has_no_mean():
+    summary = summarise(named([Entry(Status.OK, math.inf), Entry(Status.OK, -math.inf)]))
+    assert (summary.count, summary.mean, summary.deviation) == (2, None, None)
+    assert summary.infinite == ("image0", "image1")
+    same = summarise(named([Entry(Status.OK, -math.inf), Entry(Status.OK, -math.inf)]))
+    assert (same.mean, same.infinite) == (-math.inf, ())
+
+
+@given(st.lists(st.floats(), max_size=5))
+def test_any_values_have_a_summary(values):
+    summary = summarise(named(Entry(Status.OK, value) for value in values))
+    finite = [value for value in values if math.isfinite(value)]
+    if len(finite) == len(values) > 0:
+        assert min(values) <= summary.mean <= max(values) or summary.mean == pytest.approx(max(values, key=abs))
+    assert summary.count == len(values)
 
 
 def test_the_best_is_in_the_columns_direction():

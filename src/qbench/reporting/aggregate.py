@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -23,14 +24,16 @@ class Summary:
 
     Attributes:
         count: values that went into it.
-        mean: arithmetic mean over images; infinite if a value is. Where ``pooling`` says so, what the metric aggregates
-            instead. None of cells at several operating points, whose mean would mean nothing.
+        mean: arithmetic mean over images; infinite if a value is, None if some are infinite in one direction and some
+            in the other. Where ``pooling`` says so, what the metric aggregates instead. None of cells at several
+            operating points, whose mean would mean nothing.
         deviation: sample standard deviation; None for fewer than two values, infinite or pooled ones.
         pooling: how the metric itself aggregated, in words; empty for a mean.
         images: names of those that it is over; of several operating points those that all are over.
         low, high: of cells at several operating points, the least and the greatest of their means.
         alike: whether all operating points are over the same images.
-        infinite: images whose value is infinite where those of others are not, so that the mean says nothing.
+        infinite: images whose value is infinite where those of others are not, or infinite the other way, so that the
+            mean says nothing.
     """
 
     count: int
@@ -71,16 +74,30 @@ def summarise(entries: Mapping[str, Entry]) -> Summary:
     """Summarise a column's entries of one operating point, image → entry."""
     known = {image: entry.value for image, entry in entries.items() if entry.value is not None}
     values = list(known.values())
-    finite = all(math.isfinite(value) for value in values)
+    infinite = tuple(image for image, value in known.items() if math.isinf(value))
     return Summary(
         len(values),
-        statistics.fmean(values) if values else None,
-        statistics.stdev(values) if len(values) > 1 and finite else None,
+        _mean(values),
+        _deviation(values) if len(values) > 1 and all(map(math.isfinite, values)) else None,
         images=tuple(known),
-        infinite=tuple(image for image, value in known.items() if math.isinf(value))
-        if not finite and any(map(math.isfinite, values))
-        else (),
+        infinite=infinite if len({value if math.isinf(value) else 0.0 for value in values}) > 1 else (),
     )
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    if not values or {math.inf, -math.inf} <= set(values):
+        return None
+    try:
+        return statistics.fmean(values)
+    except OverflowError:  # the sum is beyond a double, the mean isn't
+        return math.fsum(value / len(values) for value in values)
+
+
+def _deviation(values: Sequence[float]) -> float:
+    largest = max(map(abs, values))
+    if largest < math.sqrt(sys.float_info.max) / len(values):
+        return statistics.stdev(values)
+    return largest * statistics.stdev([value / largest for value in values])  # the squares are beyond a double
 
 
 Pools = Mapping[str, tuple[str, Callable[[Sequence[float], Sequence[int]], float | None]]]
