@@ -15,7 +15,7 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
-from qbench.plugin import Codec, Column, Direction, Image, Metric, NotApplicable, Parameters, hookimpl
+from qbench.plugin import Codec, Column, Direction, Explanation, Image, Metric, NotApplicable, Parameters, hookimpl
 
 REMEMBERED: list[Image] = []
 
@@ -127,6 +127,12 @@ def do(how, image):
     acts.get(how, lambda: None)()
 
 
+class OddText(str):
+    """A kind of text that only this plugin knows."""
+
+    __slots__ = ()
+
+
 class Faulty(Codec):
     """Sends raw samples, after doing what it is told in ``encode`` (or, with ``decode-`` before it, in ``decode``)."""
 
@@ -193,6 +199,10 @@ class FaultyMetric(Metric):
     def score(self, candidates, prepared):
         do(self.parameters.how, candidates.images[0])
         return [{"faulty-metric": 1.0} for _ in candidates.images]
+
+    def explain(self, candidates, prepared):
+        do(self.parameters.how.removeprefix("explain-"), candidates.images[0])
+        return Explanation({OddText("from"): OddText("a plugin")})
 
 
 class BlackTest(Metric):

@@ -73,6 +73,8 @@ class Failure(_Row):
         name = type(error).__name__
         try:
             message = _storable(str(error))[:LONGEST_MESSAGE]
+            if len(message.split()) == 1:  # 3, 'quality': says nothing without what it is
+                message = f"{name}: {message}"
         except BaseException as trouble:  # whatever the exception's own code raises
             message = f"{name}, whose text can't be had: {type(trouble).__name__}"
         try:

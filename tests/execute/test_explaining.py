@@ -29,7 +29,7 @@ def test_a_report_decodes_nothing_and_says_so(made, registry, monkeypatch):
     assert explain_all(made, registry=registry, notice=told.append) == {}
     assert len(told) == 3
     assert "no reconstruction is kept, and a report decodes nothing; qbench explain does" in told[0]
-    with pytest.raises(PluginError, match=r"codec shift, plugin toys \(toys 1.0\) failed: decoded"):
+    with pytest.raises(PluginError, match=r"codec shift, plugin toys \(toys 1.0\) failed: AssertionError: decoded"):
         qbench.explain(made, "p0", "shift", registry=registry)
 
 

@@ -16,6 +16,7 @@ from qbench.errors import PluginError, SuiteError
 from qbench.execute.device import available_cores
 from qbench.execute.limits import processes_marked
 from qbench.execute.station import MARK
+from qbench.execute.verifying import Verdict
 from qbench.execute.work import Notice, Recorded, Stop
 from qbench.registry.registry import default_registry
 from qbench.results.run import Status
@@ -70,9 +71,9 @@ FAULTS = {
     "segfault": ("StationDied", "was killed by SIGSEGV"),
     "abort": ("StationDied", "was killed by SIGABRT"),
     "os-exit": ("StationDied", "ended with exit code 0"),
-    "sys-exit": ("SystemExit", "3"),
+    "sys-exit": ("SystemExit", "SystemExit: 3"),
     "interrupt": ("KeyboardInterrupt", ""),
-    "base": ("BaseTrouble", "deep"),
+    "base": ("BaseTrouble", "BaseTrouble: deep"),
     "unprintable": ("Unprintable", "whose text can't be had"),
     "unpicklable": ("Unpicklable", "closed"),
     "surrogates": ("ValueError", ""),
@@ -261,6 +262,36 @@ def test_a_decoder_that_kills_its_station_leaves_what_was_measured(small, instal
         assert row.status is Status.OK
         assert row.entries["difference"].status is Status.OK
         assert row.entries["mse"].status is Status.FAILED
+
+
+def test_a_metric_that_dies_when_it_explains_ends_no_report(faulty, installed):
+    faulty["metrics"] += [
+        {"dies": {"metric": "faulty-metric", "how": "explain-segfault"}},
+        {"tells": {"metric": "faulty-metric"}},
+    ]
+    done, notices = run(faulty), []
+    page = qbench.report(done, notice=notices.append)[0]
+    assert "a plugin" in page.read_text()
+    assert len(notices) == 2
+    assert notices[0].startswith(
+        "not explained: metric faulty-metric, plugin faults (toys 1.0) failed: its process was"
+    )
+    with pytest.raises(PluginError, match="its process was killed by SIGSEGV"):
+        qbench.explain(done, "p0", "good", "dies")
+    _, explanation = qbench.explain(done, "p0", "good", "tells")
+    assert explanation.facts == {"from": "a plugin"}
+    assert {type(text) for pair in explanation.facts.items() for text in pair} == {str}
+
+
+def test_a_decoder_that_dies_is_a_finding_of_verify(small, installed, monkeypatch):
+    run(small)
+    assert qbench.verify("run").good
+    monkeypatch.setenv("TOYS_CRASH_WHEN_DECODING", "yes")
+    findings = qbench.verify("run").findings
+    assert {finding.bitstream for finding in findings} == {Verdict.UNDECODABLE}
+    assert {"codec shift, plugin toys (toys 1.0): StationDied: its process " in each.reason for each in findings} == {
+        True
+    }
 
 
 def test_fail_fast_stops_at_the_first_failure(small, installed):

@@ -12,8 +12,9 @@ from qbench.contracts.metric import Explanation, Metric, MetricDeclaration
 from qbench.errors import QbenchError, did_you_mean
 from qbench.execute.device import resolve_device
 from qbench.execute.explaining import explain_cells
-from qbench.execute.explaining import original as read_again
+from qbench.execute.means import aside
 from qbench.images.image import Image
+from qbench.images.sources import read_again
 from qbench.planning.originals import found_again, source_of
 from qbench.planning.types import Plan, PlannedMetric
 from qbench.registry.registry import Registry, default_registry
@@ -62,11 +63,12 @@ def explain(
     if cell is None or cell.outcome != "coded":
         why = "it is not done yet" if cell is None else f"{cell.outcome}: {cell.reason}"
         raise QbenchError(f"{image} at {point} has no reconstruction to explain ({why})")
-    context = Context(resolve_device(device), plan.seed, plan.profile, notice)
+    context = Context(resolve_device(device), plan.seed, plan.profile)
     if originals is not None:
         plan = found_again(replace(plan, images=(plan.image(image),)), Path(originals))
     source = source_of(plan.image(image), registry)
-    told = explain_cells(folder, plan, [cell], source, chosen, registry, context, decode=True, trust=trust)
+    with aside(plan, folder, registry, context, notice) as means:
+        told = explain_cells(means, [cell], source, chosen, registry, decode=True, trust=trust)
     return chosen, told[0]
 
 
@@ -87,29 +89,21 @@ def explain_all(
     registry = registry or default_registry()
     plan, folder = found.plan, RunFolder(found.path)
     state = folder.load()
-    context = Context(resolve_device(device), plan.seed, plan.profile, notice)
     explanations: dict[tuple[str, str], dict[str, Explanation]] = {}
     able = _able_to_explain(plan, registry)
-    for metric in (metric for metric in plan.metrics if metric.label in able):
-        for image in plan.images:
+    asked = [(metric, image) for metric in plan.metrics if metric.label in able for image in plan.images]
+    if not asked:
+        return {}
+    context = Context(resolve_device(device), plan.seed, plan.profile)
+    with aside(plan, folder, registry, context, notice) as means:
+        for metric, image in asked:
             recorded = [(state.cell(image, point), state.score(plan, metric, image, point)) for point in plan.points]
             cells = [cell for cell, score in recorded if cell and score and score.outcome == "scored"]
+            if not cells:
+                continue
             try:
-                told = (
-                    explain_cells(
-                        folder,
-                        plan,
-                        cells,
-                        source_of(image, registry),
-                        metric,
-                        registry,
-                        context,
-                        decode=False,
-                        trust=False,
-                    )
-                    if cells
-                    else []
-                )
+                source = source_of(image, registry)
+                told = explain_cells(means, cells, source, metric, registry, decode=False, trust=False)
             except QbenchError as error:
                 notice(f"not explained: {error}")
                 continue
@@ -125,7 +119,7 @@ def original(found: Run, image: str, *, registry: Registry | None = None) -> Ima
         QbenchError: it is gone, or has changed.
     """
     planned = found.plan.image(image)
-    return read_again(source_of(planned, registry or default_registry()), planned)
+    return read_again(source_of(planned, registry or default_registry()), planned.sha256, planned.location)
 
 
 def _explaining(plan: Plan, label: str | None, registry: Registry) -> PlannedMetric:

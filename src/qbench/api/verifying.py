@@ -10,6 +10,7 @@ from qbench.contracts.context import Context
 from qbench.errors import PluginError
 from qbench.execute.as_planned import other_versions
 from qbench.execute.device import device_name, resolve_device
+from qbench.execute.means import aside
 from qbench.execute.trust import component
 from qbench.execute.verifying import Finding, Verdict, verify_cells
 from qbench.planning.types import Plan
@@ -69,9 +70,11 @@ def verify(
     cells = [state.cell(image, point) for image, point, _ in plan.iter_cells()]
     total = sum(cell is not None and cell.outcome == "coded" for cell in cells)
     findings = []
-    for finding in verify_cells(folder, state, registry, Context(torch_device, plan.seed, plan.profile), trust=trust):
-        findings.append(finding)
-        on_finding(finding, total)
+    context = Context(torch_device, plan.seed, plan.profile)
+    with aside(plan, folder, registry, context, lambda text: None) as means:
+        for finding in verify_cells(means, state, registry, trust=trust):
+            findings.append(finding)
+            on_finding(finding, total)
     return Verification(tuple(findings), tuple(_other_versions(plan, registry)), device_name(torch_device))
 
 

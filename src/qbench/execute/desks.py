@@ -8,14 +8,21 @@ from typing import Any, TypeVar
 
 from qbench.contracts.codec import Complexity
 from qbench.contracts.context import Context
-from qbench.contracts.metric import Candidates, DistributionMetric, Metric, MetricDeclaration, Reference
+from qbench.contracts.metric import (
+    Candidates,
+    DistributionMetric,
+    Explanation,
+    Metric,
+    MetricDeclaration,
+    Reference,
+)
 from qbench.execute.as_planned import as_planned
 from qbench.execute.coder import Decoded, Encoded, Form, PointDecoder, PointEncoder
-from qbench.execute.originals import read_original
 from qbench.execute.scoring import (
     Features,
     Outcome,
     batches,
+    explain_one,
     feature_batches,
     finish_point,
     make_metric,
@@ -25,7 +32,7 @@ from qbench.execute.scoring import (
 from qbench.execute.sealed import tensor_holds
 from qbench.execute.work import ContractError, TimingPlan
 from qbench.images.image import Image
-from qbench.images.sources import ImageSource
+from qbench.images.sources import ImageSource, read_again
 from qbench.planning.types import OperatingPoint, PlannedMetric
 from qbench.records import FoundSetting
 from qbench.registry.registry import Registry
@@ -124,7 +131,7 @@ class EncodingDesk(_CodingDesk):
         Raises:
             ImageError: it can't be read, or is not the one that was planned.
         """
-        return read_original(source, sha256, location)
+        return read_again(source, sha256, location)
 
     def promises(self, setting: Setting) -> Promises:
         """Return what the codec says of itself."""
@@ -232,9 +239,15 @@ class ScoringDesk(Desk):
         assert isinstance(metric, DistributionMetric)
         return finish_point(metric, originals, features)
 
-    def _metric(self, planned: PlannedMetric) -> MetricDeclaration:
+    def explain(self, planned: PlannedMetric, index: int) -> Explanation:
+        """Say what is behind a metric's scores of one of the reconstructions; by whatever version is installed."""
+        reference, _ = self._batches(())
+        metric = self._metric(planned, strict=False)
+        return explain_one(metric, reference, self._images[1 + index], self._sizes[index])
+
+    def _metric(self, planned: PlannedMetric, *, strict: bool = True) -> MetricDeclaration:
         if planned.label not in self._metrics:
-            self._metrics[planned.label] = make_metric(planned, self._registry, self._context)
+            self._metrics[planned.label] = make_metric(planned, self._registry, self._context, strict=strict)
         return self._metrics[planned.label]
 
     def _batches(self, chosen: tuple[int, ...]) -> tuple[Reference, list[Candidates]]:

@@ -11,12 +11,12 @@ from typing import Any
 from qbench.errors import LostError, NotApplicable, StoreError
 from qbench.execute.coder import Encoded
 from qbench.execute.desks import Promises, Setting, Unpacked
-from qbench.execute.means import Means, Task, at_coder
-from qbench.execute.originals import stored_reconstruction
+from qbench.execute.means import Means, Task, at_coder, at_metric
 from qbench.execute.rate_search import find_setting
+from qbench.execute.reconstructions import stored_reconstruction
 from qbench.execute.scoring import Outcome, failed_score, score_record
 from qbench.execute.shared import SharedImage
-from qbench.execute.stations import PluginFailedError, Station
+from qbench.execute.stations import PluginFailedError
 from qbench.execute.work import CellStarted, CellWork, ImageWork, Recorded, ScoringStarted
 from qbench.images.image import Image
 from qbench.planning.types import OperatingPoint, PlannedMetric, Target
@@ -52,10 +52,7 @@ class ImageFlow:
         """Read the original; where that is not possible, record so for every cell and return False."""
         image, source = self.work.image, self.work.source
         try:
-            with self._means.pool.lease("encode") as station:
-                self.original = self._means.ask(
-                    station, None, f"{self.name} · read", "read", source, image.sha256, image.location
-                )
+            self.original = self._means.read(source, image)
             return True
         except (PluginFailedError, NotApplicable) as error:
             found = error.failure if isinstance(error, PluginFailedError) else Failure.of("", error)
@@ -265,28 +262,16 @@ class ImageFlow:
         Args:
             key: names what the images are of, for stations that have them already; None if they are of this call only.
         """
-        about = f"{metric.label} · {self.name}"
         folder = self._means.setup.folder
-
-        def preferred(station: Station) -> tuple[bool, bool]:
-            return metric.label in station.knows, station.taken is not None and station.taken == key
-
+        assert self.original is not None
+        given = self.original, [shared for shared, _ in images], [size for _, size in images]
         try:
-            accelerator = self._means.context.device != "cpu"
-            with self._means.pool.lease("score", accelerator=accelerator, preferred=preferred) as station:
-                station.knows.add(metric.label)
-                if key is None or station.taken != key:
-                    station.taken = None
-                    reconstructions, sizes = [shared for shared, _ in images], [size for _, size in images]
-                    given = (self.name, self.original, reconstructions, sizes)
-                    self._means.ask(station, metric, about, "take", *given)
-                    station.taken = key
+            with at_metric(self._means, metric, self.name, key, given) as ask:
                 if metric.per_point:
                     path = folder.features_path(metric.label, None, self.name)
                     if not path.is_file():
-                        features = self._means.ask(station, metric, about, "features_of_original", metric)
-                        folder.write_features(path, features)
-                outcomes: list[Outcome | Failure] = self._means.ask(station, metric, about, "score", metric, wanted)
+                        folder.write_features(path, ask("features_of_original", metric))
+                outcomes: list[Outcome | Failure] = ask("score", metric, wanted)
                 return outcomes
         except NotApplicable as reason:
             return [reason] * len(wanted)

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from qbench.contracts.codec import Complexity
 from qbench.contracts.context import Context
 from qbench.execute.answering import Request
+from qbench.execute.coder import UNTIMED
 from qbench.execute.desks import Setting
-from qbench.execute.limits import Limits
+from qbench.execute.limits import Limits, limits_of
 from qbench.execute.pool import StationPool
+from qbench.execute.shared import SharedImage
+from qbench.execute.starting import warm_up
 from qbench.execute.stations import Station
-from qbench.execute.work import Setup, WorkEvent
-from qbench.planning.types import OperatingPoint, PlannedMetric
+from qbench.execute.work import Setup, Stop, WorkEvent
+from qbench.images.sources import ImageSource
+from qbench.planning.types import OperatingPoint, Plan, PlannedImage, PlannedMetric
+from qbench.registry.registry import Registry, default_registry
+from qbench.store.folder import RunFolder
 
 
 @dataclass(order=True)
@@ -79,6 +87,19 @@ class Means:
         """Whether a codec computes on another device than the processor."""
         return self.context.device != "cpu" and point.runs_on == "accelerator"
 
+    def read(self, source: ImageSource, image: PlannedImage) -> SharedImage:
+        """Read an original.
+
+        Raises:
+            PluginFailedError: it can't be read, or is not the one that was planned.
+            NotApplicable: as its dataset has it.
+        """
+        with self.pool.lease("encode") as station:
+            found: SharedImage = self.ask(
+                station, None, f"{image.name} · read", "read", source, image.sha256, image.location
+            )
+            return found
+
     def ask(
         self, station: Station, asked: OperatingPoint | PlannedMetric | None, about: str, method: str, *arguments: Any
     ) -> Any:
@@ -104,3 +125,54 @@ def at_coder(
         station.knows |= {setting.key, knows}
         about = f"{setting.point.id} · {image} · {role}"
         return means.ask(station, setting.point, about, method, setting, *arguments)
+
+
+Taken = tuple[SharedImage, Sequence[SharedImage], Sequence[int]]
+"""What a scoring station is given: an original, its reconstructions, and the sizes of their bitstreams."""
+
+
+@contextlib.contextmanager
+def at_metric(
+    means: Means, metric: PlannedMetric, about: str, key: Any, images: Taken | None
+) -> Iterator[Callable[..., Any]]:
+    """Lend a scoring station that has taken images, if possible one that has the metric and them already.
+
+    Args:
+        about: the image that it is about.
+        key: names what the images are of, for stations that have them already; None if they are of this call only.
+        images: None where features are all that is needed.
+
+    Yields:
+        A function that has the metric do something there.
+    """
+
+    def preferred(station: Station) -> tuple[bool, bool]:
+        return metric.label in station.knows, station.taken is not None and station.taken == key
+
+    def ask(method: str, *arguments: Any) -> Any:
+        return means.ask(station, metric, f"{metric.label} · {about}", method, *arguments)
+
+    with means.pool.lease("score", accelerator=means.context.device != "cpu", preferred=preferred) as station:
+        station.knows.add(metric.label)
+        if images is not None and (key is None or station.taken != key):
+            station.taken = None
+            ask("take", about, *images)
+            station.taken = key
+        yield ask
+
+
+@contextlib.contextmanager
+def aside(
+    plan: Plan, folder: RunFolder, registry: Registry, context: Context, tell: Callable[[str], None]
+) -> Iterator[Means]:
+    """Lend means for work outside a session, one thing at a time: to explain a run, or to verify it."""
+    here = registry is not default_registry()
+    if not here:
+        warm_up({name for each in plan.participants for name in each.identity.get("libraries", ())})
+    setup = Setup(plan, folder, "", context, UNTIMED)
+    pool = StationPool(setup, Stop(), (1, 1), tell, registry=registry if here else None)
+    try:
+        yield Means(setup, pool, lambda event: None, partial(limits_of, plan))
+    finally:
+        for text in pool.close():
+            tell(text)

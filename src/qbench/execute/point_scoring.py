@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Container, Generator
 
 from qbench.errors import NotApplicable
-from qbench.execute.means import Means
+from qbench.execute.means import Means, at_metric
 from qbench.execute.scoring import Outcome, outcome_record
 from qbench.execute.stations import PluginFailedError
 from qbench.execute.work import Recorded, ScoringStarted, WorkEvent
@@ -50,15 +50,9 @@ class PointScorer:
         read = self._folder.read_features
         originals = [read(self._folder.features_path(planned.label, None, name)) for name in images]
         features = [read(self._folder.features_path(planned.label, point, name)) for name in images]
-        accelerator = self._means.context.device != "cpu"
         try:
-            with self._means.pool.lease(
-                "score", accelerator=accelerator, preferred=lambda station: planned.label in station.knows
-            ) as station:
-                about = f"{planned.label} · {point.id}"
-                found: Outcome | Failure = self._means.ask(
-                    station, planned, about, "finish", planned, originals, features
-                )
+            with at_metric(self._means, planned, point.id, None, None) as ask:
+                found: Outcome | Failure = ask("finish", planned, originals, features)
                 return found
         except NotApplicable as reason:
             return reason

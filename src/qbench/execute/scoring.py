@@ -10,10 +10,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from qbench.contracts.artifact import Artifact
 from qbench.contracts.context import Context
-from qbench.contracts.metric import Candidates, DistributionMetric, Metric, MetricDeclaration, Reference
+from qbench.contracts.metric import (
+    Candidates,
+    DistributionMetric,
+    Explanation,
+    ExplanationTable,
+    Metric,
+    MetricDeclaration,
+    Reference,
+)
 from qbench.errors import NotApplicable
 from qbench.execute.as_planned import as_planned
+from qbench.execute.coder import check_artifacts
 from qbench.execute.work import ContractError
 from qbench.images.image import Image
 from qbench.planning.types import Plan, PlannedImage, PlannedMetric
@@ -228,3 +238,49 @@ def outcome_record(
         values = {name: value for name, value in columns.items() if name not in absent}
         fields = {"outcome": "scored", "values": values, "absent": absent}
     return ScoreRecord(key=key, image=image, point=point, metric=metric.label, session=session, at=now(), **fields)
+
+
+def explain_one(metric: MetricDeclaration, reference: Reference, reconstruction: Image, size: int) -> Explanation:
+    """Ask a metric what is behind its scores of a reconstruction, whose bitstream has so many bytes.
+
+    Raises:
+        NotApplicable: it has nothing to say of it.
+        ContractError: what it says is no explanation.
+        Exception: whatever the metric raises.
+    """
+    if not isinstance(metric, Metric):
+        raise NotApplicable(f"{metric.name} scores operating points, not single cells")
+    require_format(metric, reference)
+    candidates = Candidates(reference, [reconstruction], [size], reference.device)
+    return checked_explanation(metric.explain(candidates, metric.prepare(reference)))
+
+
+def checked_explanation(found: object) -> Explanation:
+    """Return an explanation that can be shown, of plain text and numbers.
+
+    Raises:
+        ContractError: it is something else.
+    """
+    if not isinstance(found, Explanation):
+        raise ContractError(f"explain returned {type(found).__name__}, not a qbench.plugin.Explanation")
+    for table in found.tables:
+        if any(len(row) != len(table.columns) for row in table.rows):
+            raise ContractError(f"explain: a row of the table `{table.title}` doesn't have one value per column")
+    check_artifacts("explain", found.artifacts)
+    return Explanation(
+        {str(name): _plain(value) for name, value in found.facts.items()},
+        tuple(
+            ExplanationTable(
+                str(table.title), tuple(map(str, table.columns)), tuple(tuple(map(_plain, row)) for row in table.rows)
+            )
+            for table in found.tables
+        ),
+        tuple(Artifact(str(each.name), bytes(each.data), str(each.summary)) for each in found.artifacts),
+    )
+
+
+def _plain(value: object) -> str | int | float:
+    for kind in (str, int, float):  # a plugin's own kinds of them don't travel
+        if isinstance(value, kind):
+            return value if isinstance(value, bool) else kind(value)
+    raise ContractError(f"explain gave {value!r}, a {type(value).__name__}; accepted: text and numbers")

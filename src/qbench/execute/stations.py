@@ -16,7 +16,7 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any, Protocol
 
-from qbench.errors import NotApplicable, QbenchError, StoreError
+from qbench.errors import NotApplicable, PluginError, QbenchError, StoreError
 from qbench.execute.answering import Answer, Notes, Request, answer
 from qbench.execute.limits import LEAST_FREE, Limits, descendants, free_memory, held_memory, processes_marked
 from qbench.execute.shared import SharedImage
@@ -46,6 +46,13 @@ class PluginFailedError(Exception):
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.message)
         self.failure = failure
+
+    def told(self) -> QbenchError:
+        """Return it as an error for people: what is theirs to mend, or how the plugin failed."""
+        if isinstance(self.__cause__, QbenchError):
+            return self.__cause__
+        seen = self.failure.traceback or self.failure.printed
+        return PluginError(f"{self.failure.plugin} failed: {self.failure.message}\n{seen}".rstrip())
 
 
 class StoppedError(Exception):

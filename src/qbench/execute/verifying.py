@@ -5,17 +5,17 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 import numpy as np
 
-from qbench.contracts.context import Context
-from qbench.errors import StoreError
-from qbench.execute.coder import UNTIMED, PointDecoder
-from qbench.execute.desks import Setting, coder_at
+from qbench.errors import NotApplicable, QbenchError, StoreError
+from qbench.execute.desks import Setting
+from qbench.execute.means import Means, at_coder
+from qbench.execute.stations import PluginFailedError
 from qbench.execute.trust import require_trusted
 from qbench.images.image import Image
 from qbench.planning.types import OperatingPoint, PlannedImage
@@ -69,9 +69,7 @@ class Finding:
         return self.bitstream in GOOD and self.reconstruction in GOOD
 
 
-def verify_cells(
-    folder: RunFolder, state: RunState, registry: Registry, context: Context, *, trust: bool
-) -> Iterator[Finding]:
+def verify_cells(means: Means, state: RunState, registry: Registry, *, trust: bool) -> Iterator[Finding]:
     """Decode every kept bitstream, and compare what comes out, and every kept reconstruction, with the records.
 
     Nothing is written. A codec is set up once for all images of an operating point (and of the setting found for its
@@ -85,24 +83,13 @@ def verify_cells(
             if cell is not None and cell.outcome == "coded":
                 by_setting[cell.found.value if cell.found else None].append(cell)
         for cells in by_setting.values():
-
-            def make(point: OperatingPoint = point, first: CellRecord = cells[0]) -> PointDecoder:
-                if not trust:
-                    require_trusted(folder.path, [point], registry)
-                setting = Setting.of(point, first.found, strict=False)
-                return coder_at(PointDecoder, registry, setting, context, UNTIMED)
-
-            yield from _verified(folder, state, point, cells, make)
+            yield from _verified(means, state, Setting.of(point, cells[0].found, strict=False), cells, registry, trust)
 
 
 def _verified(
-    folder: RunFolder,
-    state: RunState,
-    point: OperatingPoint,
-    cells: list[CellRecord],
-    make: Callable[[], PointDecoder],
+    means: Means, state: RunState, setting: Setting, cells: list[CellRecord], registry: Registry, trust: bool
 ) -> Iterator[Finding]:
-    coder: PointDecoder | Exception | None = None
+    folder, point = means.setup.folder, setting.point
     for cell in cells:
         image = state.plan.image(cell.image)
         kept, verdict = _kept(folder, point, image, cell)
@@ -118,22 +105,22 @@ def _verified(
             yield Finding(cell.image, point.id, Verdict.ALTERED, verdict)
             continue
         try:
-            if coder is None:
-                coder = make()
-            if isinstance(coder, Exception):
-                raise coder
-            decoded = coder.decode_stored(bitstream, (image.height, image.width, 3), None)
-        except Exception as error:  # a plugin's failure, or the reason why it can't be made here
-            coder = error if coder is None else coder
-            reason = f"{point.owner}: {type(error).__name__}: {error}"
+            if not trust:
+                require_trusted(folder.path, [point], registry)
+            shape = image.height, image.width, 3
+            made = at_coder(means, "decode", setting, cell.image, "decode_stored", bitstream, shape, None)
+        except PluginFailedError as error:
+            reason = f"{error.failure.plugin}: {error.failure.error}: {error.failure.message}"
             yield Finding(cell.image, point.id, Verdict.UNDECODABLE, verdict, reason)
             continue
+        except (NotApplicable, QbenchError) as error:
+            yield Finding(cell.image, point.id, Verdict.UNDECODABLE, verdict, f"{point.owner}: {error}")
+            continue
+        decoded = made.image
         if decoded.digest == cell.reconstruction_sha256:
             yield Finding(cell.image, point.id, Verdict.SAME, verdict)
         else:
             yield Finding(cell.image, point.id, Verdict.DIFFERS, verdict, **_difference(decoded, kept))
-    if isinstance(coder, PointDecoder):
-        coder.close()
 
 
 def _kept(

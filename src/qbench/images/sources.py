@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 
+from qbench.errors import ImageError, shown
 from qbench.images.image import Image
 from qbench.images.reading import Alpha, read_image
 
@@ -45,3 +46,15 @@ class ImageFile(ImageSource):
     def location(self) -> str:
         """The file's path."""
         return str(self.path)
+
+
+def read_again(source: ImageSource, sha256: str, location: str) -> Image:
+    """Read an original of a run.
+
+    Raises:
+        ImageError: it can't be read, or has changed since the run was planned.
+    """
+    image = source.read()
+    if image.digest != sha256:
+        raise ImageError(f"{shown(location)}: the image has changed since the run was planned")
+    return image

@@ -20,8 +20,7 @@ from qbench.contracts.metric import (
     Scope,
 )
 from qbench.errors import NotApplicable
-from qbench.execute.explaining import check_explanation
-from qbench.execute.scoring import Values, feature_batch, finish_point, score_batch
+from qbench.execute.scoring import Values, checked_explanation, feature_batch, finish_point, score_batch
 from qbench.execute.sealed import Seal, tensor_holds
 from qbench.images.image import Image
 from qbench.registry.catalogue import Offer, PluginInfo
@@ -82,7 +81,7 @@ def check_metric(
                     _check_pool(cls, result, image.height * image.width)
             if type(metric).explain is not Metric.explain:
                 with contextlib.suppress(NotApplicable):
-                    check_explanation(metric.explain(candidates.one(1), prepared))
+                    checked_explanation(metric.explain(candidates.one(1), prepared))
         scored += 1
     assert scored, "the metric was not applicable to any image"
     passed(f"gives every column, in its range, for {scored} images")

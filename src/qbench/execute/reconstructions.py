@@ -1,28 +1,15 @@
-"""Originals and reconstructions as images again, held to what was planned and recorded."""
+"""Reconstructions as images again, held to what was recorded."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
 
-from qbench.errors import ImageError, LostError
+from qbench.errors import LostError
 from qbench.images.image import Image
-from qbench.images.sources import ImageSource
 from qbench.planning.types import OperatingPoint, PlannedImage
 from qbench.records import CellRecord
 from qbench.store.folder import RunFolder
-
-
-def read_original(source: ImageSource, sha256: str, location: str) -> Image:
-    """Read an original.
-
-    Raises:
-        ImageError: it can't be read, or is not the one that was planned.
-    """
-    image = source.read()
-    if image.digest != sha256:
-        raise ImageError(f"{location}: the image has changed since the run was planned")
-    return image
 
 
 def stored_reconstruction(
