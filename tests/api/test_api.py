@@ -107,8 +107,8 @@ def test_what_makes_no_sense_is_refused(suite, installed, call, message):
 
 def test_one_name_is_no_list_of_letters(suite, installed):
     done = qbench.run(suite, overrides="codecs.shift.bits=[2]")
-    assert list(qbench.score(done, "mse").columns) == ["difference", "bpp", "psnr", "mse"]
-    assert list(qbench.score("small", ["mse"]).columns) == ["difference", "bpp", "psnr", "mse"]
+    assert list(qbench.score(done, "mse").columns) == ["bpp", "difference", "psnr", "mse"]
+    assert list(qbench.score("small", ["mse"]).columns) == ["bpp", "difference", "psnr", "mse"]
     assert qbench.load_run(done).columns.keys() >= {"mse"}  # read again
     assert qbench.compare(done, done, "psnr") == qbench.compare(done, done, ["psnr"])
 

@@ -17,10 +17,10 @@ def point(label, quality):
     return OperatingPoint(f"{label}:quality={quality}", label, label, swept, swept, "p (q 1)", identity, "bin", "cpu")
 
 
-def metric(name, direction, unit="", digits=2):
+def metric(name, direction, unit="", digits=2, scope="full-reference"):
     identity = {"name": name, "version": 1, "libraries": {}, "parameters": {}}
     return PlannedMetric(
-        name, name, {}, "m (q 1)", identity, "full-reference", (Column(name, direction, unit=unit, digits=digits),)
+        name, name, {}, "m (q 1)", identity, scope, (Column(name, direction, unit=unit, digits=digits),)
     )
 
 
@@ -39,7 +39,7 @@ def hand_made(tmp_path):
             PlannedImage("<script>|x", "/b.png", "b", 20, 10, ("grey converted to RGB",)),
         ),
         (point("jpeg", 10), point("jpeg", 90), point("slow", 3)),
-        (metric("psnr", Direction.HIGHER, "dB"), metric("bpp", Direction.LOWER, "bit/pixel", 3)),
+        (metric("psnr", Direction.HIGHER, "dB"), metric("bpp", Direction.LOWER, "bit/pixel", 3, "rate")),
         "text",
     )
     failure = Failure(

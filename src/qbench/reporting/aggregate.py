@@ -15,6 +15,7 @@ from qbench.contracts.metric import Column, Direction, MetricDeclaration, column
 from qbench.errors import QbenchError, did_you_mean
 from qbench.registry.catalogue import Catalogue, Offer
 from qbench.reporting.notation import FEWER_LEGEND
+from qbench.results.comparability import column_owners
 from qbench.results.run import Entry, Row, Run, Status
 
 
@@ -53,11 +54,14 @@ class Group:
 
     Attributes:
         cells: how many.
+        size, pixels: bytes of all its bitstreams, and pixels of the images that they code.
         without: status → in how many of them the coding or a score has it (failed, not applicable, pending).
     """
 
     key: str
     cells: int
+    size: int
+    pixels: int
     without: dict[Status, int]
     summaries: dict[str, Summary]
 
@@ -106,7 +110,8 @@ Pools = Mapping[str, tuple[str, Callable[[Sequence[float], Sequence[int]], float
 
 def pools(run: Run, metrics: Catalogue[type[MetricDeclaration]]) -> Pools:
     """Return how a run's metrics aggregate over images, as far as they are installed and have a way of their own."""
-    return {
+    own = {} if run.rate_column in column_owners(run) else {run.rate_column: ("total bits by total pixels", _weighted)}
+    return own | {
         column_id(planned.label, planned.metric, column.name): (
             offer.cls.pooling,
             partial(pooled_value, offer, column.name),
@@ -115,6 +120,10 @@ def pools(run: Run, metrics: Catalogue[type[MetricDeclaration]]) -> Pools:
         if planned.metric in metrics and (offer := metrics.offer(planned.metric)).cls.pooling
         for column in planned.columns
     }
+
+
+def _weighted(values: Sequence[float], pixels: Sequence[int]) -> float:
+    return math.fsum(value * count for value, count in zip(values, pixels, strict=True)) / sum(pixels)
 
 
 def pooled_value(
@@ -166,7 +175,10 @@ def _group(run: Run, by: str, key: str, rows: list[Row], ways: Pools) -> Group:
         status: sum(status in (row.status, *(entry.status for entry in row.entries.values())) for row in rows)
         for status in (Status.FAILED, Status.NOT_APPLICABLE, Status.PENDING)
     }
-    return Group(key, len(rows), without, summaries)
+    sizes = {image.name: image.pixels for image in run.plan.images}
+    coded = [row for row in rows if row.cell is not None and row.cell.bitstream_size is not None]
+    size = sum(row.cell.bitstream_size or 0 for row in coded if row.cell is not None)
+    return Group(key, len(rows), size, sum(sizes[row.image] for row in coded), without, summaries)
 
 
 def _at_a_point(run: Run, name: str, rows: Sequence[Row], ways: Pools) -> Summary:

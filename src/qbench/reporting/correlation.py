@@ -14,7 +14,7 @@ from statistics import fmean, stdev
 import numpy as np
 import numpy.typing as npt
 
-from qbench.contracts.metric import Direction, Scope
+from qbench.contracts.metric import Direction
 from qbench.errors import QbenchError
 from qbench.results.comparability import check_same_columns, column_owners
 from qbench.results.run import Run
@@ -220,7 +220,7 @@ def _signs(runs: Sequence[Run], everything: bool) -> dict[str, float]:
     for run in runs:
         owners = column_owners(run)
         for name, column in run.cell_columns.items():
-            if everything or (name == owners[name].label and owners[name].scope != Scope.RATE):
+            if everything or (name not in run.rate_columns and name == owners[name].label):
                 signs[name] = 1.0 if column.direction is Direction.HIGHER else -1.0
     check_same_columns(runs, list(signs))
     return signs

@@ -80,8 +80,7 @@ class Curves:
 
 def curve_metrics(run: Run) -> list[str]:
     """Return the columns that curves can be drawn of: all but rates."""
-    rates = {name for metric in run.plan.metrics if metric.scope == "rate" for name in metric.column_ids()}
-    return [name for name in run.columns if name not in rates]
+    return [name for name in run.columns if name not in run.rate_columns]
 
 
 def curves(run: Run, metric: str, codec: str | None = None) -> Curves:

@@ -104,6 +104,7 @@ def _flat(run: Run, view: View, *, whole: bool = False) -> list[dict[str, Any]]:
         records = []
         for group in sort_groups(run, group_rows(run, view.by, view.ways), view.sort):
             record: dict[str, Any] = {view.by: group.key, "cells": group.cells}
+            record |= {"bitstream_bytes": group.size, "pixels": group.pixels}
             record |= {str(status): count for status, count in group.without.items()}
             for name, summary in group.summaries.items():
                 record |= {name: summary.mean, f"{name}.std": summary.deviation, f"{name}.count": summary.count}

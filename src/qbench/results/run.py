@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qbench.contracts.metric import Column, Scope, column_id
+from qbench.contracts.metric import Column, Direction, Scope, column_id
 from qbench.errors import QbenchError
 from qbench.planning.types import OperatingPoint, Plan, PlannedImage, PlannedMetric
 from qbench.records import IMPORTED, CellRecord, ScoreRecord, SessionRecord
@@ -76,6 +76,9 @@ class FailureNote:
     printed: str = ""
 
 
+RATE = Column("bpp", Direction.LOWER, 0.0, None, "bit/pixel", 3, "bits per pixel of the whole bitstream")
+
+
 class Run:
     """A finished, interrupted or still executing run, read from its folder."""
 
@@ -117,7 +120,24 @@ class Run:
 
     @cached_property
     def columns(self) -> dict[str, Column]:
-        """Column id → declaration, in the order of the suite."""
+        """Column id → declaration: the rate first, then in the order of the suite."""
+        planned = self._planned_columns
+        return {self.rate_column: planned.get(self.rate_column, RATE), **planned}
+
+    @cached_property
+    def rate_column(self) -> str:
+        """Id of the column of bits per pixel, which every run has: a metric's, or else of its own."""
+        own = next(iter(self._rate_columns), "")
+        return own or next(name for name in ("bpp", "rate.bpp", "rate.bits") if name not in self._planned_columns)
+
+    @cached_property
+    def rate_columns(self) -> set[str]:
+        """Ids of all columns that say what pixels cost, not how they look."""
+        rates = [metric for metric in self.plan.metrics if metric.scope == Scope.RATE]
+        return {self.rate_column, *(name for metric in rates for name in metric.column_ids())}
+
+    @cached_property
+    def _planned_columns(self) -> dict[str, Column]:
         return {
             column_id(metric.label, metric.metric, column.name): column
             for metric in self.plan.metrics
@@ -182,6 +202,12 @@ class Run:
         rate = next((entries[name].value for name in self._rate_columns), None)
         if cell is not None and cell.bitstream_size is not None and image.pixels:
             rate = 8 * cell.bitstream_size / image.pixels
+        if self.rate_column not in entries:
+            entry = Entry(Status.OK, rate)
+            if rate is None:
+                unknown = Entry(Status.NOT_APPLICABLE, reason="the bitstream's size is not known")
+                entry = unknown if status is Status.OK else _entry(status, reason)
+            entries = {self.rate_column: entry, **entries}
         settings = dict(point.parameters), dict(point.swept)
         return Row(image.name, point.id, point.label, *settings, status, reason, rate, entries, cell)
 
@@ -192,7 +218,7 @@ class Run:
             for metric in self.plan.metrics
             if metric.scope == Scope.RATE
             for name in metric.column_ids()
-            if self.columns[name].unit == "bit/pixel"
+            if self._planned_columns[name].unit == "bit/pixel"
         ]
 
     @cached_property
@@ -225,12 +251,15 @@ class Run:
         Values that are not there are None; ``<column>.status`` and ``<column>.reason`` say why.
         """
         flat = []
+        sizes = {image.name: image for image in self.plan.images}
         for row in self.rows:
             timing = row.cell.timing if row.cell is not None else None
             record: dict[str, Any] = {
                 "image": row.image,
                 "codec": row.codec,
                 "point": row.point,
+                "width": sizes[row.image].width,
+                "height": sizes[row.image].height,
                 **{f"parameter.{name}": value for name, value in row.parameters.items()},
                 "status": row.status.value,
                 "reason": row.reason,
@@ -276,7 +305,7 @@ def _failure_note(image: str, record: CellRecord | ScoreRecord) -> FailureNote:
     return FailureNote(image, record.point, failure.plugin, failure.message, failure.traceback, failure.printed)
 
 
-def _entry(cell: Status, reason: str, record: ScoreRecord | None, column: str) -> Entry:
+def _entry(cell: Status, reason: str, record: ScoreRecord | None = None, column: str = "") -> Entry:
     if cell in (Status.FAILED, Status.NOT_APPLICABLE):
         return Entry(Status.SKIPPED, reason=f"the cell is {cell.value}: {reason}")
     if record is None:

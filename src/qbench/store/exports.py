@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from qbench.contracts.exchange import ExchangedCell, ExchangedResults
-from qbench.contracts.metric import Scope
 from qbench.errors import QbenchError, StoreError
 from qbench.registry.registry import Registry
 from qbench.results.run import Run, Status
@@ -65,7 +64,7 @@ def exchanged(run: Run) -> ExchangedResults:
         [replace(column, name=name) for name, column in run.cell_columns.items()],
         cells,
         plan.description.strip(),
-        [name for metric in plan.metrics if metric.scope == Scope.RATE for name in metric.column_ids()],
+        [name for name in run.cell_columns if name in run.rate_columns],
         frames={image.name: image.frames for image in plan.images if image.frames > 1},
         measured_at=max((session.at for session in run.sessions), default=""),
         libraries=libraries,

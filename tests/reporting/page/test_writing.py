@@ -106,8 +106,8 @@ def test_unfinished_failed_and_infinite(hand_made):
     assert content["failures"][0]["traceback"] == "trace"
     statuses = [row["status"] for row in content["rows"]]
     assert statuses == ["ok", "ok", "failed", "ok", "ok", "pending"]
-    assert content["rows"][1]["values"][0] == "Infinity"
-    assert content["rows"][4]["reasons"]["0"] == ["not-applicable", "image too small"]
+    assert content["rows"][1]["values"][1] == "Infinity"
+    assert content["rows"][4]["reasons"]["1"] == ["not-applicable", "image too small"]
 
 
 def test_no_success_at_all_and_no_images(hand_made):

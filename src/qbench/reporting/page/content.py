@@ -66,13 +66,13 @@ def _columns(run: Run) -> list[dict[str, Any]]:
     return [
         {
             "id": name,
-            "metric": metrics[name].label,
+            "metric": metrics[name].label if name in metrics else name,
             "higher": column.direction is Direction.HIGHER,
             "ranked": column.ranked,
             "arrow": ARROWS[column.direction],
             "unit": column.unit,
             "digits": column.digits,
-            "per_point": metrics[name].per_point,
+            "per_point": name not in run.cell_columns,
         }
         for name, column in run.columns.items()
     ]
