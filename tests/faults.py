@@ -4,20 +4,38 @@ from __future__ import annotations
 
 import ctypes
 import locale
+import mmap
 import os
+import random
+import resource
 import subprocess
 import sys
 import threading
 import time
 import warnings
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 from pydantic import Field
 
-from qbench.plugin import Codec, Column, Direction, Explanation, Image, Metric, NotApplicable, Parameters, hookimpl
+from qbench.plugin import (
+    Artifact,
+    Codec,
+    Column,
+    Complexity,
+    Direction,
+    Explanation,
+    Image,
+    Metric,
+    NotApplicable,
+    Parameters,
+    hookimpl,
+)
 
 REMEMBERED: list[Image] = []
+SHARED = mmap.mmap(-1, 2**20)
+"""Memory that processes share which are forked once this module is loaded."""
 
 
 class HowParameters(Parameters):
@@ -34,6 +52,20 @@ class Unprintable(Exception):  # noqa: N818
 class Unpicklable(Exception):  # noqa: N818
     def __reduce__(self):
         raise TypeError("no pickle for you")
+
+
+class CodeBytes(bytes):
+    """Bytes that run a program where they are unpickled."""
+
+    def __reduce__(self):
+        from numpy.testing._private.utils import runstring
+
+        return runstring, ("import os; os._exit(0)", {})
+
+
+class ShyBytes(bytes):
+    def __len__(self):
+        return 1
 
 
 class BaseTrouble(BaseException):
@@ -53,6 +85,19 @@ def allocate():
 
 def leave_child():
     subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
+
+
+def leave_orphan():
+    code = "import subprocess; subprocess.Popen(['sleep', '611'], env={}, start_new_session=True)"
+    subprocess.run([sys.executable, "-c", code], env={}, check=True)
+
+
+def allocate_shared():
+    kept = []
+    while True:
+        kept.append(mmap.mmap(-1, 2**26))
+        kept[-1][:] = bytes(2**26)
+        time.sleep(0.01)
 
 
 def leave_thread():
@@ -79,9 +124,9 @@ def die_of_closed_descriptors():
 
 
 def write_on_the_line():
-    for descriptor in range(3, 20):
+    for descriptor in Path("/dev/fd").iterdir():
         try:
-            os.write(descriptor, b"garbage" * 100)
+            os.write(int(descriptor.name), b"garbage" * 100)
         except OSError:
             continue
 
@@ -122,6 +167,14 @@ def do(how, image):
         "print-natively": lambda: os.write(1, b"from below\n"),
         "close-stdout": sys.stdout.close,
         "child": leave_child,
+        "orphan": leave_orphan,
+        "orphan-and-die": lambda: (leave_orphan(), os._exit(0)),
+        "limits": lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3)),
+        "clock": lambda: setattr(time, "perf_counter", lambda: 0.0),
+        "path": sys.path.clear,
+        "random": lambda: random.seed(1),
+        "wordy-reason": lambda: (_ for _ in ()).throw(NotApplicable("n" * 50_000_000)),
+        "shared-without-end": allocate_shared,
         "thread": leave_thread,
     }
     acts.get(how, lambda: None)()
@@ -162,9 +215,15 @@ class Faulty(Codec):
         if how == "remembers":
             REMEMBERED[:] = [image]
             return b"\1"
+        if how == "shared-memory":
+            SHARED[: image.pixels.size] = image.pixels.tobytes()
+            return b"%d,%d;" % image.shape[:2]
         if how == "not-applicable-oddly":
             raise NotApplicable(Unprintable())
         do(how, image)
+        if how in ("code-bytes", "shy-bytes"):
+            kind = CodeBytes if how == "code-bytes" else ShyBytes
+            return kind(b"%d,%d;" % image.shape[:2] + image.pixels.tobytes())
         return b"%d,%d;" % image.shape[:2] + image.pixels.tobytes()
 
     def decode(self, bitstream):
@@ -173,6 +232,10 @@ class Faulty(Codec):
             return REMEMBERED[0]
         head, _, body = bitstream.partition(b";")
         height, width = map(int, head.split(b","))
+        if how == "shared-memory":
+            body = SHARED[: height * width * 3]
+            if not any(body):
+                raise ValueError("nothing is there")
         pixels = np.frombuffer(body, np.uint8).reshape(height, width, 3)
         if how == "drifts":
             self.count = getattr(self, "count", 0) + 1
@@ -180,6 +243,12 @@ class Faulty(Codec):
         if how.startswith("decode-"):
             do(how.removeprefix("decode-"), Image(pixels))
         return Image(pixels)
+
+    def complexity(self, height, width):
+        return Complexity(parameters=10**400) if self.parameters.how == "complexity" else None
+
+    def artifacts(self):
+        return [Artifact("a\udcff\x00b", b"x")] if self.parameters.how == "artifact" else []
 
     def close(self):
         if self.parameters.how == "close":
@@ -228,3 +297,13 @@ def qbench_register_metrics(register):
 
 
 __all__ = ["Faulty", "FaultyMetric"]
+
+
+@hookimpl
+def qbench_cell_coded(record):
+    do(os.environ.get("FAULTY_WATCHER", ""), None)
+
+
+@hookimpl
+def qbench_run_started(plan):
+    do(os.environ.get("FAULTY_WATCHER", ""), None)

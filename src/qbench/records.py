@@ -55,6 +55,11 @@ def _storable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
+def cut(text: str) -> str:
+    """Return a message as it is kept: of characters that can be stored, and no longer than people read."""
+    return _storable(text[:LONGEST_MESSAGE])
+
+
 class Failure(_Row):
     """What broke, and in which component."""
 
@@ -72,7 +77,7 @@ class Failure(_Row):
         """Describe an exception that came out of a component, even one that can't be described by itself."""
         name = type(error).__name__
         try:
-            message = _storable(str(error))[:LONGEST_MESSAGE]
+            message = cut(str(error))
             if len(message.split()) == 1:  # 3, 'quality': says nothing without what it is
                 message = f"{name}: {message}"
         except BaseException as trouble:  # whatever the exception's own code raises

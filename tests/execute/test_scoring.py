@@ -133,10 +133,52 @@ def test_a_metric_that_writes_where_others_read_is_found_and_harms_no_other(suit
     done = qbench.run(suite, registry=registry, output="run", cache=False)
     for row, other in zip(done.rows, plain.rows, strict=True):
         assert row.entries["in-place"].status is Status.FAILED
-        assert "writes to the images" in row.entries["in-place"].reason
+        reason = "cannot set WRITEABLE flag" if how == "flags" else "writes to the images"
+        assert reason in row.entries["in-place"].reason
         assert row.entries["psnr"] == other.entries["psnr"]
     with pytest.raises(AssertionError, match="which other metrics read"):
         check_metric(InPlace)
+
+
+class Meddler(toys.Difference):
+    """Does things to the objects that it is given, which others must not meet."""
+
+    name = "meddler"
+    columns = (Column("meddler", Direction.LOWER, 0, 255),)
+    how = ""
+
+    def score(self, candidates, prepared):
+        black = np.zeros_like(candidates.images[0].pixels)
+        acts = {
+            "sizes": lambda: candidates.__dict__.update(bitstream_sizes=[1] * len(candidates)),
+            "identical": lambda: candidates.__dict__.update(identical=(True,) * len(candidates)),
+            "order": lambda: object.__setattr__(candidates, "images", candidates.images[::-1]),
+            "image": lambda: object.__setattr__(candidates.images[0], "pixels", black),
+            "original": lambda: object.__setattr__(candidates.reference.image, "pixels", black),
+            "shape": lambda: setattr(candidates.images[0].pixels, "shape", (*black.shape[1::-1], 3)),
+            "tensor": lambda: candidates.__dict__.update(tensor=candidates.tensor * 0),
+            "lists": lambda: [candidates.images.reverse(), candidates.bitstream_sizes.sort()],
+        }
+        acts[self.how]()
+        return [{"meddler": 0.0}] * len(candidates)
+
+
+@pytest.mark.parametrize("how", ["sizes", "identical", "order", "image", "original", "shape", "tensor", "lists"])
+def test_what_a_metric_does_to_its_objects_harms_no_other(suite, how, monkeypatch):
+    monkeypatch.setattr(Meddler, "how", how)
+    registry = toys.registry()
+    plugin = ModuleType("meddler")
+    plugin.qbench_register_metrics = hookimpl(lambda register: register(Meddler))
+    registry.register(plugin, PluginInfo("meddler", "p", "1"))
+    suite["metrics"] = ["meddler", "bpp", "mse", "psnr", "mean-shift"]
+    done = qbench.run(suite, registry=registry, output="run", cache=False)
+    suite["metrics"] = ["bpp", "mse", "psnr", "mean-shift"]
+    plain = qbench.run(suite, registry=registry, output="plain", cache=False)
+    for row, other in zip(done.rows, plain.rows, strict=True):
+        assert {name: row.entries[name] for name in other.entries} == other.entries
+    assert {row.entries["meddler"].status for row in done.rows} == {
+        Status.FAILED if how in ("lists", "tensor") else Status.OK
+    }
 
 
 def test_tensors_of_many_large_reconstructions_are_not_kept(monkeypatch):

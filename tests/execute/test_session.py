@@ -53,7 +53,7 @@ def test_a_run_measures_every_cell(suite, registry):
     assert done.complete
     assert not done.failures
     assert len(done.rows) == 9
-    assert list(done.columns) == ["difference", "bpp", "psnr"]
+    assert list(done.columns) == ["bpp", "difference", "psnr"]
     for row in done.rows:
         size = RunFolder(done.path).bitstream_path(done.plan.point(row.point), row.image).stat().st_size
         image = done.plan.image(row.image)
@@ -262,7 +262,7 @@ def test_scoring_anew_codes_nothing(suite, registry, tmp_path):
     coded = len(lines(log))
     scored = qbench.score("run", ["mse", "psnr"], registry=registry)
     assert len(lines(log)) == coded
-    assert list(scored.columns) == ["difference", "bpp", "psnr", "mse"]
+    assert list(scored.columns) == ["bpp", "difference", "psnr", "mse"]
     for row in scored.rows:
         assert math.isclose(row.entries["psnr"].value, 10 * math.log10(255**2 / row.entries["mse"].value))
     assert [row.entries["difference"] for row in scored.rows] == [row.entries["difference"] for row in done.rows]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -98,6 +99,10 @@ CODEC_FAULTS = {
     "decode-sys-exit": ("SystemExit", "3"),
     "last-words": ("StationDied", "was killed by SIGABRT"),
     "printed": ("ValueError", "deliberate"),
+    "shared-memory": ("ValueError", "nothing is there"),
+    "complexity": ("ContractError", "beyond 64 bits"),
+    "artifact": ("ContractError", "can't be printed"),
+    "orphan-and-die": ("StationDied", "ended with exit code 0"),
 }
 HARMLESS = {
     "chdir": "changed the working directory",
@@ -112,7 +117,13 @@ HARMLESS = {
     "print-natively": "",
     "close-stdout": "",
     "child": "",
+    "orphan": "",
     "thread": "",
+    "clock": "",
+    "code-bytes": "",
+    "shy-bytes": "",
+    "path": "changed sys.path",
+    "random": "changed random's global state",
 }
 
 
@@ -154,6 +165,7 @@ def test_a_faulty_codec_harms_none_but_its_own_cells(faulty, installed, jobs, ca
         said = [line for line in notices if text and text in line]
         assert len(said) == bool(text), (how, notices)
         assert all("codec faulty, plugin faults" in line for line in said)
+    assert processes_called(b"sleep\x00611") == []
     last = next(row for row in done.rows if row.codec == "last-words").cell.failure
     assert "these are my last words" in last.printed
     assert "Fatal Python error: Aborted" in last.printed
@@ -169,6 +181,47 @@ def test_a_faulty_codec_harms_none_but_its_own_cells(faulty, installed, jobs, ca
     assert len(logs) < 4_000_000
     again = run(faulty, output=done.path, jobs=jobs)  # what died is not tried again
     assert len(again.sessions) == 1
+
+
+def processes_called(command):
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            found += [path.parent.name] if path.read_bytes().startswith(command) else []
+    return found
+
+
+def test_what_a_codec_does_to_its_process_harms_no_other_package(faulty, installed):
+    faulty["codecs"] = {"limits": {"codec": "faulty", "how": "limits"}, "png": None}
+    faulty["metrics"] = ["bpp", {"wordy": {"metric": "faulty-metric", "how": "wordy-reason"}}]
+    done = run(faulty)
+    rows = {row.codec: row for row in done.rows if row.image == "p0"}
+    assert rows["png"].status is Status.OK
+    assert len(rows["png"].entries["wordy"].reason) == 1_000
+    assert (done.path / "journal.jsonl").stat().st_size < 200_000
+
+
+@pytest.mark.parametrize("how", ["segfault", "os-exit", "sys-exit", "chdir", "base", "unprintable", ""])
+def test_a_plugin_that_watches_harms_no_run(faulty, installed, monkeypatch, how):
+    monkeypatch.setenv("FAULTY_WATCHER", how)
+    directory = Path.cwd()
+    done, notices = told(faulty)
+    assert done.complete
+    assert not done.failures
+    assert Path.cwd() == directory
+    said = [line for line in notices if "faults (toys 1.0)" in line]
+    assert bool(said) == bool(how), notices
+
+
+def test_what_lies_in_the_working_directory_is_not_imported(small, installed, tmp_path):
+    for name in ("faults", "fractions", "qbench_fidelity"):
+        Path(f"{name}.py").write_text("raise SystemExit('imported from the working directory')")
+    script = f"import qbench\nassert qbench.run({small!r}, jobs=2, output='x').complete\n"
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "script.py").write_text(script)
+    command = [sys.executable, tmp_path / "elsewhere" / "script.py"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 @JOBS
@@ -195,6 +248,7 @@ def test_what_takes_too_much_is_ended(faulty, installed, jobs):
         "loop": {"codec": "faulty", "how": "loop", "limits": {"seconds": 0.5}},
         "sleep": {"codec": "faulty", "how": "decode-sleep", "limits": {"seconds": 0.5}},
         "memory": {"codec": "faulty", "how": "memory", "limits": {"memory": "400 MB"}},
+        "shared": {"codec": "faulty", "how": "shared-without-end", "limits": {"memory": "400 MB"}},
         "closing": {"codec": "faulty", "how": "close-sleeps"},
     }
     faulty["images"][0]["limit"] = 1
@@ -204,6 +258,7 @@ def test_what_takes_too_much_is_ended(faulty, installed, jobs):
     assert found["loop"].error == found["sleep"].error == "TimeLimit"
     assert found["loop"].message.startswith("took longer than 0.5 s")
     assert found["memory"].error in ("MemoryLimit", "MemoryError")
+    assert found["shared"].error == "MemoryLimit"
 
 
 def test_limits_that_can_not_be_are_refused(faulty, installed):

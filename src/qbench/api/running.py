@@ -13,6 +13,7 @@ from qbench.api.arguments import names
 from qbench.api.runs import AnyRun, default_folder, load_run
 from qbench.errors import QbenchError, StoreError, did_you_mean
 from qbench.execute.extending import require_extendable
+from qbench.execute.observing import Observers
 from qbench.execute.session import Session
 from qbench.execute.starting import warm_up
 from qbench.execute.work import Event, ExecutionOptions, Notice, Options, Recorded, Stop
@@ -217,28 +218,30 @@ def _execute(
     stop = options.get("stop") or Stop()
     cache = Cache(cache_home()) if how.cache else None
 
-    def observe(hook: str, **arguments: Any) -> None:
-        for info, trace in registry.observe(hook, **arguments):
-            listener(Notice(f"plugin {info} failed in {trace}"))
+    def tell(text: str) -> None:
+        listener(Notice(text))
+
+    observers = Observers(planned, folder, registry, tell, in_process=how.in_process)
 
     def on_work(event: Event) -> None:
         listener(event)
         if isinstance(event, Recorded):
             for record in event.records:
                 if isinstance(record, CellRecord):
-                    observe("qbench_cell_coded", record=record)
+                    observers.call("qbench_cell_coded", "record", record)
 
     try:
         session = Session(planned, folder, registry, how, cache, stop)
-        begun = partial(observe, "qbench_run_started", plan=planned)
+        begun = partial(observers.call, "qbench_run_started", "plan", planned)
         if extend:
             session.extend(on_work, begun, trust=trust)
         else:
             session.run(on_work, begun)
+        finished = Run(folder.path, folder.load())
+        if finished.complete:
+            observers.call("qbench_run_finished", "run", folder.path.absolute())
     finally:
+        observers.close()
         if cache is not None:
             cache.close()
-    finished = Run(folder.path, folder.load())
-    if finished.complete:
-        observe("qbench_run_finished", run=finished)
     return finished

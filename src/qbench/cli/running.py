@@ -211,9 +211,13 @@ def _watched() -> Iterator[_Watch]:
         yield _Watch(stop, display.on_event)
 
 
+INTERRUPTING = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+"""Ctrl-C, what ends a job of a cluster, and a terminal that is closed."""
+
+
 @contextlib.contextmanager
 def interruptible(say: Callable[[str], None]) -> Iterator[Stop]:
-    """Yield a Stop that the first Ctrl-C (or SIGTERM) sets; the second ends the process, and its stations, at once."""
+    """Yield a Stop that the first Ctrl-C (SIGTERM, SIGHUP) sets; the second ends process and stations at once."""
     from qbench.execute.work import Stop
 
     stop = Stop()
@@ -224,7 +228,7 @@ def interruptible(say: Callable[[str], None]) -> Iterator[Stop]:
         stop.set("interrupted", PATIENCE)
         say(f"finishing work in progress, for up to {PATIENCE:g} s; press Ctrl-C again to stop at once")
 
-    previous = [(number, signal.signal(number, interrupt)) for number in (signal.SIGINT, signal.SIGTERM)]
+    previous = [(number, signal.signal(number, interrupt)) for number in INTERRUPTING]
     try:
         yield stop
     finally:

@@ -171,7 +171,7 @@ class Candidates:
 
     def one(self, index: int) -> Candidates:
         """Return a batch of one of them."""
-        return Candidates(self.reference, [self.images[index]], [self.bitstream_sizes[index]], self.device)
+        return Candidates(self.reference, (self.images[index],), (self.bitstream_sizes[index],), self.device)
 
 
 class MetricDeclaration:

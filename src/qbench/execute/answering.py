@@ -9,7 +9,7 @@ from typing import Any
 from qbench.errors import NotApplicable, QbenchError
 from qbench.execute.desks import Desk
 from qbench.execute.surroundings import heard, restored
-from qbench.records import Failure
+from qbench.records import Failure, cut
 
 MOST_NOTES = 20
 """Of one call; who says more is heard no further."""
@@ -83,7 +83,7 @@ def answer(desk: Desk, request: Request, notes: Notes, printed: Callable[[], str
             value = getattr(desk, request.method)(*request.arguments)
         made["value"] = _plain(value, request.owner)
     except NotApplicable as reason:
-        made["reason"] = f"{reason.reason}"
+        made["reason"] = cut(f"{reason.reason}")
     except QbenchError as error:
         made["refusal"] = str(error)
         made["failure"] = Failure.of(request.owner, error, printed())
@@ -96,8 +96,12 @@ def answer(desk: Desk, request: Request, notes: Notes, printed: Callable[[], str
 
 def _plain(value: Any, owner: str) -> Any:
     """Return an answer's value with descriptions in the place of exceptions."""
-    if isinstance(value, BaseException) and not isinstance(value, NotApplicable):
+    if isinstance(value, NotApplicable):
+        return NotApplicable(cut(f"{value.reason}"))
+    if isinstance(value, BaseException):
         return Failure.of(owner, value)
+    if isinstance(value, dict):
+        return {name: _plain(each, owner) for name, each in value.items()}
     if isinstance(value, list):
         return [_plain(each, owner) for each in value]
     return value

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import statistics
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from time import perf_counter  # as it is now, whatever a plugin puts in its place
 from typing import Any, TypeVar
 
 from qbench.contracts.artifact import Artifact
@@ -22,6 +22,8 @@ Form = tuple[tuple[int, ...], PixelFormat]
 """Shape and format."""
 OTHER_BYTES = "declared deterministic, but the same image gave different bytes"
 OTHER_PIXELS = "decode gave other pixels than the first time"
+MOST_PARTS = 100
+"""That a bitstream is said to consist of; each becomes a column of exports."""
 LONGEST_WARM_UP = 60.0
 """Seconds; a first call that takes longer counts, as making another would take as long."""
 
@@ -92,10 +94,10 @@ class _PointInstance:
 
     def _once(self, call: Callable[[], T]) -> tuple[T, float]:
         synchronise(self._device)
-        start = time.perf_counter()
+        start = perf_counter()
         result = call()
         synchronise(self._device)
-        return result, time.perf_counter() - start
+        return result, perf_counter() - start
 
 
 class PointEncoder(_PointInstance):
@@ -134,8 +136,7 @@ class PointEncoder(_PointInstance):
         self._accept(image)
         bitstream, timing = self._timed(lambda: self._codec.encode(image), _bitstream, varies=self._varies)
         artifacts = _called("artifacts", lambda: tuple(self._codec.artifacts()))
-        check_artifacts("artifacts", artifacts)
-        return Encoded(bitstream, timing, artifacts)
+        return Encoded(bitstream, timing, checked_artifacts("artifacts", artifacts))
 
     def encode_batch(self, images: Sequence[Image]) -> list[Encoded]:
         """Encode several images in one call."""
@@ -196,12 +197,19 @@ class PointDecoder(_PointInstance):
     def parts(self, bitstream: bytes) -> Mapping[str, int]:
         """Return the sizes of a bitstream's parts."""
         parts = _called("parts", lambda: dict(self._codec.parts(bitstream)))
+        if len(parts) > MOST_PARTS:
+            raise ContractError(f"parts names {len(parts)} parts; accepted: up to {MOST_PARTS}")
         for name, size in parts.items():
-            if not isinstance(name, str) or not isinstance(size, int) or isinstance(size, bool) or size < 0:
+            if (
+                not (isinstance(name, str) and name.isprintable())
+                or not isinstance(size, int)
+                or isinstance(size, bool)
+                or size < 0
+            ):
                 raise ContractError(f"parts says {name!r}: {size!r}; accepted: names and numbers of bytes")
         if parts and sum(parts.values()) != len(bitstream):
             raise ContractError(f"parts {parts} add up to {sum(parts.values())} bytes, not {len(bitstream)}")
-        return parts
+        return {str(name): int(size) for name, size in parts.items()}
 
     def complexity(self, height: int, width: int) -> Complexity | None:
         """Return what coding an image of that size costs."""
@@ -209,9 +217,12 @@ class PointDecoder(_PointInstance):
         if found is not None and not isinstance(found, Complexity):
             raise ContractError(f"complexity returned {type(found).__name__}, not a qbench.plugin.Complexity")
         for name, value in {} if found is None else vars(found).items():
-            if value is not None and (not isinstance(value, int) or value < 0):
-                raise ContractError(f"complexity says {name} is {value!r}; accepted: integers from 0, or None")
-        return found
+            if value is not None and (not isinstance(value, int) or not 0 <= value < 2**63):
+                shown = value if not isinstance(value, int) or abs(value) < 2**64 else "beyond 64 bits"
+                raise ContractError(f"complexity says {name} is {shown}; accepted: integers from 0, or None")
+        return found and Complexity(
+            **{name: None if value is None else int(value) for name, value in vars(found).items()}
+        )
 
 
 def form_of(image: Image) -> Form:
@@ -223,17 +234,24 @@ UNTIMED = TimingPlan(repeats=1, budget=0.0, threads=1, concurrent_load="")
 """One call each."""
 
 
-def check_artifacts(method: str, artifacts: Sequence[Any]) -> None:
-    """Raise ContractError unless these are artifacts that can be written beside each other."""
+def checked_artifacts(method: str, artifacts: Sequence[Any]) -> tuple[Artifact, ...]:
+    """Return artifacts of plain text and bytes.
+
+    Raises:
+        ContractError: they are something else, or can't be written beside each other.
+    """
     names = set()
     for artifact in artifacts:
         if not isinstance(artifact, Artifact):
             raise ContractError(f"{method} returned {type(artifact).__name__}, not a qbench.plugin.Artifact")
         if not isinstance(artifact.name, str) or not isinstance(artifact.data, bytes | bytearray | memoryview):
             raise ContractError(f"{method}: an artifact has a name that is text, and data that are bytes")
+        if not artifact.name.isprintable():  # nor can surrogates be
+            raise ContractError(f"{method}: an artifact's name has characters that can't be printed")
         if artifact.name in names:
             raise ContractError(f"{method} returned two artifacts named {artifact.name}")
         names.add(artifact.name)
+    return tuple(Artifact(str(each.name), bytes(each.data), str(each.summary)) for each in artifacts)
 
 
 def _checked_batch_size(codec: Codec) -> int:
@@ -266,9 +284,10 @@ def _check_count(method: str, made: Any, what: str, expected: int, given: str) -
 def _bitstream(value: Any) -> bytes:
     if not isinstance(value, bytes):
         raise ContractError(f"encode returned {type(value).__name__}, not bytes")
-    if not value:
+    plain = bytes(memoryview(value))  # not a plugin's own kind of bytes, which may say anything of themselves
+    if not plain:
         raise ContractError("encode returned no bytes")
-    return value
+    return plain
 
 
 def _image(value: Any, shape: tuple[int, ...], form: PixelFormat | None) -> Image:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 from qbench.contracts.codec import Complexity
@@ -36,6 +37,8 @@ from qbench.images.sources import ImageSource, read_again
 from qbench.planning.types import OperatingPoint, PlannedMetric
 from qbench.records import FoundSetting
 from qbench.registry.registry import Registry
+from qbench.results.run import Run
+from qbench.store.folder import RunFolder
 
 P = TypeVar("P", PointEncoder, PointDecoder)
 
@@ -84,6 +87,12 @@ class Desk:
         self._registry = registry
         self._context = context
         self._timing = timing
+
+    def observe(self, hook: str, observer: str, name: str, value: Any) -> None:
+        """Tell a plugin what happens; a run is given as the path of its folder."""
+        if isinstance(value, Path):
+            value = Run(value, RunFolder(value).load())
+        self._registry.observe(hook, observer, **{name: value})
 
     def close(self) -> list[str]:
         """Let plugins release what they took; return what went wrong."""
@@ -194,10 +203,10 @@ class ScoringDesk(Desk):
         super().__init__(*args)
         self._metrics: dict[str, MetricDeclaration] = {}
         self._name = ""
-        self._images: list[Image] = []
-        self._sizes: Sequence[int] = ()
-        self._reference: Reference | None = None
-        self._shared: dict[tuple[int, ...], list[Candidates]] = {}
+        self._images: tuple[Image, ...] = ()
+        self._sizes: tuple[int, ...] = ()
+        self._identical: tuple[bool, ...] = ()
+        self._tensors: dict[tuple[int, ...], Any] = {}
 
     def check(self, planned: PlannedMetric) -> None:
         """Make a metric once.
@@ -209,28 +218,29 @@ class ScoringDesk(Desk):
 
     def take(self, name: str, original: Image, reconstructions: Sequence[Image], sizes: Sequence[int]) -> None:
         """Take the images that are scored from now on, and the sizes of the reconstructions' bitstreams."""
-        self._name, self._images, self._sizes = name, [original, *reconstructions], sizes
-        self._reference, self._shared = None, {}
+        self._name, self._images, self._sizes = name, (original, *reconstructions), tuple(sizes)
+        self._identical = tuple(image.equals(original) for image in reconstructions)
+        self._tensors = {}
 
     def score(self, planned: PlannedMetric, chosen: tuple[int, ...]) -> list[Outcome]:
         """Score some of the reconstructions; an outcome for each, in order."""
-        reference, groups = self._batches(chosen)
+        reference, groups = self._handed_out(chosen)
         metric = self._metric(planned)
         if isinstance(metric, Metric):
             outcomes = score_batches(metric, reference, groups)
         else:
             assert isinstance(metric, DistributionMetric)
             outcomes = feature_batches(metric, groups)
-        self._require_whole(reference, groups)
+        self._take_back(chosen, reference, groups)
         return outcomes
 
     def features_of_original(self, planned: PlannedMetric) -> Features:
         """Return a distribution metric's features of the original."""
-        reference, _ = self._batches(())
+        reference, _ = self._handed_out(())
         metric = self._metric(planned)
         assert isinstance(metric, DistributionMetric)
         found = original_features(metric, reference)
-        self._require_whole(reference, [])
+        self._take_back((), reference, [])
         return found
 
     def finish(self, planned: PlannedMetric, originals: Sequence[Features], features: Sequence[Features]) -> Outcome:
@@ -241,30 +251,52 @@ class ScoringDesk(Desk):
 
     def explain(self, planned: PlannedMetric, index: int) -> Explanation:
         """Say what is behind a metric's scores of one of the reconstructions; by whatever version is installed."""
-        reference, _ = self._batches(())
+        reference, _ = self._handed_out(())
         metric = self._metric(planned, strict=False)
-        return explain_one(metric, reference, self._images[1 + index], self._sizes[index])
+        return explain_one(metric, reference, _anew(self._images[1 + index]), self._sizes[index])
 
     def _metric(self, planned: PlannedMetric, *, strict: bool = True) -> MetricDeclaration:
         if planned.label not in self._metrics:
             self._metrics[planned.label] = make_metric(planned, self._registry, self._context, strict=strict)
         return self._metrics[planned.label]
 
-    def _batches(self, chosen: tuple[int, ...]) -> tuple[Reference, list[Candidates]]:
-        """Return original and batches; metrics that score the same reconstructions share them and their tensors."""
-        if self._reference is None:
-            self._reference, self._shared = Reference(self._name, self._images[0], self._context.device), {}
-        if chosen not in self._shared:
-            images = [self._images[1 + index] for index in chosen]
-            sizes = [self._sizes[index] for index in chosen]
-            self._shared[chosen] = list(batches(self._reference, images, sizes))
-        return self._reference, self._shared[chosen]
+    def _handed_out(self, chosen: tuple[int, ...]) -> tuple[Reference, list[Candidates]]:
+        """Return original and batches for one metric: objects of its own, whatever it does to them, of shared samples.
 
-    def _require_whole(self, reference: Reference, groups: Sequence[Candidates]) -> None:
-        """Raise ContractError where a metric wrote to tensors that others read; they are made anew then."""
-        if not (tensor_holds(reference) and all(tensor_holds(group) for group in groups)):
-            self._reference = None
-            raise ContractError("writes to the images, which other metrics read")
+        Metrics that score the same reconstructions share their tensors as well.
+        """
+        reference = Reference(self._name, _anew(self._images[0]), self._context.device)
+        images, sizes = [_anew(self._images[1 + index]) for index in chosen], [self._sizes[index] for index in chosen]
+        groups = list(batches(reference, images, sizes))
+        for indices, group in [((), reference), *self._members(chosen, groups)]:
+            if indices:
+                group.__dict__["identical"] = tuple(self._identical[index] for index in indices)
+            if indices in self._tensors:
+                group.__dict__["tensor"] = self._tensors[indices]
+        return reference, groups
+
+    def _take_back(self, chosen: tuple[int, ...], reference: Reference, groups: Sequence[Candidates]) -> None:
+        """Keep tensors that a metric had made; raise ContractError where it wrote to them, which others read."""
+        for indices, group in [((), reference), *self._members(chosen, groups)]:
+            tensor = group.__dict__.get("tensor")
+            if tensor is None:
+                continue
+            samples = [self._images[1 + index].pixels for index in indices] or [self._images[0].pixels]
+            if not tensor_holds(tensor, samples):
+                self._tensors = {}
+                raise ContractError("writes to the images, which other metrics read")
+            self._tensors[indices] = tensor
+
+    @staticmethod
+    def _members(chosen: tuple[int, ...], groups: Sequence[Candidates]) -> list[tuple[tuple[int, ...], Any]]:
+        """Return the batches, each after the indices of its reconstructions."""
+        step = len(groups[0]) if groups else 1
+        return [(chosen[number * step : (number + 1) * step], group) for number, group in enumerate(groups)]
+
+
+def _anew(image: Image) -> Image:
+    """Return an image of the same samples that is nobody else's object."""
+    return Image(image.pixels.view(), image.format, image.notes)
 
 
 def coder_at(cls: type[P], registry: Registry, setting: Setting, context: Context, timing: TimingPlan) -> P:

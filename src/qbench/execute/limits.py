@@ -59,7 +59,7 @@ def free_memory() -> int | None:
 
 
 def held_memory(pid: int) -> int:
-    """Return the bytes that a process and its children hold; shared memory, such as images, is not counted."""
+    """Return the bytes that a process and its children hold; of files that they only read nothing is counted."""
     return sum(_held(each) for each in (pid, *descendants(pid)))
 
 
@@ -80,18 +80,29 @@ def processes_marked(name: str, value: str) -> list[int]:
 
 def _held(pid: int) -> int:
     try:
-        resident, shared = map(int, (PROC / str(pid) / "statm").read_text().split()[1:3])
-    except (OSError, ValueError):
+        lines = (PROC / str(pid) / "status").read_text().splitlines()
+        return 1024 * sum(int(line.split()[1]) for line in lines if line.startswith(("RssAnon", "RssShmem", "VmSwap")))
+    except (OSError, ValueError, IndexError):
         return 0
-    return (resident - shared) * os.sysconf("SC_PAGE_SIZE")
+
+
+def parent_of(pid: int) -> int | None:
+    """Return the process that a process is a child of; None where that can't be known."""
+    try:
+        return int((PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()[1])
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+def children(pid: int) -> list[int]:
+    """Return the processes that a process has started, or adopted, and that are there still."""
+    try:
+        found = [(task / "children").read_text() for task in (PROC / str(pid) / "task").iterdir()]
+        return [int(child) for text in found for child in text.split()]
+    except (OSError, ValueError):
+        return []
 
 
 def descendants(pid: int) -> list[int]:
     """Return the processes that a process has started, and those that they have, as far as they are still its own."""
-    found = []
-    try:
-        for task in (PROC / str(pid) / "task").iterdir():
-            found += [int(child) for child in (task / "children").read_text().split()]
-    except (OSError, ValueError):
-        return []
-    return [each for child in found for each in (child, *descendants(child))]
+    return [each for child in children(pid) for each in (child, *descendants(child))]

@@ -19,6 +19,7 @@ from qbench.execute.pool import StationPool
 from qbench.execute.shared import SharedImage
 from qbench.execute.starting import warm_up
 from qbench.execute.stations import Station
+from qbench.execute.trust import family
 from qbench.execute.work import Setup, Stop, WorkEvent
 from qbench.images.sources import ImageSource
 from qbench.planning.types import OperatingPoint, Plan, PlannedImage, PlannedMetric
@@ -76,7 +77,9 @@ class Means:
     pool: StationPool
     emit: Callable[[WorkEvent], None]
     limits: Callable[[OperatingPoint | PlannedMetric | None], Limits]
+    registry: Registry
     costs: Costs = field(default_factory=lambda: Costs())
+    families: dict[tuple[str, str], str] = field(default_factory=dict)
 
     @property
     def context(self) -> Context:
@@ -86,6 +89,14 @@ class Means:
     def on_accelerator(self, point: OperatingPoint) -> bool:
         """Whether a codec computes on another device than the processor."""
         return self.context.device != "cpu" and point.runs_on == "accelerator"
+
+    def family(self, planned: OperatingPoint | PlannedMetric) -> str:
+        """What else may work in the same process as a codec or metric."""
+        name = planned.id if isinstance(planned, OperatingPoint) else planned.label
+        key = type(planned).__name__, name
+        if key not in self.families:
+            self.families[key] = family(planned, self.registry)
+        return self.families[key]
 
     def read(self, source: ImageSource, image: PlannedImage) -> SharedImage:
         """Read an original.
@@ -121,7 +132,8 @@ def at_coder(
     def preferred(station: Station) -> tuple[bool, bool]:
         return knows in station.knows, setting.key in station.knows
 
-    with means.pool.lease(role, accelerator=accelerator, preferred=preferred) as station:
+    family = means.family(setting.point)
+    with means.pool.lease(role, family=family, accelerator=accelerator, preferred=preferred) as station:
         station.knows |= {setting.key, knows}
         about = f"{setting.point.id} · {image} · {role}"
         return means.ask(station, setting.point, about, method, setting, *arguments)
@@ -152,7 +164,8 @@ def at_metric(
     def ask(method: str, *arguments: Any) -> Any:
         return means.ask(station, metric, f"{metric.label} · {about}", method, *arguments)
 
-    with means.pool.lease("score", accelerator=means.context.device != "cpu", preferred=preferred) as station:
+    accelerator, family = means.context.device != "cpu", means.family(metric)
+    with means.pool.lease("score", family=family, accelerator=accelerator, preferred=preferred) as station:
         station.knows.add(metric.label)
         if images is not None and (key is None or station.taken != key):
             station.taken = None
@@ -163,16 +176,22 @@ def at_metric(
 
 @contextlib.contextmanager
 def aside(
-    plan: Plan, folder: RunFolder, registry: Registry, context: Context, tell: Callable[[str], None]
+    plan: Plan,
+    folder: RunFolder,
+    registry: Registry,
+    context: Context,
+    tell: Callable[[str], None],
+    *,
+    in_process: bool = False,
 ) -> Iterator[Means]:
-    """Lend means for work outside a session, one thing at a time: to explain a run, or to verify it."""
-    here = registry is not default_registry()
+    """Lend means for work outside a session, one thing at a time: to explain a run, to verify it, to watch it."""
+    here = in_process or registry is not default_registry()
     if not here:
         warm_up({name for each in plan.participants for name in each.identity.get("libraries", ())})
     setup = Setup(plan, folder, "", context, UNTIMED)
     pool = StationPool(setup, Stop(), (1, 1), tell, registry=registry if here else None)
     try:
-        yield Means(setup, pool, lambda event: None, partial(limits_of, plan))
+        yield Means(setup, pool, lambda event: None, partial(limits_of, plan), registry)
     finally:
         for text in pool.close():
             tell(text)

@@ -44,8 +44,8 @@ class StationPool:
         self._changed = threading.Condition()
         self._idle: list[Station] = []
         self._all: list[Station] = []
-        self._count: dict[tuple[Role, bool], int] = {}
-        self._place: dict[int, tuple[Role, bool]] = {}
+        self._count: dict[tuple[Role, str, bool], int] = {}
+        self._place: dict[int, tuple[Role, str, bool]] = {}
         self._made = 0
         _POOLS.add(self)
 
@@ -58,10 +58,19 @@ class StationPool:
 
     @contextlib.contextmanager
     def lease(
-        self, role: Role, *, accelerator: bool = False, preferred: Callable[[Station], Any] = lambda station: 0
+        self,
+        role: Role,
+        *,
+        family: str = "",
+        accelerator: bool = False,
+        preferred: Callable[[Station], Any] = lambda station: 0,
     ) -> Iterator[Station]:
-        """Lend a station, waiting for one if need be; the one that ``preferred`` gives the greatest value."""
-        place = role, accelerator
+        """Lend a station, waiting for one if need be; the one that ``preferred`` gives the greatest value.
+
+        Args:
+            family: of the plugin that will work there: plugins of others never work in the same process.
+        """
+        place = role, family, accelerator
         with self._changed:
             while True:
                 fit = [station for station in self._idle if self._place[id(station)] == place]

@@ -13,6 +13,7 @@ from qbench.execute.answering import Request
 from qbench.execute.limits import Limits
 from qbench.execute.pool import StationPool
 from qbench.execute.stations import PluginFailedError
+from qbench.execute.trust import family
 from qbench.models.resolve import find_weights
 from qbench.planning.types import OperatingPoint, PlannedMetric
 from qbench.registry.registry import Registry
@@ -44,14 +45,17 @@ def require_weights(
             find_weights(weights)
 
 
-def require_settings(metrics: Sequence[PlannedMetric], pool: StationPool, context: Context, limits: Limits) -> None:
+def require_settings(
+    metrics: Sequence[PlannedMetric], pool: StationPool, registry: Registry, context: Context, limits: Limits
+) -> None:
     """Check that every metric accepts its settings.
 
     Raises:
         QbenchError: settings that only the metric itself can judge are wrong.
     """
     for metric in metrics:
-        with pool.lease("score", accelerator=context.device != "cpu") as station:
+        accelerator = context.device != "cpu"
+        with pool.lease("score", family=family(metric, registry), accelerator=accelerator) as station:
             try:
                 station.ask(Request("check", (metric,), metric.owner, f"{metric.label} · settings"), limits)
             except PluginFailedError as error:  # the metric's failure will be recorded at every cell

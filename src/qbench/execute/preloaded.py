@@ -1,23 +1,28 @@
-"""What the server that stations are forked from has loaded: what a station is made of, and the installed plugins."""
+"""What the server that stations are forked from has loaded: what a station is made of, and qbench's own plugins.
+
+No stranger's: what they leave in a process, such as memory that forked processes share, would be in every station.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import signal
-import sys
+import warnings
 
 from qbench.errors import QbenchError
-from qbench.execute import station  # noqa: F401 - loaded here, it is there in every station
+from qbench.execute import station
 from qbench.registry.code import source_digest
-from qbench.registry.registry import default_registry
+from qbench.registry.hookspecs import PROJECT
+from qbench.registry.registry import Registry
 
 signal.signal(signal.SIGTERM, signal.SIG_IGN)  # of a batch system, to the whole group: the coordinator decides
-PATH = list(sys.path)
-"""Where plugins were looked for; a station that finds more elsewhere loads them anew."""
+station.adopt_orphans()
+warnings.filterwarnings("ignore", message=".*waitpid returned unexpected pid")  # of the processes that it adopts
 
 
 def _load() -> None:
-    registry = default_registry()
+    registry = Registry()
+    registry.load_entry_points(lambda found: found.distribution.lower() == PROJECT)
     for catalogue in (registry.codecs, registry.metrics):
         unreleased = next((name for name in catalogue if not catalogue.offer(name).plugin.versioned), None)
         if unreleased is not None:  # every station will look at what it imports: most of that is found here, once
@@ -25,4 +30,5 @@ def _load() -> None:
                 source_digest(catalogue[unreleased])
 
 
-_load()
+with contextlib.suppress(QbenchError):  # that there are none is said where it matters
+    _load()

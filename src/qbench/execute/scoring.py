@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from qbench.contracts.artifact import Artifact
 from qbench.contracts.context import Context
 from qbench.contracts.metric import (
     Candidates,
@@ -23,7 +22,7 @@ from qbench.contracts.metric import (
 )
 from qbench.errors import NotApplicable
 from qbench.execute.as_planned import as_planned
-from qbench.execute.coder import check_artifacts
+from qbench.execute.coder import checked_artifacts
 from qbench.execute.work import ContractError
 from qbench.images.image import Image
 from qbench.planning.types import Plan, PlannedImage, PlannedMetric
@@ -79,7 +78,8 @@ def batches(reference: Reference, images: Sequence[Image], sizes: Sequence[int])
     limit = CPU_BATCH_PIXELS if reference.device == "cpu" else GPU_BATCH_PIXELS
     step = max(1, limit // (reference.image.height * reference.image.width))
     for start in range(0, len(images), step):
-        yield Candidates(reference, images[start : start + step], sizes[start : start + step], reference.device)
+        chosen = slice(start, start + step)
+        yield Candidates(reference, tuple(images[chosen]), tuple(sizes[chosen]), reference.device)
 
 
 def score_batches(metric: Metric, reference: Reference, groups: Sequence[Candidates]) -> list[Outcome]:
@@ -183,8 +183,10 @@ def checked_scores(metric: MetricDeclaration, result: Any) -> Values | ContractE
             values[column.name] = result[column.name]
             continue
         try:
+            if isinstance(result[column.name], str | bytes | bool):
+                raise TypeError
             value = float(result[column.name])
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             return ContractError(f"column {column.name} is {result[column.name]!r}, not one number")
         if math.isnan(value):
             return ContractError(
@@ -266,7 +268,7 @@ def checked_explanation(found: object) -> Explanation:
     for table in found.tables:
         if any(len(row) != len(table.columns) for row in table.rows):
             raise ContractError(f"explain: a row of the table `{table.title}` doesn't have one value per column")
-    check_artifacts("explain", found.artifacts)
+    artifacts = checked_artifacts("explain", found.artifacts)
     return Explanation(
         {str(name): _plain(value) for name, value in found.facts.items()},
         tuple(
@@ -275,7 +277,7 @@ def checked_explanation(found: object) -> Explanation:
             )
             for table in found.tables
         ),
-        tuple(Artifact(str(each.name), bytes(each.data), str(each.summary)) for each in found.artifacts),
+        artifacts,
     )
 
 

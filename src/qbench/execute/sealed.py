@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from qbench.contracts.metric import Candidates, Reference, to_tensor
-from qbench.images.image import Image
+from qbench.contracts.metric import to_tensor
+from qbench.images.image import Image, Samples
+
+if TYPE_CHECKING:
+    import torch
 
 RAMP = 8191
 """A prime: positions modulo it are the weights of a sum that a permutation changes."""
@@ -38,16 +42,14 @@ def _checksum(image: Image) -> int:
     return zlib.crc32(image.pixels.data)
 
 
-def tensor_holds(images: Reference | Candidates) -> bool:
-    """Whether the tensor of images, if they have one, still holds their samples."""
-    tensor = images.__dict__.get("tensor")
-    if tensor is None:
-        return True
+def tensor_holds(tensor: torch.Tensor, pixels: Sequence[Samples]) -> bool:
+    """Whether a tensor that metrics share still holds the samples of the images that it was made of."""
     import torch
 
-    pixels = [images.pixels] if isinstance(images, Reference) else images.pixels
+    if not isinstance(tensor, torch.Tensor) or tuple(tensor.shape[:2]) != (len(pixels), pixels[0].shape[2]):
+        return False
     if tensor.device.type == "cpu":
-        return len(tensor) == len(pixels) and all(
+        return all(
             torch.equal(tensor[index : index + 1], to_tensor([samples], "cpu")) for index, samples in enumerate(pixels)
         )
     # On an accelerator, without carrying it back: sums of integers are exact in float64.

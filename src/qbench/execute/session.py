@@ -175,10 +175,10 @@ class Session:
         works = list(self._works(state, journal))
         for reason in dict.fromkeys(self._left.values()):
             on_event(Notice(f"{reason}; what is missing of it stays missing. Run its suite again in another folder"))
-        on_event(self._progress(state))
+        on_event(Progress.of(self._plan, state, works))
         self._tell_trouble()
         self._pool.log_to(self._folder.path / LOGS)
-        means = Means(self._setup, self._pool, self._events.put, partial(limits_of, self._plan))
+        means = Means(self._setup, self._pool, self._events.put, partial(limits_of, self._plan), self._registry)
         if works:
             self._begin_session(state, journal)
             coordinator = Coordinator(works, means, self._registry, self._stop, self._jobs, self._events)
@@ -221,7 +221,7 @@ class Session:
     def _preflight(self, points: Sequence[OperatingPoint], metrics: Sequence[PlannedMetric]) -> None:
         require_weights(points, metrics, self._registry, self._context)
         if metrics:
-            require_settings(metrics, self._pool, self._context, limits_of(self._plan, None))
+            require_settings(metrics, self._pool, self._registry, self._context, limits_of(self._plan, None))
 
     @contextlib.contextmanager
     def _ended_afterwards(self, on_event: Callable[[Event], None]) -> Iterator[None]:
@@ -383,17 +383,6 @@ class Session:
                 self._folder.remove_bitstream(point, image.name)
         if not self._plan.keep["features"]:
             self._folder.remove_features()
-
-    def _progress(self, state: RunState) -> Progress:
-        cells = jobs = 0
-        for image, point, _ in self._plan.iter_cells():
-            record = state.cell(image, point)
-            cells += record is not None
-            if record is not None and record.outcome != "coded":
-                jobs += len(self._plan.metrics)
-            else:
-                jobs += sum(state.score(self._plan, metric, image, point) is not None for metric in self._plan.metrics)
-        return Progress(self._plan.cells, cells, self._plan.jobs, jobs)
 
     def _tell_trouble(self) -> None:
         if self._cache is not None and self._cache.trouble:

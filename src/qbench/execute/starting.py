@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
+import os
+import signal
 import sys
 import threading
 import types
+import weakref
 from collections.abc import Callable, Collection, Iterator
 from multiprocessing import forkserver
 from typing import Any
+
+from qbench.execute.limits import children, descendants
 
 SHARED = ("torch",)
 """Libraries that take seconds to load, and can be: once for all stations, where codecs or metrics use them."""
 PRELOADED = "qbench.execute.preloaded"
 
 _lock = threading.Lock()
+_started: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
 def warm_up(libraries: Collection[str] = ()) -> None:
@@ -25,7 +31,7 @@ def warm_up(libraries: Collection[str] = ()) -> None:
         libraries: what codecs and metrics say that they use.
     """
     if "forkserver" in multiprocessing.get_all_start_methods():
-        with _lock, _without_main():
+        with _lock, _without_main(), _safe_path():
             multiprocessing.set_forkserver_preload([PRELOADED, *(name for name in SHARED if name in libraries)])
             forkserver.ensure_running()
 
@@ -34,10 +40,40 @@ def start(target: Callable[..., None], arguments: tuple[Any, ...], name: str) ->
     """Start a process; return it."""
     methods = multiprocessing.get_all_start_methods()
     context: Any = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
-    with _lock, _without_main():
+    with _lock, _without_main(), _safe_path():
         process = context.Process(target=target, args=arguments, name=name, daemon=True)
         process.start()
+        _started.add(process)
     return process
+
+
+def end_orphans(server: int) -> None:
+    """End what was started by processes that are gone: all that the server has inherited.
+
+    Args:
+        server: the process that this process's were forked from.
+    """
+    with _lock:  # none is being forked meanwhile
+        own = {process.pid for process in _started}
+        for pid in children(server):
+            if pid not in own:
+                for each in (pid, *descendants(pid)):
+                    with contextlib.suppress(OSError):
+                        os.kill(each, signal.SIGKILL)
+
+
+@contextlib.contextmanager
+def _safe_path() -> Iterator[None]:
+    """Keep the server, if it is started now, from importing what happens to lie in the working directory."""
+    before = os.environ.get("PYTHONSAFEPATH")
+    os.environ["PYTHONSAFEPATH"] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            os.environ.pop("PYTHONSAFEPATH", None)
+        else:
+            os.environ["PYTHONSAFEPATH"] = before
 
 
 @contextlib.contextmanager

@@ -26,6 +26,8 @@ from qbench.registry.registry import default_registry
 
 Role = Literal["encode", "decode", "score"]
 DESKS: dict[Role, type[Desk]] = {"encode": EncodingDesk, "decode": DecodingDesk, "score": ScoringDesk}
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
+"""Of Linux's prctl."""
 MARK = "QBENCH_STATION"
 """Environment variable by which processes that a station's plugins start, and leave behind, are known."""
 
@@ -87,24 +89,29 @@ def _settle(post: Post, connection: socket.socket) -> None:
     """Leave the coordinator's terminal and process group; take on its environment and directory; die with it."""
     with contextlib.suppress(OSError):
         os.setsid()
-    for name in (signal.SIGINT, signal.SIGTERM):  # the coordinator decides
-        signal.signal(name, signal.SIG_IGN)
+    for name in (signal.SIGINT, signal.SIGTERM):  # the coordinator decides; programs that plugins start are not deaf
+        signal.signal(name, lambda *_: None)
+    adopt_orphans()
     os.environ.clear()
     os.environ.update({**post.environment, MARK: post.mark})
     os.chdir(post.directory)
     os.umask(post.umask)
-    preloaded = sys.modules.get("qbench.execute.preloaded")
-    if preloaded is None or post.path != preloaded.PATH:
-        default_registry.cache_clear()
     sys.path[:] = post.path
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.close(null)
     if sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError):
-            ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     _close_others(connection)
     threading.Thread(target=_die_with_coordinator, daemon=True).start()
+
+
+def adopt_orphans() -> None:
+    """Become the parent of whatever the processes that are started from here leave behind, so that it can be found."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
 
 
 def _close_others(connection: socket.socket) -> None:

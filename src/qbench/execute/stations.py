@@ -18,9 +18,17 @@ from typing import Any, Protocol
 
 from qbench.errors import NotApplicable, PluginError, QbenchError, StoreError
 from qbench.execute.answering import Answer, Notes, Request, answer
-from qbench.execute.limits import LEAST_FREE, Limits, descendants, free_memory, held_memory, processes_marked
+from qbench.execute.limits import (
+    LEAST_FREE,
+    Limits,
+    descendants,
+    free_memory,
+    held_memory,
+    parent_of,
+    processes_marked,
+)
 from qbench.execute.shared import SharedImage
-from qbench.execute.starting import start
+from qbench.execute.starting import end_orphans, start
 from qbench.execute.station import DESKS, MARK, Post, Role, station_main
 from qbench.execute.station_log import tail_of
 from qbench.execute.surroundings import umask
@@ -167,6 +175,7 @@ class ProcessStation:
         ours.settimeout(LONGEST_ANSWER)
         self._line = Line(ours, in_station=False)
         self._ready = False
+        self._server: int | None = None
 
     @property
     def alive(self) -> bool:
@@ -203,6 +212,7 @@ class ProcessStation:
         with self._lock:
             pid = self._process.pid
             if pid is not None:
+                self._server = self._server or parent_of(pid)
                 started = descendants(pid)
                 with contextlib.suppress(OSError):
                     os.killpg(pid, signal.SIGKILL)
@@ -212,6 +222,8 @@ class ProcessStation:
             self._process.kill()
             self._process.join(CLOSING)
             self._line.close()
+        if self._server is not None and self._server != os.getpid():
+            end_orphans(self._server)
 
     def _wait_until_ready(self) -> None:
         """Wait until it is set up.
@@ -226,7 +238,7 @@ class ProcessStation:
                 if not self.alive:
                     raise EOFError
             self._line.receive()
-            self._ready = True
+            self._ready, self._server = True, parent_of(self._process.pid or 0)
         except (OSError, EOFError):
             ending, printed = self._ending(), tail_of(self._log)
             self.kill()

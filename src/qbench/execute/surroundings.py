@@ -6,6 +6,8 @@ import contextlib
 import decimal
 import locale
 import os
+import random
+import resource
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -13,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+LIMITS = [name for name in dir(resource) if name.startswith("RLIMIT_")]
 
 
 @contextlib.contextmanager
@@ -63,6 +67,9 @@ def _state() -> dict[str, Any]:
         "decimal": decimal.getcontext().prec,
         "umask": umask(),
         "streams": (sys.stdin, sys.stdout, sys.stderr),
+        "path": list(sys.path),
+        "random": random.getstate(),
+        "limits": {name: resource.getrlimit(getattr(resource, name)) for name in LIMITS},
     }
     torch = _torch()
     if torch is not None and hasattr(torch, "get_default_dtype"):
@@ -98,7 +105,7 @@ def _same(one: Any, other: Any) -> bool:
 
 
 def _change(name: str, before: Any, after: Any) -> str:
-    if name in ("numpy_random", "streams"):
+    if name in ("numpy_random", "streams", "path", "random"):
         return ""
     if isinstance(before, dict):
         changed = sorted(key for key in {*before, *after} if before.get(key) != after.get(key))
@@ -123,6 +130,12 @@ def _set_streams(value: tuple[Any, Any, Any]) -> None:
     sys.stdin, sys.stdout, sys.stderr = value
 
 
+def _set_limits(value: dict[str, tuple[int, int]]) -> None:
+    for name, limits in value.items():
+        with contextlib.suppress(OSError, ValueError):  # what was lowered for good
+            resource.setrlimit(getattr(resource, name), limits)
+
+
 def _set_precision(value: int) -> None:
     decimal.getcontext().prec = value
 
@@ -137,6 +150,9 @@ _SETTERS: dict[str, Callable[[Any], Any]] = {
     "decimal": _set_precision,
     "umask": os.umask,
     "streams": _set_streams,
+    "path": lambda value: sys.path.__setitem__(slice(None), value),
+    "random": lambda value: random.setstate(value),
+    "limits": _set_limits,
     "torch_dtype": lambda value: _torch().set_default_dtype(value),
     "torch_grad": lambda value: _torch().set_grad_enabled(value),
     "torch_threads": lambda value: _torch().set_num_threads(value),
@@ -152,6 +168,9 @@ _NAMES = {
     "decimal": "the decimal precision",
     "umask": "the umask",
     "streams": "sys.stdin, sys.stdout or sys.stderr",
+    "path": "sys.path",
+    "random": "random's global state",
+    "limits": "limits of the process",
     "torch_dtype": "torch's default dtype",
     "torch_grad": "torch's grad mode",
     "torch_threads": "torch's number of threads",

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from qbench.contracts.codec import Codec
 from qbench.contracts.metric import MetricDeclaration
-from qbench.errors import PluginError
+from qbench.errors import PluginError, QbenchError
 from qbench.planning.types import OperatingPoint, PlannedMetric
+from qbench.registry.hookspecs import PROJECT
 from qbench.registry.registry import Registry
 
 
@@ -39,6 +40,21 @@ def code_named_by(planned: OperatingPoint | PlannedMetric, registry: Registry) -
     except ValueError as error:  # a ValidationError is one
         raise PluginError(f"{planned.owner}: does not accept the run's settings: {error}") from error
     return tuple(cls.code(parameters))
+
+
+def family(planned: OperatingPoint | PlannedMetric, registry: Registry) -> str:
+    """Return what a codec or metric may share a process with: whatever is of the same package, but nothing that runs
+    code which its settings name.
+
+    What a plugin does to its process then harms nobody else's results. Empty for qbench's own.
+    """
+    try:
+        if code_named_by(planned, registry):
+            return planned.label
+    except QbenchError:
+        pass  # it will fail with its reason
+    package = planned.plugin.rpartition("(")[2].partition(" ")[0]
+    return "" if package.lower() == PROJECT else package
 
 
 def require_trusted(folder: Path, used: Iterable[OperatingPoint | PlannedMetric], registry: Registry) -> None:

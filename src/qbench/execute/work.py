@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, TypedDict
 
@@ -13,6 +14,7 @@ from qbench.errors import QbenchError
 from qbench.images.sources import ImageSource
 from qbench.planning.types import OperatingPoint, Plan, PlannedImage
 from qbench.records import CellRecord, ScoreRecord
+from qbench.results.state import RunState
 from qbench.store.folder import RunFolder
 
 MOST_JOBS = 1024
@@ -191,6 +193,22 @@ class Progress:
     cells_done: int
     jobs: int
     jobs_done: int
+
+    @classmethod
+    def of(cls, plan: Plan, state: RunState, works: Iterable[ImageWork]) -> Progress:
+        """Return how far a run is, of which so much is left to do, what failed and is tried again included."""
+        left = {(work.image.name, cell.point.id): cell for work in works for cell in work.cells}
+        cells = jobs = 0
+        for image, point, _ in plan.iter_cells():
+            record, cell = state.cell(image, point), left.get((image.name, point.id))
+            missing = () if cell is None else cell.metrics
+            cells += record is not None and (cell is None or cell.coded is not None)
+            if record is not None and record.outcome != "coded":
+                jobs += len(plan.metrics) - len(missing)
+            else:
+                known = [metric.label for metric in plan.metrics if state.score(plan, metric, image, point) is not None]
+                jobs += sum(label not in missing for label in known)
+        return cls(plan.cells, cells, plan.jobs, jobs)
 
 
 WorkEvent = CellStarted | ScoringStarted | Recorded | Notice

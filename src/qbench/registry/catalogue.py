@@ -81,7 +81,7 @@ class Offer(Generic[T]):
             return getattr(self.cls, method)(*arguments)
         except QbenchError:
             raise
-        except Exception as error:
+        except BaseException as error:  # also one that would end the program
             raise self.broken(method, traceback.format_exc()) from error
 
     def parameters(self, values: Mapping[str, Any]) -> Any:

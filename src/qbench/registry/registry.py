@@ -7,6 +7,7 @@ only it could have brought.
 
 from __future__ import annotations
 
+import contextlib
 import textwrap
 import threading
 import traceback
@@ -57,13 +58,13 @@ class Registry:
         self._manager = pluggy.PluginManager(hookspecs.PROJECT)
         self._manager.add_hookspecs(hookspecs)
 
-    def load_entry_points(self) -> None:
-        """Load every plugin that installed packages offer, in order of name.
+    def load_entry_points(self, wanted: Callable[[Installed], bool] = lambda found: True) -> None:
+        """Load every plugin that installed packages offer, in order of name; or those that are wanted.
 
         Raises:
             PluginError: none of qbench's own can be loaded, without which there is nothing to work with.
         """
-        found = installed_entry_points(hookspecs.PROJECT)
+        found = filter(wanted, installed_entry_points(hookspecs.PROJECT))
         for each in sorted(found, key=lambda each: each.point.name if each.point else ""):
             self._load(each)
         own = [info for info in self.plugins if info.distribution.lower() == hookspecs.PROJECT]
@@ -89,7 +90,7 @@ class Registry:
                 raise PluginError(found.problem)
             plugin = point.load()
         # Whatever a stranger's import does, the others must go on; also when it tries to end the program.
-        except (Exception, SystemExit, KeyboardInterrupt) as error:
+        except BaseException as error:
             self.plugins.append(info)
             self._break(info, f"importing {point.value}: {_one_line(error)}" if point else found.problem)
             return
@@ -98,7 +99,7 @@ class Registry:
     def register(self, plugin: object, info: PluginInfo) -> PluginInfo:
         """Register a plugin object; returns ``info`` with what it brings, or why it is broken."""
         self.plugins.append(info)
-        key = f"{info.distribution}:{info.name}"
+        key = _key(info)
         try:
             hash(plugin)  # pluggy keeps plugins in sets
             if self._manager.register(plugin, name=key) is None:
@@ -106,7 +107,7 @@ class Registry:
             misspelt = self._unknown_hooks(plugin)
             if misspelt:
                 raise PluginError(misspelt)
-        except (Exception, SystemExit, KeyboardInterrupt) as error:
+        except BaseException as error:
             self._break(info, _one_line(error))
             if self._manager.has_plugin(key):
                 self._manager.unregister(name=key)
@@ -137,13 +138,14 @@ class Registry:
         caller = self._manager.subset_hook_caller(hook, others)
         try:
             caller(register=lambda cls: catalogue.add(cls, info))
-        except (Exception, SystemExit, KeyboardInterrupt) as error:
+        except BaseException as error:
             self._break(info, f"{hook}: {_one_line(error)}")
 
     @staticmethod
     def _break(info: PluginInfo, problem: str) -> None:
         info.problem = problem
-        info.trace = traceback.format_exc()
+        with contextlib.suppress(BaseException):
+            info.trace = traceback.format_exc()
 
     def model(self, name: str) -> Weights:
         """Return weights by name: registered ones, or out of a family that a plugin knows.
@@ -186,23 +188,34 @@ class Registry:
             if found is not None:
                 yield implementation.plugin_name, found
 
-    def observe(self, hook: str, **arguments: Any) -> list[tuple[PluginInfo, str]]:
-        """Call an observing hook on every plugin; return who failed, with the traceback."""
-        failures = []
-        for implementation in getattr(self._manager.hook, hook).get_hookimpls():
-            info = next(
-                info for info in self.plugins if f"{info.distribution}:{info.name}" == implementation.plugin_name
-            )
-            function: Callable[..., object] = implementation.function
-            try:
+    def observers(self, hook: str) -> list[PluginInfo]:
+        """Return the plugins that implement an observing hook."""
+        names = [implementation.plugin_name for implementation in getattr(self._manager.hook, hook).get_hookimpls()]
+        return [next(info for info in self.plugins if _key(info) == name) for name in names]
+
+    def observe(self, hook: str, observer: str, **arguments: Any) -> None:
+        """Call an observing hook of a plugin, which is named as :func:`str` writes its :class:`PluginInfo`.
+
+        Raises:
+            Exception: whatever it raises.
+        """
+        for info, implementation in zip(
+            self.observers(hook), getattr(self._manager.hook, hook).get_hookimpls(), strict=True
+        ):
+            if str(info) == observer:
+                function: Callable[..., object] = implementation.function
                 function(**{name: arguments[name] for name in implementation.argnames})
-            except Exception:
-                failures.append((info, f"{hook}:\n{traceback.format_exc()}"))
-        return failures
+
+
+def _key(info: PluginInfo) -> str:
+    return f"{info.distribution}:{info.name}"
 
 
 def _one_line(error: BaseException) -> str:
-    text = " ".join(str(error).split()) or "no message"
+    try:
+        text = " ".join(str(error).split()) or "no message"
+    except BaseException as trouble:  # whatever the exception's own code raises
+        text = f"whose text can't be had: {type(trouble).__name__}"
     return f"{type(error).__name__}: {textwrap.shorten(text, 300)}"
 
 

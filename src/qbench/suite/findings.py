@@ -98,7 +98,7 @@ class Findings:
             fields = fields_at(model, detail["loc"][:-1])
             if detail["type"] == "extra_forbidden":
                 self.unknown_key(location, [*fields, *(extra_keys if len(detail["loc"]) == 1 else ())])
-            elif detail["loc"] and detail["loc"][-1] in fields:
+            elif detail["type"] != "value_error" and detail["loc"] and detail["loc"][-1] in fields:
                 schema = fields[str(detail["loc"][-1])]
                 default = f" (default {schema['default']})" if schema.get("default") is not None else ""
                 message = f"{detail['input']!r} is not accepted; accepted: {accepted_form(schema)}{default}"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from qbench.contracts.parameters import Parameters
 from qbench.images.reading import Alpha
@@ -55,8 +56,15 @@ class LimitOptions(Parameters):
 
     seconds: float | None = Field(None, gt=0, description="of one call; default 3600")
     memory: str | None = Field(
-        None, pattern=MEMORY, description="held by its process and children, such as 8 GB; default: most of the machine"
+        None, description="held by its process and children, such as 8 GB; default: most of the machine"
     )
+
+    @field_validator("memory", mode="before")
+    @classmethod
+    def _a_number_and_a_unit(cls, value: object) -> object:
+        if value is not None and not (isinstance(value, str) and re.fullmatch(MEMORY, value) and float(value[:-2])):
+            raise ValueError(f"{value!r} is no amount of memory; write a number and MB or GB, such as 8 GB")
+        return value
 
     @property
     def given(self) -> dict[str, float]:

@@ -22,7 +22,7 @@ from qbench.contracts.metric import (
 from qbench.errors import NotApplicable
 from qbench.execute.scoring import Values, checked_explanation, feature_batch, finish_point, score_batch
 from qbench.execute.sealed import Seal, tensor_holds
-from qbench.images.image import Image
+from qbench.images.image import Image, Samples
 from qbench.registry.catalogue import Offer, PluginInfo
 from qbench.registry.forms import form_problem
 from qbench.reporting.aggregate import pooled_value
@@ -70,8 +70,12 @@ def check_metric(
             together = _scores(metric, candidates, prepared)
             assert not original.broken(), "score or prepare writes to the original, which other metrics read"
             assert not seal.broken(), "score writes to the reconstructions, which other metrics read"
-            assert tensor_holds(reference), "score or prepare writes to the original's tensor, which other metrics read"
-            assert tensor_holds(candidates), "score writes to the reconstructions' tensor, which other metrics read"
+            assert _whole(reference, [reference.pixels]), (
+                "score or prepare writes to the original's tensor, which other metrics read"
+            )
+            assert _whole(candidates, candidates.pixels), (
+                "score writes to the reconstructions' tensor, which other metrics read"
+            )
             for index, result in enumerate(together):
                 _check_same(cls, result, _scores(metric, candidates.one(index), prepared)[0])
             if cls.scope is Scope.FULL_REFERENCE:
@@ -121,7 +125,7 @@ def check_distribution_metric(
             pair = Candidates(Reference("image", original), [image, original], [1, 1])
             seal = Seal(pair.images)
             both = feature_batch(metric, pair)
-            assert tensor_holds(pair), "features writes to the images' tensor, which other metrics read"
+            assert _whole(pair, pair.pixels), "features writes to the images' tensor, which other metrics read"
             assert not seal.broken(), "features writes to the images, which other metrics read"
             alone = feature_batch(metric, pair.one(0))[0]
             assert both[0].shape == alone.shape, f"features have shape {both[0].shape} in a batch, {alone.shape} alone"
@@ -206,3 +210,9 @@ def _check_identity(cls: type[Metric], results: Sequence[Any]) -> None:
             for value in others
         ]
         assert all(worse), f"{column.name} prefers a distorted image to the original itself"
+
+
+def _whole(images: Reference | Candidates, pixels: Sequence[Samples]) -> bool:
+    """Whether the tensor of images, if they have one, holds their samples."""
+    tensor = images.__dict__.get("tensor")
+    return tensor is None or tensor_holds(tensor, pixels)
