@@ -290,7 +290,11 @@ def test_in_a_run_tables_name_the_model_and_scores_are_explained(photos, tmp_pat
     }
     done = qbench.run(suite, output="run", cache=False)
     assert not done.failures
-    assert list(done.columns) == ["vit-score", *(f"vit-score.{name}" for name in ("weighted", "top1", "jsd", "cosine"))]
+    assert list(done.columns) == [
+        "bpp",
+        "vit-score",
+        *(f"vit-score.{name}" for name in ("weighted", "top1", "jsd", "cosine")),
+    ]
     (planned,) = done.plan.metrics
     assert planned.models == {BUNDLED.name: BUNDLED.summary}
     assert planned.identity["weights"] == {BUNDLED.name: BUNDLED.sha256}
