@@ -16,6 +16,8 @@ from typing import Any
 
 import numpy as np
 
+OWN = ("TORCHINDUCTOR_", "TRITON_")
+"""How variables begin that torch sets for itself where its compiler is loaded."""
 LIMITS = [name for name in dir(resource) if name.startswith("RLIMIT_")]
 
 
@@ -59,7 +61,7 @@ def _torch() -> Any:
 def _state() -> dict[str, Any]:
     state: dict[str, Any] = {
         "directory": _directory(),
-        "environment": dict(os.environ),
+        "environment": {name: text for name, text in os.environ.items() if not name.startswith(OWN)},
         "numpy_errors": np.geterr(),
         "numpy_random": np.random.get_state(),
         "locale": locale.setlocale(locale.LC_ALL),
@@ -114,7 +116,7 @@ def _change(name: str, before: Any, after: Any) -> str:
 
 
 def _set_environment(value: dict[str, str]) -> None:
-    for name in [name for name in os.environ if name not in value]:
+    for name in [name for name in os.environ if name not in value and not name.startswith(OWN)]:
         del os.environ[name]
     for name, text in value.items():
         if os.environ.get(name) != text:
