@@ -135,6 +135,10 @@ def _unreleased(name: str, beside: Path) -> list[Path]:
     return _files_of(spec)
 
 
+BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
+"""Where statements hold other statements."""
+
+
 @cache
 def _imported(path: Path) -> frozenset[str]:
     try:
@@ -142,11 +146,15 @@ def _imported(path: Path) -> frozenset[str]:
     except (OSError, SyntaxError, ValueError, RecursionError):
         return frozenset()
     names: set[str] = set()
-    for node in ast.walk(tree):
+    todo: list[Any] = [tree]
+    while todo:
+        node = todo.pop()
         if isinstance(node, ast.Import):
             names |= {alias.name.partition(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             names.add(node.module.partition(".")[0])
+        else:  # expressions hold no statements, and are most of the tree
+            todo += [each for block in BLOCKS for each in getattr(node, block, ()) if isinstance(each, ast.AST)]
     return frozenset(names)
 
 
