@@ -42,9 +42,9 @@ PAIRS = {
 }
 
 
-def ours(name, original, *reconstructions, sizes=None):
+def ours(name, original, *reconstructions, sizes=None, **parameters):
     cls = default_registry().metrics[name]
-    metric = cls(cls.Parameters(), Context())
+    metric = cls(cls.Parameters(**parameters), Context())
     reference = Reference("image", QbenchImage(original))
     candidates = Candidates(
         reference, [QbenchImage(each) for each in reconstructions], sizes or [1000] * len(reconstructions)
@@ -52,8 +52,8 @@ def ours(name, original, *reconstructions, sizes=None):
     return metric.score(candidates, metric.prepare(reference))
 
 
-def value(name, original, reconstruction):
-    return ours(name, original, reconstruction)[0][name]
+def value(name, original, reconstruction, **parameters):
+    return ours(name, original, reconstruction, **parameters)[0][name]
 
 
 def tensors(*images, dtype=torch.float64):

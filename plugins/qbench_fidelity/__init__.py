@@ -10,9 +10,9 @@ def qbench_register_metrics(register):  # type: ignore[no-untyped-def]
     from qbench_fidelity.colour import Ciede2000
     from qbench_fidelity.error import Mse, Psnr
     from qbench_fidelity.hvs import PsnrHvs
-    from qbench_fidelity.luma import PsnrY, SsimY
+    from qbench_fidelity.luma import PsnrY
     from qbench_fidelity.rate import BitsPerPixel, CompressionRatio, PngSizeRatio
-    from qbench_fidelity.ssim import MsSsim, Ssim
+    from qbench_fidelity.ssim import MsSsim, MsSsimY, Ssim, SsimY
     from qbench_fidelity.structural import Fsim, Gmsd, HaarPsi, IwSsim, Mdsi, Vif, Vsi
     from qbench_fidelity.thesis import ThesisMse, ThesisPsnr, ThesisSsim
     from qbench_fidelity.uniform import SsimUniform
@@ -26,6 +26,7 @@ def qbench_register_metrics(register):  # type: ignore[no-untyped-def]
         SsimY,
         SsimUniform,
         MsSsim,
+        MsSsimY,
         IwSsim,
         Vif,
         Fsim,

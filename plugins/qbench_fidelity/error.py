@@ -6,9 +6,11 @@ import math
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+import cv2
 import numpy as np
 
 from qbench.plugin import Candidates, Column, Direction, Metric, Scores
+from qbench_fidelity.libraries import OpenCv
 
 
 def squared_errors(candidates: Candidates) -> list[float]:
@@ -16,6 +18,9 @@ def squared_errors(candidates: Candidates) -> list[float]:
 
     The sum is of integers and exact, on every device and for every batch size.
     """
+    if candidates.device == "cpu":
+        original = candidates.reference.pixels
+        return [cv2.norm(pixels, original, cv2.NORM_L2SQR) / original.size for pixels in candidates.pixels]
     import torch
 
     difference = (candidates.tensor - candidates.reference.tensor).to(torch.int32)
@@ -23,7 +28,7 @@ def squared_errors(candidates: Candidates) -> list[float]:
     return [int(value) / candidates.reference.pixels.size for value in total.tolist()]
 
 
-class Mse(Metric):
+class Mse(OpenCv, Metric):
     """Mean squared error over all pixels and channels of 8-bit RGB."""
 
     name = "mse"
@@ -35,7 +40,7 @@ class Mse(Metric):
         return [{"mse": error} for error in squared_errors(candidates)]
 
 
-class Psnr(Metric):
+class Psnr(OpenCv, Metric):
     """Peak signal-to-noise ratio of 8-bit RGB: 10·log10(255² / MSE), the MSE taken over all channels together.
 
     Identical images give infinity, not a cap. A mean over images is the mean of their PSNRs; pooled, it is the PSNR of

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from qbench.plugin import Candidates, Column, Direction, Metric, Pixels, PluginError, Reference, Scores
 from qbench_fidelity.error import psnr
-from qbench_fidelity.luma import WEIGHTS
+from qbench_fidelity.planes import REC601
 from qbench_fidelity.ssim import require_side
 
 BLOCK = 8
@@ -63,7 +63,7 @@ class PsnrHvs(Metric):
 
 def _luma(pixels: Pixels) -> npt.NDArray[np.float64]:
     height, width = (length // BLOCK * BLOCK for length in pixels.shape[:2])
-    found: npt.NDArray[np.float64] = pixels[:height, :width] @ (np.array(WEIGHTS) / 255)
+    found: npt.NDArray[np.float64] = pixels[:height, :width] @ (np.array(REC601) / 255)
     return found
 
 

@@ -1,102 +1,63 @@
 """SSIM with a Gaussian window, and its multi-scale form.
 
-Both per RGB channel and averaged over channels, on the device, with everything that depends on the original alone
-computed once an image.
+On a processor by :mod:`qbench_fidelity.similarity`, on an accelerator by :mod:`qbench_fidelity.on_accelerator`: by the
+same formula, with everything that depends on the original alone computed once an image.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, Literal
 
-from qbench.plugin import Candidates, Column, Direction, Metric, NotApplicable, Reference, Scores
+import numpy as np
+from pydantic import Field
 
-if TYPE_CHECKING:
-    import torch
+from qbench.plugin import Candidates, Column, Direction, Metric, NotApplicable, Parameters, Pixels, Reference, Scores
+from qbench_fidelity import on_accelerator
+from qbench_fidelity.libraries import OpenCv
+from qbench_fidelity.planes import Plane, channels, halve, luma, matlab_luma
+from qbench_fidelity.similarity import C1, C2, WINDOW, Original, dissimilarity, prepare
 
-WINDOW = 11
-SIGMA = 1.5
-C1 = (0.01 * 255) ** 2
-C2 = (0.03 * 255) ** 2
-CENTRE = 127.5
-"""Subtracted before variances are taken: they don't change, and float32 keeps more of them."""
-STRIP_PIXELS = 100_000
-"""Pixels of a candidate that are in hands at a time on a CPU."""
+__all__ = ["C1", "C2", "SCALE_WEIGHTS", "WINDOW", "MsSsim", "MsSsimY", "Ssim", "SsimY", "decibel", "require_side"]
 SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 
 
-@dataclass(frozen=True)
-class Moments:
-    """A centred image x (N×3×H×W, [-127.5, 127.5]) with its local means and variances (N×3×H-10×W-10)."""
+class _GaussianSsim(OpenCv, Metric):
+    """What the SSIM family shares: planes that are compared each by itself, and averaged."""
 
-    image: torch.Tensor
-    mean: torch.Tensor
-    variance: torch.Tensor
+    def planes(self, pixels: Pixels) -> Sequence[Plane]:
+        """Return the planes of an image."""
+        return channels(pixels)
 
-    def rows(self, start: int, stop: int) -> Moments:
-        """Return the windows of rows start to stop, with the pixels that they cover."""
-        pixels = slice(start, stop + WINDOW - 1)
-        windows = slice(start, stop)
-        return Moments(self.image[:, :, pixels], self.mean[:, :, windows], self.variance[:, :, windows])
+    def tensor(self, tensor: Any) -> Any:
+        """Return the planes of N×3×H×W on an accelerator, N×C×H×W."""
+        return tensor
 
 
-def gaussian_filter(images: torch.Tensor) -> torch.Tensor:
-    """Filter N×C×H×W with the 11×11 Gaussian of σ 1.5, only where the whole window fits: N×C×(H-10)×(W-10)."""
-    import torch
-    import torch.nn.functional as functional
+class _OneScale(_GaussianSsim):
+    def prepare(self, reference: Reference) -> Any:
+        """Compute the original's local moments."""
+        require_side(reference, WINDOW, "SSIM's window")
+        if reference.device != "cpu":
+            return on_accelerator.moments(self.tensor(reference.tensor))
+        return [prepare(plane) for plane in self.planes(reference.pixels)]
 
-    channels = images.shape[1]
-    offsets = torch.arange(WINDOW, dtype=torch.float64) - WINDOW // 2
-    window = torch.exp(-(offsets**2) / (2 * SIGMA**2))
-    window = (window / window.sum()).to(images)
-    rows = functional.conv2d(images, window.view(1, 1, 1, -1).expand(channels, 1, 1, WINDOW), groups=channels)
-    return functional.conv2d(rows, window.view(1, 1, -1, 1).expand(channels, 1, WINDOW, 1), groups=channels)
+    def score(self, candidates: Candidates, prepared: Any) -> Sequence[Scores]:
+        """Score a batch."""
+        if candidates.device != "cpu":
+            found = on_accelerator.dissimilarity(prepared, self.tensor(candidates.tensor), luminance=True)
+            values = found.mean(dim=1).tolist()
+        else:
+            values = [self._dissimilarity(prepared, pixels) for pixels in candidates.pixels]
+        return [{self.name: 1 - value} for value in values]
 
-
-def moments(image: torch.Tensor) -> Moments:
-    """Return an image's local moments."""
-    mean = gaussian_filter(image)
-    return Moments(image, mean, gaussian_filter(image * image).addcmul_(mean, mean, value=-1))
-
-
-def structure_map(reference: Moments, candidates: Moments) -> torch.Tensor:
-    """Return SSIM's contrast-structure factor, N×3×(H-10)×(W-10)."""
-    covariance = gaussian_filter(candidates.image * reference.image)
-    covariance.addcmul_(candidates.mean, reference.mean, value=-1)
-    # In place, as memory is what this waits for.
-    return covariance.mul_(2).add_(C2).div_((candidates.variance + reference.variance).add_(C2))
+    def _dissimilarity(self, prepared: Sequence[Original], pixels: Pixels) -> float:
+        planes = self.planes(pixels)
+        return float(np.mean([dissimilarity(one, plane) for one, plane in zip(prepared, planes, strict=True)]))
 
 
-def luminance_map(reference: Moments, candidates: Moments) -> torch.Tensor:
-    """Return SSIM's luminance factor, N×3×(H-10)×(W-10)."""
-    here, there = candidates.mean + CENTRE, reference.mean + CENTRE
-    return (2 * here * there).add_(C1).div_((here * here).addcmul_(there, there).add_(C1))
-
-
-def mean_similarity(reference: Moments, candidates: torch.Tensor, *, luminance: bool) -> torch.Tensor:
-    """Return the mean over positions of SSIM (or of its contrast-structure factor alone), N×3, float64.
-
-    On a CPU this goes strip by strip: what is in hands stays in the caches, and memory does not grow with the image.
-    """
-    import torch
-
-    height, width = reference.mean.shape[2:]
-    step = height if candidates.is_cuda else max(16, STRIP_PIXELS // width)
-    total = torch.zeros(candidates.shape[:2], dtype=torch.float64, device=candidates.device)
-    for start in range(0, height, step):
-        stop = min(start + step, height)
-        there = reference.rows(start, stop)
-        here = moments(candidates[:, :, start : stop + WINDOW - 1])
-        maps = structure_map(there, here)
-        if luminance:
-            maps.mul_(luminance_map(there, here))
-        total += maps.sum(dim=(2, 3), dtype=torch.float64)
-    return total / (height * width)
-
-
-class Ssim(Metric):
+class Ssim(_OneScale):
     """Structural similarity: 11×11 Gaussian window (σ 1.5), K1 0.01, K2 0.03, range 255, no downsampling.
 
     Taken per RGB channel where the whole window fits, and averaged over positions and channels. scikit-image with
@@ -106,75 +67,136 @@ class Ssim(Metric):
 
     name = "ssim"
     summary = "structural similarity, Gaussian 11×11 window, RGB mean"
+    version = 2
     reference = "Wang, Bovik, Sheikh & Simoncelli 2004, IEEE TIP 13(4), 600-612"
     columns: ClassVar = (Column("ssim", Direction.HIGHER, -1.0, 1.0),)
 
-    def prepare(self, reference: Reference) -> Moments:
-        """Compute the original's local moments."""
-        require_side(reference, WINDOW, "SSIM's window")
-        return moments(reference.tensor - CENTRE)
 
-    def score(self, candidates: Candidates, prepared: Any) -> Sequence[Scores]:
-        """Score a batch."""
-        values = mean_similarity(prepared, candidates.tensor - CENTRE, luminance=True)
-        return [{"ssim": value} for value in one_if_identical(values.mean(dim=1).tolist(), candidates)]
+class LumaParameters(Parameters):
+    """Settings of metrics that look at luma."""
+
+    luma: Literal["bt601", "rgb2gray"] = Field(
+        "bt601", description="BT.601 over the full range, not rounded; or MATLAB's rgb2gray, rounded to 8 bits"
+    )
 
 
-class MsSsim(Metric):
+class _OfLuma:
+    """What of an image is looked at: its luma alone."""
+
+    parameters: Any
+
+    def planes(self, pixels: Pixels) -> Sequence[Plane]:
+        """Return the luma of an image."""
+        taken: Callable[[Pixels], Plane] = luma if self.parameters.luma == "bt601" else matlab_luma
+        return [taken(pixels)]
+
+    def tensor(self, tensor: Any) -> Any:
+        """Return the luma of N×3×H×W on an accelerator, N×1×H×W."""
+        return on_accelerator.luma(tensor, rounded=self.parameters.luma != "bt601")
+
+
+class SsimY(_OfLuma, _OneScale):
+    """SSIM as ``ssim`` takes it (Gaussian 11×11 window, no downsampling), of luma."""
+
+    name = "ssim-y"
+    summary = "structural similarity of luma (BT.601, full range)"
+    version = 2
+    reference = "Wang, Bovik, Sheikh & Simoncelli 2004, IEEE TIP 13(4), 600-612"
+    columns: ClassVar = (Column("ssim-y", Direction.HIGHER, -1.0, 1.0),)
+    Parameters: ClassVar = LumaParameters
+
+
+class MsSsimParameters(Parameters):
+    """Settings of MS-SSIM."""
+
+    odd_sides: Literal["symmetric", "zeros"] = Field(
+        "symmetric",
+        description="how sides of an odd length are halved: the last row twice, as Wang's program and TensorFlow do, "
+        "or with zeros around, as pytorch-msssim does",
+    )
+
+
+class MsSsim(_GaussianSsim):
     """Multi-scale SSIM: five scales, halved by 2×2 averaging, weights 0.0448, 0.2856, 0.3001, 0.2363, 0.1333.
 
-    Per RGB channel, then averaged over channels. A scale whose mean contrast-structure is negative counts as 0, as its
-    fractional power is not defined; pytorch-msssim and torchmetrics do the same. Defined for shorter sides of at
-    least 161 pixels.
+    Per RGB channel, then averaged over channels. Only the coarsest scale looks at luminance. A scale whose mean
+    structure factor is negative counts as 0, as its fractional power is not defined; pytorch-msssim and torchmetrics do
+    the same. Defined for shorter sides of at least 161 pixels.
     """
 
     name = "ms-ssim"
     summary = "multi-scale structural similarity, five scales, RGB mean"
+    version = 2
     reference = "Wang, Simoncelli & Bovik 2003, Asilomar Conference on Signals, Systems & Computers"
     columns: ClassVar = (
         Column("ms-ssim", Direction.HIGHER, 0.0, 1.0),
         Column("db", Direction.HIGHER, 0.0, None, "dB", 2, "-10·log10(1 - MS-SSIM), as rate-distortion plots show it"),
     )
+    Parameters: ClassVar = MsSsimParameters
 
-    def prepare(self, reference: Reference) -> list[Moments]:
+    def prepare(self, reference: Reference) -> Any:
         """Compute the original's local moments at every scale."""
-        require_side(reference, (WINDOW - 1) * 2 ** (len(SCALE_WEIGHTS) - 1) + 1, "MS-SSIM")
-        image = reference.tensor - CENTRE
-        scales = []
-        for _ in SCALE_WEIGHTS:
-            scales.append(moments(image))
-            image = halve(image)
-        return scales
+        require_side(reference, (WINDOW - 1) * 2 ** (len(SCALE_WEIGHTS) - 1) + 1, self.name.upper())
+        if reference.device != "cpu":
+            return on_accelerator.moments_at_scales(
+                self.tensor(reference.tensor), len(SCALE_WEIGHTS), zeros=self._zeros
+            )
+        return [[prepare(plane) for plane in self._scales(plane)] for plane in self.planes(reference.pixels)]
 
     def score(self, candidates: Candidates, prepared: Any) -> Sequence[Scores]:
         """Score a batch."""
-        import torch
+        if candidates.device != "cpu":
+            images = self.tensor(candidates.tensor)
+            found = on_accelerator.dissimilarities(prepared, images, zeros=self._zeros).tolist()
+        else:
+            found = [self._dissimilarities(prepared, pixels) for pixels in candidates.pixels]
+        return [self._scores(each) for each in found]
 
-        images = candidates.tensor - CENTRE
-        factors = []
-        for scale, reference in enumerate(prepared):
-            coarsest = scale == len(prepared) - 1  # the only one that looks at luminance
-            factors.append(mean_similarity(reference, images, luminance=coarsest).clamp(min=0))
-            if not coarsest:
-                images = halve(images)
-        weights = torch.tensor(SCALE_WEIGHTS, dtype=torch.float64, device=images.device).view(-1, 1, 1)
-        values = torch.prod(torch.stack(factors) ** weights, dim=0).mean(dim=1).tolist()
-        return [{"ms-ssim": value, "db": decibel(value)} for value in one_if_identical(values, candidates)]
+    @property
+    def _zeros(self) -> bool:
+        return bool(self.parameters.odd_sides == "zeros")
+
+    def _scales(self, plane: Plane) -> list[Plane]:
+        found = [plane.astype(np.float32, copy=False)]
+        for _ in SCALE_WEIGHTS[1:]:
+            found.append(halve(found[-1], zeros=self._zeros))
+        return found
+
+    def _dissimilarities(self, prepared: Sequence[Sequence[Original]], pixels: Pixels) -> list[list[float]]:
+        """Return 1 - the mean factor of every plane and scale."""
+        found = []
+        for scales, plane in zip(prepared, self.planes(pixels), strict=True):
+            pairs = list(zip(scales, self._scales(plane), strict=True))
+            found.append([dissimilarity(one, made, luminance=one is scales[-1]) for one, made in pairs])
+        return found
+
+    def _scores(self, dissimilarities: Sequence[Sequence[float]]) -> Scores:
+        # 1 - the product, of numbers near 1, without the difference of numbers that are nearly equal.
+        found = [_one_minus_product(each) for each in dissimilarities]
+        value = sum(found) / len(found)
+        return {self.name: 1 - value, "db": math.inf if value <= 0 else -10 * math.log10(value) + 0.0}
 
 
-def halve(images: torch.Tensor) -> torch.Tensor:
-    """Average 2×2 blocks; an odd last row or column is padded with zero on both sides, as pytorch-msssim does."""
-    import torch.nn.functional as functional
+class MsSsimY(_OfLuma, MsSsim):
+    """MS-SSIM as ``ms-ssim`` takes it, of luma, as its paper and most of the literature before learned codecs do."""
 
-    padding = [side % 2 for side in images.shape[2:]]
-    # Zero means black in the images' own range, which is what the reference implementations pad with.
-    padded = functional.pad(images, (padding[1], padding[1], padding[0], padding[0]), value=-CENTRE)
-    return functional.avg_pool2d(padded, kernel_size=2)
+    name = "ms-ssim-y"
+    summary = "multi-scale structural similarity of luma"
+    version = 1
+    columns: ClassVar = (
+        Column("ms-ssim-y", Direction.HIGHER, 0.0, 1.0),
+        Column("db", Direction.HIGHER, 0.0, None, "dB", 2, "-10·log10(1 - MS-SSIM)"),
+    )
+
+    class Parameters(LumaParameters, MsSsimParameters):
+        """Settings of MS-SSIM of luma."""
 
 
-def one_if_identical(values: list[float], candidates: Candidates) -> list[float]:
-    """Return the values, exactly 1 for candidates that are the original: float32 may miss it, which dB would show."""
-    return [1.0 if same else value for value, same in zip(values, candidates.identical, strict=True)]
+def _one_minus_product(dissimilarities: Sequence[float]) -> float:
+    if max(dissimilarities) >= 1:
+        return 1.0
+    logarithms = [weight * math.log1p(-each) for weight, each in zip(SCALE_WEIGHTS, dissimilarities, strict=True)]
+    return -math.expm1(math.fsum(logarithms))
 
 
 def decibel(value: float) -> float:

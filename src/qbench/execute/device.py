@@ -62,8 +62,12 @@ def limit_threads(threads: int) -> None:
     OpenMP keeps this number per calling thread, so every thread that computes must call this itself. The
     environment covers libraries that are loaded later.
     """
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OPENCV_FOR_THREADS_NUM"):
         os.environ[name] = str(threads)
+    if "cv2" in sys.modules:
+        import cv2
+
+        cv2.setNumThreads(threads)
     if "torch" in sys.modules:
         import torch
 

@@ -1,0 +1,52 @@
+"""Images as kernels on a processor take them: one channel after the other, by OpenCV's filters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from qbench.plugin import Pixels
+
+Plane: TypeAlias = npt.NDArray[Any]
+"""H×W, uint8 or float32, in [0, 255]."""
+REC601 = (0.299, 0.587, 0.114)
+"""Of R, G and B in ITU-R BT.601, over the full range, as JFIF has it."""
+MATLAB = (0.298936021293775, 0.587043074451121, 0.114020904255103)
+"""Of MATLAB's rgb2gray, which rounds to 8 bits."""
+
+
+def channels(pixels: Pixels) -> Sequence[Plane]:
+    """Return the channels of uint8 H×W×C, each contiguous."""
+    return cv2.split(pixels)
+
+
+def luma(pixels: Pixels) -> Plane:
+    """Return BT.601 luma in [0, 255], full range, not rounded, float32, of uint8 H×W×3."""
+    found: Plane = cv2.cvtColor(pixels.astype(np.float32), cv2.COLOR_RGB2GRAY)
+    return found
+
+
+def matlab_luma(pixels: Pixels) -> Plane:
+    """Return luma as MATLAB's rgb2gray gives it for uint8 H×W×3: rounded, uint8."""
+    found: Plane = np.floor(pixels @ np.array(MATLAB) + 0.5).astype(np.uint8)
+    return found
+
+
+def halve(plane: Plane, *, zeros: bool = False) -> Plane:
+    """Average 2×2 blocks.
+
+    Args:
+        zeros: put a row or column of zeros before an odd side, as pytorch-msssim does; otherwise the last row or column
+            stands for the one that is missing, as in Wang's program (``imfilter`` with ``symmetric``) and TensorFlow's.
+    """
+    rows, columns = (side % 2 for side in plane.shape)
+    if rows or columns:
+        if zeros:
+            plane = cv2.copyMakeBorder(plane, rows, 0, columns, 0, cv2.BORDER_CONSTANT)
+        else:
+            plane = cv2.copyMakeBorder(plane, 0, rows, 0, columns, cv2.BORDER_REPLICATE)
+    return cv2.resize(plane, (plane.shape[1] // 2, plane.shape[0] // 2), interpolation=cv2.INTER_AREA)
