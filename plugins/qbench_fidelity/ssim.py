@@ -17,7 +17,7 @@ from qbench.plugin import Candidates, Column, Direction, Metric, NotApplicable, 
 from qbench_fidelity import on_accelerator
 from qbench_fidelity.libraries import OpenCv
 from qbench_fidelity.planes import Plane, channels, halve, luma, matlab_luma
-from qbench_fidelity.similarity import C1, C2, WINDOW, Original, dissimilarity, prepare
+from qbench_fidelity.similarity import C1, C2, WINDOW, Original, dissimilarity, mean_dissimilarity, prepare
 
 __all__ = ["C1", "C2", "SCALE_WEIGHTS", "WINDOW", "MsSsim", "MsSsimY", "Ssim", "SsimY", "decibel", "require_side"]
 SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
@@ -49,12 +49,8 @@ class _OneScale(_GaussianSsim):
             found = on_accelerator.dissimilarity(prepared, self.tensor(candidates.tensor), luminance=True)
             values = found.mean(dim=1).tolist()
         else:
-            values = [self._dissimilarity(prepared, pixels) for pixels in candidates.pixels]
+            values = [mean_dissimilarity(prepared, self.planes(pixels)) for pixels in candidates.pixels]
         return [{self.name: 1 - value} for value in values]
-
-    def _dissimilarity(self, prepared: Sequence[Original], pixels: Pixels) -> float:
-        planes = self.planes(pixels)
-        return float(np.mean([dissimilarity(one, plane) for one, plane in zip(prepared, planes, strict=True)]))
 
 
 class Ssim(_OneScale):

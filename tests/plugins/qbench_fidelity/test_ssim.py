@@ -9,7 +9,7 @@ import pytest
 import torch
 from conftest import sample_pixels
 from image_pairs import PAIRS, jpeg, ours, value
-from scipy.ndimage import correlate1d
+from skimage.metrics import structural_similarity
 
 from qbench_fidelity import on_accelerator
 from qbench_fidelity.planes import halve, matlab_luma
@@ -18,12 +18,6 @@ WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 C1, C2 = 6.5025, 58.5225
 LUMA = np.array([0.299, 0.587, 0.114])
 SIDE = (176, 187)
-
-
-def gaussian(plane):
-    taps = np.exp(-((np.arange(11) - 5) ** 2) / 4.5)
-    taps /= taps.sum()
-    return correlate1d(correlate1d(plane, taps, axis=0), taps, axis=1)[5:-5, 5:-5]
 
 
 def factors(x, y):
@@ -134,6 +128,14 @@ def test_of_luma(name):
     assert value("ms-ssim-y", x, y) == pytest.approx(ms_ssim64(one, other), abs=5e-6)
     one, other = (matlab_luma(each)[..., None] for each in (x, y))
     assert value("ssim-y", x, y, luma="rgb2gray") == pytest.approx(ssim64(one, other), abs=2e-6)
+
+
+@edge
+def test_uniform_windows(name):
+    x, y = EDGES[name]
+    theirs = structural_similarity(x.astype(np.float64), y.astype(np.float64), channel_axis=2, data_range=255)
+    assert value("ssim-uniform", x, y) == pytest.approx(theirs, abs=3e-6)
+    assert value("ssim-uniform", x, x) == 1 > value("ssim-uniform", x, y)
 
 
 def test_matlabs_luma_rounds_as_matlab_does():
