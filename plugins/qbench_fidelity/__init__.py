@@ -9,13 +9,16 @@ def qbench_register_metrics(register):  # type: ignore[no-untyped-def]
     from qbench_fidelity.butteraugli import Butteraugli
     from qbench_fidelity.colour import Ciede2000
     from qbench_fidelity.error import Mse, Psnr
+    from qbench_fidelity.gradients import Gmsd, Mdsi
+    from qbench_fidelity.haar import HaarPsi
     from qbench_fidelity.hvs import PsnrHvs
     from qbench_fidelity.luma import PsnrY
     from qbench_fidelity.rate import BitsPerPixel, CompressionRatio, PngSizeRatio
     from qbench_fidelity.ssim import MsSsim, MsSsimY, Ssim, SsimY
-    from qbench_fidelity.structural import Fsim, Gmsd, HaarPsi, IwSsim, Mdsi, Vif, Vsi
+    from qbench_fidelity.structural import Fsim, IwSsim, Vsi
     from qbench_fidelity.thesis import ThesisMse, ThesisPsnr, ThesisSsim
     from qbench_fidelity.uniform import SsimUniform
+    from qbench_fidelity.vif import Vifp
 
     for metric in (
         Mse,
@@ -28,7 +31,7 @@ def qbench_register_metrics(register):  # type: ignore[no-untyped-def]
         MsSsim,
         MsSsimY,
         IwSsim,
-        Vif,
+        Vifp,
         Fsim,
         Gmsd,
         Vsi,

@@ -11,6 +11,8 @@ import numpy.typing as npt
 
 from qbench.plugin import Pixels
 
+cv2.ipp.setUseIPP(False)  # no faster here, and what it rounds differs with where an array lies in memory
+
 Plane: TypeAlias = npt.NDArray[Any]
 """H×W, uint8 or float32, in [0, 255]."""
 REC601 = (0.299, 0.587, 0.114)
@@ -50,3 +52,34 @@ def halve(plane: Plane, *, zeros: bool = False) -> Plane:
         else:
             plane = cv2.copyMakeBorder(plane, 0, rows, 0, columns, cv2.BORDER_REPLICATE)
     return cv2.resize(plane, (plane.shape[1] // 2, plane.shape[0] // 2), interpolation=cv2.INTER_AREA)
+
+
+def halve_padded(plane: Plane) -> Plane:
+    """Average 2×2 blocks; where a side is odd, zeros stand beyond the last row and column, as in piq."""
+    if plane.shape[0] % 2 or plane.shape[1] % 2:
+        plane = cv2.copyMakeBorder(plane, 0, 1, 0, 1, cv2.BORDER_CONSTANT)
+        plane = np.ascontiguousarray(plane[: plane.shape[0] // 2 * 2, : plane.shape[1] // 2 * 2])
+    return cv2.resize(plane, (plane.shape[1] // 2, plane.shape[0] // 2), interpolation=cv2.INTER_AREA)
+
+
+def shrink_factor(pixels: Pixels) -> int:
+    """Return by how much several papers shrink an image first: its shorter side over 256, rounded half up."""
+    return max(1, int(min(pixels.shape[:2]) / 256 + 0.5))
+
+
+def shrunk(image: Plane, factor: int) -> Plane:
+    """Average blocks of ``factor`` × ``factor``, H×W or H×W×C: MATLAB's ``conv2`` with ``same``, and of it every so many.
+
+    Beyond the borders there are zeros.
+    """
+    if factor == 1:
+        return image
+    averaged = cv2.boxFilter(
+        image, -1, (factor, factor), anchor=((factor - 1) // 2,) * 2, borderType=cv2.BORDER_CONSTANT
+    )
+    return np.ascontiguousarray(averaged[::factor, ::factor])
+
+
+def weighted(image: Plane, weights: Sequence[Sequence[float]]) -> Sequence[Plane]:
+    """Return weighted sums of the channels of float32 H×W×3, as planes."""
+    return cv2.split(cv2.transform(image, np.array(weights, np.float32)))

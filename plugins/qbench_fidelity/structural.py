@@ -1,4 +1,4 @@
-"""Full-reference metrics of gradients, phase, wavelets and information, computed by piq.
+"""Full-reference metrics of phase, saliency and information, computed by piq.
 
 Each looks at brightness and colour as its paper does, and shrinks the image first where its paper does; that is part
 of the definition and said with each.
@@ -9,12 +9,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from qbench.plugin import Candidates, Column, Direction, Metric, NotApplicable, Reference, Scores
+from qbench.plugin import Candidates, Column, Direction, Metric, NotApplicable, Pixels, Reference, Scores
+from qbench_fidelity.planes import shrink_factor, shrunk
 from qbench_fidelity.ssim import require_side
+
+if TYPE_CHECKING:
+    import torch
 
 
 class PiqMetric(Metric):
@@ -26,6 +30,8 @@ class PiqMetric(Metric):
         function: of piq, which is given both images and their range.
         options: what else it is given.
         double: whether in float64.
+        shrinks: whether images are first shrunk as the papers' MATLAB does (see :func:`qbench_fidelity.planes.shrunk`).
+            piq would do it itself, but rounds half of a factor to even.
     """
 
     least: ClassVar[int]
@@ -33,6 +39,7 @@ class PiqMetric(Metric):
     function: ClassVar[str]
     options: ClassVar[Mapping[str, Any]] = {}
     double: ClassVar[bool] = False
+    shrinks: ClassVar[bool] = False
 
     @classmethod
     def libraries(cls) -> dict[str, str]:
@@ -53,7 +60,11 @@ class PiqMetric(Metric):
 
         if candidates.identical[index]:
             return {self.name: self.identical}
-        pair = [candidates.tensor[index : index + 1], candidates.reference.tensor]
+        if self.shrinks:
+            images = candidates.images[index], candidates.reference.image
+            pair = [self._shrunk(image.pixels, candidates.device) for image in images]
+        else:
+            pair = [candidates.tensor[index : index + 1], candidates.reference.tensor]
         if self.double:
             pair = [tensor.double() for tensor in pair]
         try:
@@ -67,27 +78,12 @@ class PiqMetric(Metric):
             return NotApplicable(f"{self.name} is not defined for this image: it has no structure")
         return {self.name: value}
 
+    @staticmethod
+    def _shrunk(pixels: Pixels, device: str) -> torch.Tensor:
+        import torch
 
-class Vif(PiqMetric):
-    """Visual information fidelity in the pixel domain, of luma (BT.601), at four scales; noise variance 2.
-
-    The share of the information in the original that the reconstruction still carries; above 1 where contrast was
-    raised. Not applicable where the original is of one luma, which carries none.
-    """
-
-    name = "vif"
-    summary = "visual information fidelity, pixel domain (VIFp)"
-    reference = "Sheikh & Bovik 2006, IEEE TIP 15(2), 430-444; its authors' pixel-domain version"
-    columns: ClassVar = (Column("vif", Direction.HIGHER, 0.0, None),)
-    least = 41
-    identical = 1.0
-    function = "vif_p"
-
-    def prepare(self, reference: Reference) -> None:
-        """Refuse images that are too small, or carry no information."""
-        super().prepare(reference)
-        if np.ptp(reference.pixels.reshape(-1, 3), axis=0).max() == 0:
-            raise NotApplicable("the original is a single colour and contains no information")
+        small = shrunk(pixels.astype(np.float32), shrink_factor(pixels))
+        return torch.from_numpy(small).permute(2, 0, 1)[None].clamp(0, 255).to(device)
 
 
 class IwSsim(PiqMetric):
@@ -106,7 +102,8 @@ class IwSsim(PiqMetric):
 class Fsim(PiqMetric):
     """Feature similarity with colour (FSIMc): phase congruency, gradients and chrominance.
 
-    The image is first shrunk by averaging, by its shorter side divided by 256 and rounded, as in the paper.
+    The image is first shrunk by averaging, by its shorter side divided by 256 and rounded half up, as in the
+    paper's program.
     """
 
     name = "fsim"
@@ -116,25 +113,16 @@ class Fsim(PiqMetric):
     least = 48  # the longest wavelength of its filters
     identical = 1.0
     function = "fsim"
+    shrinks = True
+    version = 2
     options: ClassVar = {"chromatic": True}
-
-
-class Gmsd(PiqMetric):
-    """Gradient magnitude similarity deviation, of luma halved by 2×2 averaging: 0 is best."""
-
-    name = "gmsd"
-    summary = "gradient magnitude similarity deviation of luma"
-    reference = "Xue, Zhang, Mou & Bovik 2014, IEEE TIP 23(2), 684-695"
-    columns: ClassVar = (Column("gmsd", Direction.LOWER, 0.0, None),)
-    least = 6  # two of its 3×3 windows, after halving
-    identical = 0.0
-    function = "gmsd"
 
 
 class Vsi(PiqMetric):
     """Visual saliency-induced index: saliency, gradients and chrominance.
 
-    The image is first shrunk by averaging, by its shorter side divided by 256 and rounded, as in the paper.
+    The image is first shrunk by averaging, by its shorter side divided by 256 and rounded half up, as in the
+    paper's program.
     """
 
     name = "vsi"
@@ -144,30 +132,11 @@ class Vsi(PiqMetric):
     least = 3
     identical = 1.0
     function = "vsi"
+    shrinks = True
+    version = 2
 
-
-class HaarPsi(PiqMetric):
-    """Haar wavelet-based perceptual similarity with colour, of the image halved by 2×2 averaging."""
-
-    name = "haarpsi"
-    summary = "Haar wavelet-based perceptual similarity"
-    reference = "Reisenhofer, Bosse, Kutyniok & Wiegand 2018, Signal Processing: Image Communication 61, 33-43"
-    columns: ClassVar = (Column("haarpsi", Direction.HIGHER, 0.0, 1.0),)
-    least = 16
-    identical = 1.0
-    function = "haarpsi"
-
-
-class Mdsi(PiqMetric):
-    """Mean deviation similarity index, of gradients and chromaticity, combined by sum: 0 is best.
-
-    The image is first shrunk by averaging, by its shorter side divided by 256 and rounded, as in the paper.
-    """
-
-    name = "mdsi"
-    summary = "mean deviation similarity index"
-    reference = "Nafchi, Shahkolaei, Hedjam & Cheriet 2016, IEEE Access 4, 5579-5590"
-    columns: ClassVar = (Column("mdsi", Direction.LOWER, 0.0, None),)
-    least = 3
-    identical = 0.0
-    function = "mdsi"
+    def _score(self, candidates: Candidates, index: int) -> Scores | NotApplicable:
+        both = candidates.images[index].pixels, candidates.reference.pixels
+        if all(np.ptp(pixels.reshape(-1, 3), axis=0).max() == 0 for pixels in both) and not candidates.identical[index]:
+            return NotApplicable("both images are a single colour, where nothing is salient")
+        return super()._score(candidates, index)

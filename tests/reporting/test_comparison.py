@@ -76,8 +76,8 @@ def test_refusals(runs, suite, registry, tmp_path):
     toys = qbench.run(suite, output=tmp_path / "toys", registry=registry)
     with pytest.raises(QbenchError, match="nothing in common: 0 images with the same pixels, 0 operating points"):
         compare(runs[0], toys)
-    with pytest.raises(QbenchError, match="no curve of `vif` in both runs"):
-        compare(runs[0], runs[1], ["vif"])
+    with pytest.raises(QbenchError, match="no curve of `vifp` in both runs"):
+        compare(runs[0], runs[1], ["vifp"])
     suite["metrics"] = [{"psnr": {"metric": "ssim"}}]
     other = qbench.run(suite, output=tmp_path / "other", registry=registry)
     with pytest.raises(QbenchError, match="column `psnr` differs between toys and other: it is of metric `psnr`"):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import sample_pixels
+from edges import NOISE, SIDE, flat, one_off, text
 from image_pairs import PAIRS, jpeg, ours, value
 from skimage.metrics import structural_similarity
 
@@ -17,7 +18,6 @@ from qbench_fidelity.planes import halve, matlab_luma
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 C1, C2 = 6.5025, 58.5225
 LUMA = np.array([0.299, 0.587, 0.114])
-SIDE = (176, 187)
 
 
 def factors(x, y):
@@ -60,23 +60,6 @@ def ms_ssim64(x, y):
     return float(np.mean(found))
 
 
-def flat(*levels):
-    return np.full((*SIDE, 3), levels if len(levels) > 1 else levels * 3, np.uint8)
-
-
-def one_off(image, by=1):
-    changed = image.copy()
-    changed[90, 77, 1] = min(255, int(changed[90, 77, 1]) + by) if by > 0 else max(0, int(changed[90, 77, 1]) + by)
-    return changed
-
-
-def text(paper=(250, 245, 230)):
-    page = flat(*paper)
-    page[10:-10:9, 8:-8] = np.random.default_rng(5).integers(20, 90, (len(page[10:-10:9]), SIDE[1] - 16, 1))
-    return page
-
-
-NOISE = np.random.default_rng(1).integers(0, 256, (*SIDE, 3), np.uint8)
 BOARD = np.repeat(((np.indices(SIDE).sum(0) % 2) * 255).astype(np.uint8)[..., None], 3, 2)
 RAMP = np.repeat(np.linspace(0, 6, SIDE[1]).astype(np.uint8)[None, :, None], SIDE[0], 0).repeat(3, 2)
 EDGES = {
