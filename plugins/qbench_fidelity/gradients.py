@@ -110,8 +110,8 @@ class Mdsi(OpenCv, Metric):
         combined *= 0.6
         above = (x[2] - y[2]) ** 2 + (x[3] - y[3]) ** 2
         combined += 0.4 * above / (x[2] ** 2 + y[2] ** 2 + x[3] ** 2 + y[3] ** 2 + self.C3)
-        # The fourth root of 1 - that, less 1: complex where it is negative. In float64, as this is the deviation of what
-        # is nearly alike.
+        # The fourth root of 1 - that, less 1: complex where it is negative. In float64, as it is a deviation of what is
+        # nearly alike.
         root = np.expm1(0.25 * np.log1p(-np.minimum(combined.astype(np.float64), 1 - 1e-12)))
         negative = combined > 1
         if not negative.any():

@@ -68,7 +68,7 @@ def shrink_factor(pixels: Pixels) -> int:
 
 
 def shrunk(image: Plane, factor: int) -> Plane:
-    """Average blocks of ``factor`` × ``factor``, H×W or H×W×C: MATLAB's ``conv2`` with ``same``, and of it every so many.
+    """Average blocks of ``factor`` × ``factor``, H×W or H×W×C: MATLAB's ``conv2`` with ``same``, taken every so often.
 
     Beyond the borders there are zeros.
     """
