@@ -6,11 +6,10 @@ import math
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-import cv2
 import numpy as np
 
 from qbench.plugin import Candidates, Column, Direction, Metric, Scores
-from qbench_fidelity.libraries import OpenCv
+from qbench_fidelity.libraries import OpenCv, cv2
 
 
 def squared_errors(candidates: Candidates) -> list[float]:

@@ -6,11 +6,10 @@ import math
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-import cv2
 import numpy as np
 
 from qbench.plugin import Candidates, Column, Direction, Metric, Pixels, Reference, Scores
-from qbench_fidelity.libraries import OpenCv
+from qbench_fidelity.libraries import OpenCv, cv2
 from qbench_fidelity.planes import Plane, halve_padded, luma, shrink_factor, shrunk, weighted
 from qbench_fidelity.ssim import require_side
 

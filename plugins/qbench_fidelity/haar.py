@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import cv2
 import numpy as np
 
 from qbench.plugin import Candidates, Column, Direction, Metric, Pixels, Reference, Scores
 from qbench_fidelity.gradients import difference_from_one
-from qbench_fidelity.libraries import OpenCv
+from qbench_fidelity.libraries import OpenCv, cv2
 from qbench_fidelity.planes import Plane, halve_padded, weighted
 from qbench_fidelity.ssim import require_side
 

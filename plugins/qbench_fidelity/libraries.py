@@ -1,8 +1,27 @@
-"""What values of several metrics depend on."""
+"""What the kernels of metrics on a processor are made of."""
 
 from __future__ import annotations
 
 from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+
+class _OpenCv:
+    """OpenCV, loaded where it is first used: whoever only lists or plans metrics doesn't wait for it."""
+
+    def __getattr__(self, name: str) -> Any:
+        import cv2
+
+        cv2.ipp.setUseIPP(False)  # no faster here, and what it rounds differs from processor to processor
+        found = getattr(cv2, name)
+        setattr(self, name, found)
+        return found
+
+
+if TYPE_CHECKING:
+    import cv2 as cv2
+else:
+    cv2 = _OpenCv()
 
 
 class OpenCv:

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-import cv2
-
 from qbench.plugin import Candidates, Column, Direction, Metric, Reference, Scores
 from qbench_fidelity.error import psnr
-from qbench_fidelity.libraries import OpenCv
+from qbench_fidelity.libraries import OpenCv, cv2
 from qbench_fidelity.planes import Plane, luma
 
 

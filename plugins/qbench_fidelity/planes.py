@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from qbench.plugin import Pixels
-
-cv2.ipp.setUseIPP(False)  # no faster here, and what it rounds differs with where an array lies in memory
+from qbench_fidelity.libraries import cv2
 
 Plane: TypeAlias = npt.NDArray[Any]
 """H×W, uint8 or float32, in [0, 255]."""
@@ -83,3 +81,10 @@ def shrunk(image: Plane, factor: int) -> Plane:
 def weighted(image: Plane, weights: Sequence[Sequence[float]]) -> Sequence[Plane]:
     """Return weighted sums of the channels of float32 H×W×3, as planes."""
     return cv2.split(cv2.transform(image, np.array(weights, np.float32)))
+
+
+def gaussian_taps(side: int, sigma: float) -> Plane:
+    """Return the weights of a Gaussian filter, float64, which add up to 1."""
+    weights = np.exp(-((np.arange(side) - side // 2) ** 2) / (2 * sigma**2))
+    found: Plane = weights / weights.sum()
+    return found

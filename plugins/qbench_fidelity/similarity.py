@@ -17,16 +17,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import numpy as np
 
-from qbench_fidelity.planes import Plane
+from qbench_fidelity.libraries import cv2
+from qbench_fidelity.planes import Plane, gaussian_taps
 
 WINDOW = 11
 SIGMA = 1.5
 C1 = (0.01 * 255) ** 2
 C2 = (0.03 * 255) ** 2
-TAPS = cv2.getGaussianKernel(WINDOW, SIGMA)
+TAPS = gaussian_taps(WINDOW, SIGMA)
 ROWS = 128
 """That are in hands at a time: what is worked on stays in the caches, and memory does not grow with the image."""
 LARGEST_RATIO = 64.0

@@ -6,18 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import cv2
 import numpy as np
 
 from qbench.plugin import Candidates, Column, Direction, Metric, NotApplicable, Pixels, Reference, Scores
-from qbench_fidelity.libraries import OpenCv
-from qbench_fidelity.planes import REC601, Plane
+from qbench_fidelity.libraries import OpenCv, cv2
+from qbench_fidelity.planes import REC601, Plane, gaussian_taps
 from qbench_fidelity.ssim import require_side
 
 NOISE = 2.0
 LEAST = 1e-8
 """A variance below which there is none."""
-TAPS = [cv2.getGaussianKernel(side, side / 5) for side in (17, 9, 5, 3)]
+TAPS = [gaussian_taps(side, side / 5) for side in (17, 9, 5, 3)]
 
 
 @dataclass(frozen=True)

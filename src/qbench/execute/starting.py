@@ -16,8 +16,8 @@ from typing import Any
 
 from qbench.execute.limits import children, descendants
 
-SHARED = ("torch",)
-"""Libraries that take seconds to load, and can be: once for all stations, where codecs or metrics use them."""
+SHARED = {"torch": "torch", "opencv": "cv2"}
+"""Libraries that take long to load, and their modules: loaded once for all stations, where something uses them."""
 PRELOADED = "qbench.execute.preloaded"
 
 _lock = threading.Lock()
@@ -32,7 +32,9 @@ def warm_up(libraries: Collection[str] = ()) -> None:
     """
     if "forkserver" in multiprocessing.get_all_start_methods():
         with _lock, _without_main(), _safe_path():
-            multiprocessing.set_forkserver_preload([PRELOADED, *(name for name in SHARED if name in libraries)])
+            multiprocessing.set_forkserver_preload(
+                [PRELOADED, *(module for name, module in SHARED.items() if name in libraries)]
+            )
             forkserver.ensure_running()
 
 
