@@ -58,7 +58,7 @@ def test_ciede2000_is_scikit_images(name):
     x, y = COLOUR_PAIRS[name]
     right = skimage.color.deltaE_ciede2000(skimage.color.rgb2lab(x), skimage.color.rgb2lab(y))
     each = colour.differences([colour.lab(rows) for rows in colour._strips(x)], y)
-    # A grey has no hue but a rounding error; and where two are half a turn apart, a last bit decides which way is round.
+    # A grey has no hue but a rounding error; where two are half a turn apart, a last bit decides which way is round.
     assert np.mean(np.abs(each - right) > 5e-4 + 1e-5 * right) < 2e-3
     (found,) = ours("ciede2000", x, y)
     assert found["ciede2000"] == pytest.approx(right.mean(), abs=1e-4, rel=1e-5)
