@@ -22,7 +22,7 @@ from qbench.execute.work import Notice, Recorded, Stop
 from qbench.registry.registry import default_registry
 from qbench.results.run import Status
 
-JOBS = pytest.mark.parametrize("jobs", [1, 2])
+JOBS = pytest.mark.parametrize("jobs", [pytest.param(1, marks=pytest.mark.slow), 2])
 
 
 def run(suite, **options):
