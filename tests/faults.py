@@ -8,6 +8,7 @@ import mmap
 import os
 import random
 import resource
+import signal
 import subprocess
 import sys
 import threading
@@ -100,6 +101,13 @@ def allocate_shared():
         time.sleep(0.01)
 
 
+def kill_server():
+    parent = os.getppid()
+    if b"forkserver" in Path(f"/proc/{parent}/cmdline").read_bytes():
+        os.kill(parent, signal.SIGKILL)
+        time.sleep(600)
+
+
 def leave_thread():
     threading.Thread(target=lambda: time.sleep(600)).start()
 
@@ -169,6 +177,7 @@ def do(how, image):
         "child": leave_child,
         "orphan": leave_orphan,
         "orphan-and-die": lambda: (leave_orphan(), os._exit(0)),
+        "kill-server": kill_server,
         "limits": lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3)),
         "clock": lambda: setattr(time, "perf_counter", lambda: 0.0),
         "path": sys.path.clear,

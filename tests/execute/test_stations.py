@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -211,6 +212,28 @@ def test_a_plugin_that_watches_harms_no_run(faulty, installed, monkeypatch, how)
     assert Path.cwd() == directory
     said = [line for line in notices if "faults (toys 1.0)" in line]
     assert bool(said) == bool(how), notices
+
+
+def test_whoever_ends_the_server_fails_and_nobody_elses_processes_are_ended(faulty, installed):
+    faulty["codecs"] = {"kills": {"codec": "faulty", "how": "kill-server"}, "after": {"codec": "shift", "bits": 2}}
+    faulty["images"][0]["limit"] = 1
+    with subprocess.Popen(["sleep", "60"], start_new_session=True) as bystander:
+        done = run(faulty, jobs=1)
+        assert bystander.poll() is None
+        bystander.kill()
+    rows = {row.codec: row for row in done.rows}
+    assert rows["kills"].cell.failure.error == "StationDied"
+    assert rows["after"].status is Status.OK
+
+
+def test_processes_that_others_fork_from_the_server_are_left_alone(faulty, installed):
+    context = multiprocessing.get_context("forkserver")
+    process = context.Process(target=time.sleep, args=(60,), daemon=True)
+    process.start()
+    faulty["codecs"] = {"orphan": {"codec": "faulty", "how": "orphan-and-die"}, "good": {"codec": "shift", "bits": 2}}
+    run(faulty)
+    assert process.is_alive()
+    process.kill()
 
 
 def test_what_lies_in_the_working_directory_is_not_imported(small, installed, tmp_path):

@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Iterator
 from multiprocessing import forkserver
 from typing import Any
 
-from qbench.execute.limits import children, descendants
+from qbench.execute.limits import children, descendants, parent_of
 
 SHARED = {"torch": "torch", "opencv": "cv2"}
 """Libraries that take long to load, and their modules: loaded once for all stations, where something uses them."""
@@ -49,19 +49,29 @@ def start(target: Callable[..., None], arguments: tuple[Any, ...], name: str) ->
     return process
 
 
-def end_orphans(server: int) -> None:
-    """End what was started by processes that are gone: all that the server has inherited.
-
-    Args:
-        server: the process that this process's were forked from.
-    """
+def end_orphans() -> None:
+    """End what was started by processes that are gone: all that the server has inherited."""
     with _lock:  # none is being forked meanwhile
-        own = {process.pid for process in _started}
+        server = getattr(getattr(forkserver, "_forkserver", None), "_forkserver_pid", None)
+        if server is None or parent_of(server) != os.getpid():
+            return  # it has gone, and whoever has its number or its place is somebody else
+        own = {process.pid for process in (*_started, *multiprocessing.active_children())}
         for pid in children(server):
-            if pid not in own:
+            if pid not in own and _in_another_session(pid, server):
                 for each in (pid, *descendants(pid)):
                     with contextlib.suppress(OSError):
                         os.kill(each, signal.SIGKILL)
+
+
+def _in_another_session(pid: int, server: int) -> bool:
+    """Whether a process left the server's session, as stations do before anything else, and what they start after them.
+
+    What another part of this program has forked from the server has not.
+    """
+    try:
+        return os.getsid(pid) != os.getsid(server)
+    except OSError:
+        return False
 
 
 @contextlib.contextmanager

@@ -24,7 +24,6 @@ from qbench.execute.limits import (
     descendants,
     free_memory,
     held_memory,
-    parent_of,
     processes_marked,
 )
 from qbench.execute.shared import SharedImage
@@ -175,7 +174,6 @@ class ProcessStation:
         ours.settimeout(LONGEST_ANSWER)
         self._line = Line(ours, in_station=False)
         self._ready = False
-        self._server: int | None = None
 
     @property
     def alive(self) -> bool:
@@ -212,7 +210,6 @@ class ProcessStation:
         with self._lock:
             pid = self._process.pid
             if pid is not None:
-                self._server = self._server or parent_of(pid)
                 started = descendants(pid)
                 with contextlib.suppress(OSError):
                     os.killpg(pid, signal.SIGKILL)
@@ -222,8 +219,7 @@ class ProcessStation:
             self._process.kill()
             self._process.join(CLOSING)
             self._line.close()
-        if self._server is not None and self._server != os.getpid():
-            end_orphans(self._server)
+        end_orphans()
 
     def _wait_until_ready(self) -> None:
         """Wait until it is set up.
@@ -238,7 +234,7 @@ class ProcessStation:
                 if not self.alive:
                     raise EOFError
             self._line.receive()
-            self._ready, self._server = True, parent_of(self._process.pid or 0)
+            self._ready = True
         except (OSError, EOFError):
             ending, printed = self._ending(), tail_of(self._log)
             self.kill()
