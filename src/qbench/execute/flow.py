@@ -16,7 +16,7 @@ from qbench.execute.rate_search import find_setting
 from qbench.execute.reconstructions import stored_reconstruction
 from qbench.execute.scoring import Outcome, failed_score, score_record
 from qbench.execute.shared import SharedImage
-from qbench.execute.stations import PluginFailedError
+from qbench.execute.stations import PluginFailedError, persistently
 from qbench.execute.work import CellStarted, CellWork, ImageWork, Recorded, ScoringStarted
 from qbench.images.image import Image
 from qbench.planning.types import OperatingPoint, PlannedMetric, Target
@@ -265,7 +265,8 @@ class ImageFlow:
         folder = self._means.setup.folder
         assert self.original is not None
         given = self.original, [shared for shared, _ in images], [size for _, size in images]
-        try:
+
+        def score() -> list[Outcome | Failure]:
             with at_metric(self._means, metric, self.name, key, given) as ask:
                 if metric.per_point:
                     path = folder.features_path(metric.label, None, self.name)
@@ -273,6 +274,9 @@ class ImageFlow:
                         folder.write_features(path, ask("features_of_original", metric))
                 outcomes: list[Outcome | Failure] = ask("score", metric, wanted)
                 return outcomes
+
+        try:
+            return persistently(score)
         except NotApplicable as reason:
             return [reason] * len(wanted)
         except PluginFailedError as error:

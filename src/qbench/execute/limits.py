@@ -87,9 +87,10 @@ def _held(pid: int) -> int:
 
 
 def parent_of(pid: int) -> int | None:
-    """Return the process that a process is a child of; None where that can't be known."""
+    """Return the process that a process is a child of; None where that can't be known, or where it has ended."""
     try:
-        return int((PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()[1])
+        state, parent = (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()[:2]
+        return None if state in "ZX" else int(parent)
     except (OSError, ValueError, IndexError):
         return None
 

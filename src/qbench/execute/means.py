@@ -18,7 +18,7 @@ from qbench.execute.limits import Limits, limits_of
 from qbench.execute.pool import StationPool
 from qbench.execute.shared import SharedImage
 from qbench.execute.starting import warm_up
-from qbench.execute.stations import Station
+from qbench.execute.stations import Station, persistently
 from qbench.execute.trust import family
 from qbench.execute.work import Setup, Stop, WorkEvent
 from qbench.images.sources import ImageSource
@@ -105,11 +105,14 @@ class Means:
             PluginFailedError: it can't be read, or is not the one that was planned.
             NotApplicable: as its dataset has it.
         """
-        with self.pool.lease("encode") as station:
-            found: SharedImage = self.ask(
-                station, None, f"{image.name} · read", "read", source, image.sha256, image.location
-            )
-            return found
+
+        def read() -> SharedImage:
+            with self.pool.lease("encode") as station:
+                given = source, image.sha256, image.location
+                found: SharedImage = self.ask(station, None, f"{image.name} · read", "read", *given)
+                return found
+
+        return persistently(read)
 
     def ask(
         self, station: Station, asked: OperatingPoint | PlannedMetric | None, about: str, method: str, *arguments: Any
@@ -132,11 +135,14 @@ def at_coder(
     def preferred(station: Station) -> tuple[bool, bool]:
         return knows in station.knows, setting.key in station.knows
 
-    family = means.family(setting.point)
-    with means.pool.lease(role, family=family, accelerator=accelerator, preferred=preferred) as station:
-        station.knows |= {setting.key, knows}
-        about = f"{setting.point.id} · {image} · {role}"
-        return means.ask(station, setting.point, about, method, setting, *arguments)
+    def do() -> Any:
+        family = means.family(setting.point)
+        with means.pool.lease(role, family=family, accelerator=accelerator, preferred=preferred) as station:
+            station.knows |= {setting.key, knows}
+            about = f"{setting.point.id} · {image} · {role}"
+            return means.ask(station, setting.point, about, method, setting, *arguments)
+
+    return persistently(do)
 
 
 Taken = tuple[SharedImage, Sequence[SharedImage], Sequence[int]]

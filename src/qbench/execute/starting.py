@@ -18,6 +18,8 @@ from qbench.execute.limits import children, descendants, parent_of
 
 SHARED = {"torch": "torch", "opencv": "cv2"}
 """Libraries that take long to load, and their modules: loaded once for all stations, where something uses them."""
+TRIES = 3
+"""Of starting a process, where the server has just gone."""
 PRELOADED = "qbench.execute.preloaded"
 
 _lock = threading.Lock()
@@ -42,18 +44,31 @@ def start(target: Callable[..., None], arguments: tuple[Any, ...], name: str) ->
     """Start a process; return it."""
     methods = multiprocessing.get_all_start_methods()
     context: Any = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
-    with _lock, _without_main(), _safe_path():
-        process = context.Process(target=target, args=arguments, name=name, daemon=True)
-        process.start()
-        _started.add(process)
-    return process
+    for left in reversed(range(TRIES)):
+        with _lock, _without_main(), _safe_path():
+            process = context.Process(target=target, args=arguments, name=name, daemon=True)
+            try:
+                process.start()
+            except (EOFError, OSError):  # the server has just gone; the next try starts another
+                if not left:
+                    raise
+                continue
+            _started.add(process)
+            return process
+    raise AssertionError("unreachable")
+
+
+def server_pid() -> int | None:
+    """Return the server's process, if there is one and it is at work."""
+    pid = getattr(getattr(forkserver, "_forkserver", None), "_forkserver_pid", None)
+    return pid if pid is not None and parent_of(pid) == os.getpid() else None
 
 
 def end_orphans() -> None:
     """End what was started by processes that are gone: all that the server has inherited."""
     with _lock:  # none is being forked meanwhile
-        server = getattr(getattr(forkserver, "_forkserver", None), "_forkserver_pid", None)
-        if server is None or parent_of(server) != os.getpid():
+        server = server_pid()
+        if server is None:
             return  # it has gone, and whoever has its number or its place is somebody else
         own = {process.pid for process in (*_started, *multiprocessing.active_children())}
         for pid in children(server):

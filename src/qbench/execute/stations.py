@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from multiprocessing.connection import wait
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from qbench.errors import NotApplicable, PluginError, QbenchError, StoreError
 from qbench.execute.answering import Answer, Notes, Request, answer
@@ -27,7 +27,7 @@ from qbench.execute.limits import (
     processes_marked,
 )
 from qbench.execute.shared import SharedImage
-from qbench.execute.starting import end_orphans, start
+from qbench.execute.starting import TRIES, end_orphans, server_pid, start
 from qbench.execute.station import DESKS, MARK, Post, Role, station_main
 from qbench.execute.station_log import tail_of
 from qbench.execute.surroundings import umask
@@ -50,9 +50,11 @@ LONGEST_ANSWER = 60.0
 class PluginFailedError(Exception):
     """A plugin failed at a station, or took it along."""
 
-    def __init__(self, failure: Failure) -> None:
+    def __init__(self, failure: Failure, *, server_gone: bool = False) -> None:
         super().__init__(failure.message)
         self.failure = failure
+        self.server_gone = server_gone
+        """Whether all stations went, so that whoever was asked may not be to blame."""
 
     def told(self) -> QbenchError:
         """Return it as an error for people: what is theirs to mend, or how the plugin failed."""
@@ -170,6 +172,7 @@ class ProcessStation:
             umask(),
         )
         self._process = start(station_main, (theirs, post), f"qbench-{role}-{number}")
+        self._server = server_pid()
         theirs.close()
         ours.settimeout(LONGEST_ANSWER)
         self._line = Line(ours, in_station=False)
@@ -193,6 +196,10 @@ class ProcessStation:
             self._wait_until_ready()
             self._line.send(request)
         except (OSError, EOFError):
+            raise self._lost(request, "StationDied", self._ending()) from None
+        except StoreError:
+            if server_pid() == self._server:
+                raise
             raise self._lost(request, "StationDied", self._ending()) from None
         return value_of(self._watched(request, limits), self._tell)
 
@@ -290,10 +297,25 @@ class ProcessStation:
 
     def _lost(self, request: Request, kind: str, text: str) -> Exception:
         """Bury the station; return what to raise for the request that it was lost with."""
+        gone = kind == "StationDied" and server_pid() != self._server
         self.kill()
         if self._stop.impatient or (self._stop.reason and kind == "StationDied"):
             return StoppedError()  # whoever interrupts a run may have ended it, too
         doing = f"its process {text}" if kind == "StationDied" else text
         printed = tail_of(self._log)
         failure = Failure(plugin=request.owner, error=kind, message=doing, printed=printed)
-        return PluginFailedError(failure)
+        return PluginFailedError(failure, server_gone=gone)
+
+
+T = TypeVar("T")
+
+
+def persistently(do: Callable[[], T]) -> T:
+    """Do something at a station; again, where all stations went because one plugin ended what they are started by."""
+    for left in reversed(range(TRIES)):
+        try:
+            return do()
+        except PluginFailedError as error:
+            if not (error.server_gone and left):
+                raise
+    raise AssertionError("unreachable")

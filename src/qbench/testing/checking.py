@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -15,6 +18,8 @@ import numpy as np
 from qbench.contracts.codec import Codec
 from qbench.contracts.metric import DistributionMetric, Metric, MetricDeclaration
 from qbench.errors import PluginError, did_you_mean
+from qbench.execute.limits import children, descendants
+from qbench.execute.station import adopt_orphans
 from qbench.registry.registry import Registry, default_registry
 from qbench.testing.codecs import check_codec
 from qbench.testing.metrics import check_distribution_metric, check_metric
@@ -80,11 +85,18 @@ def _checked(name: str, settings: Mapping[str, Any], seconds: float) -> Checked:
     began = time.monotonic()
     command = [sys.executable, "-m", "qbench.testing.checking", name, json.dumps(settings)]
     unfinished = False
+    adopt_orphans()
+    before = set(children(os.getpid()))
     try:
-        done = subprocess.run(command, capture_output=True, check=False, timeout=seconds)
+        done = subprocess.run(command, capture_output=True, check=False, timeout=seconds, start_new_session=True)
         out, error, code = done.stdout, done.stderr, done.returncode
     except subprocess.TimeoutExpired as over:
         out, error, code, unfinished = over.stdout or b"", over.stderr or b"", 0, True
+    for left in set(children(os.getpid())) - before:
+        with contextlib.suppress(OSError):
+            if os.getsid(left) != os.getsid(0):  # what the plugin started, or its process left behind
+                for pid in (*descendants(left), left):
+                    os.kill(pid, signal.SIGKILL)
     lines = [line[len(MARK) :] for line in out.decode(errors="replace").splitlines() if line.startswith(MARK)]
     kept = [line.partition(" ")[2] for line in lines if line.startswith("kept ")]
     broken = next((json.loads(line.partition(" ")[2]) for line in lines if line.startswith("broken ")), "")
