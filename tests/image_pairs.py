@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 
+import cv2
 import numpy as np
 import skimage.data
 import torch
@@ -58,3 +59,14 @@ def value(name, original, reconstruction, **parameters):
 
 def tensors(*images, dtype=torch.float64):
     return [torch.from_numpy(image.copy()).permute(2, 0, 1)[None].to(dtype) for image in images]
+
+
+def thread_counts():
+    """Yield numbers of threads, with OpenCV set to each."""
+    before = cv2.getNumThreads()
+    try:
+        for threads in (1, 2, 8):
+            cv2.setNumThreads(threads)
+            yield threads
+    finally:
+        cv2.setNumThreads(before)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 
-class _OpenCv:
-    """OpenCV, loaded where it is first used: whoever only lists or plans metrics doesn't wait for it."""
+class _OpenCv(threading.local):
+    """OpenCV, loaded where it is first used: whoever only lists or plans metrics doesn't wait for it.
+
+    Each thread has its own, as IPP is switched off for a thread.
+    """
 
     def __getattr__(self, name: str) -> Any:
         import cv2

@@ -17,9 +17,8 @@ from qbench.plugin import Candidates, Column, Direction, Metric, NotApplicable, 
 from qbench_fidelity import on_accelerator
 from qbench_fidelity.libraries import OpenCv
 from qbench_fidelity.planes import Plane, channels, halve, luma, matlab_luma
-from qbench_fidelity.similarity import C1, C2, WINDOW, Original, dissimilarity, mean_dissimilarity, prepare
+from qbench_fidelity.similarity import WINDOW, Original, dissimilarity, mean_dissimilarity, prepare
 
-__all__ = ["C1", "C2", "SCALE_WEIGHTS", "WINDOW", "MsSsim", "MsSsimY", "Ssim", "SsimY", "decibel", "require_side"]
 SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 
 
@@ -193,11 +192,6 @@ def _one_minus_product(dissimilarities: Sequence[float]) -> float:
         return 1.0
     logarithms = [weight * math.log1p(-each) for weight, each in zip(SCALE_WEIGHTS, dissimilarities, strict=True)]
     return -math.expm1(math.fsum(logarithms))
-
-
-def decibel(value: float) -> float:
-    """Return -10·log10(1 - value); infinite for identical images."""
-    return math.inf if value >= 1 else -10 * math.log10(1 - value)
 
 
 def require_side(reference: Reference, least: int, what: str) -> None:

@@ -92,6 +92,15 @@ def test_what_prepare_raises_is_everybodys_failure():
     assert [type(outcome) for outcome in outcomes] == [RuntimeError, RuntimeError]
 
 
+def registry_with(metric):
+    """Return the toys, and a metric beside them."""
+    registry = toys.registry()
+    plugin = ModuleType(metric.name)
+    plugin.qbench_register_metrics = hookimpl(lambda register: register(metric))
+    registry.register(plugin, PluginInfo(metric.name, "p", "1"))
+    return registry
+
+
 class InPlace(toys.Difference):
     """Works in place on what other metrics read, too."""
 
@@ -124,10 +133,7 @@ class InPlace(toys.Difference):
 @pytest.mark.filterwarnings("ignore:The given NumPy array is not writable")
 def test_a_metric_that_writes_where_others_read_is_found_and_harms_no_other(suite, how, monkeypatch):
     monkeypatch.setattr(InPlace, "how", how)
-    registry = toys.registry()
-    plugin = ModuleType("in_place")
-    plugin.qbench_register_metrics = hookimpl(lambda register: register(InPlace))
-    registry.register(plugin, PluginInfo("in-place", "p", "1"))
+    registry = registry_with(InPlace)
     plain = qbench.run({**suite, "metrics": ["mse", "psnr"]}, registry=registry, output="plain", cache=False)
     suite["metrics"] = ["mse", "in-place", "psnr"]
     done = qbench.run(suite, registry=registry, output="run", cache=False)
@@ -166,10 +172,7 @@ class Meddler(toys.Difference):
 @pytest.mark.parametrize("how", ["sizes", "identical", "order", "image", "original", "shape", "tensor", "lists"])
 def test_what_a_metric_does_to_its_objects_harms_no_other(suite, how, monkeypatch):
     monkeypatch.setattr(Meddler, "how", how)
-    registry = toys.registry()
-    plugin = ModuleType("meddler")
-    plugin.qbench_register_metrics = hookimpl(lambda register: register(Meddler))
-    registry.register(plugin, PluginInfo("meddler", "p", "1"))
+    registry = registry_with(Meddler)
     suite["metrics"] = ["meddler", "bpp", "mse", "psnr", "mean-shift"]
     done = qbench.run(suite, registry=registry, output="run", cache=False)
     suite["metrics"] = ["bpp", "mse", "psnr", "mean-shift"]

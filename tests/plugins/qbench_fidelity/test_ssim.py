@@ -9,7 +9,7 @@ import pytest
 import torch
 from conftest import sample_pixels
 from edges import NOISE, SIDE, flat, one_off, text
-from image_pairs import PAIRS, jpeg, ours, value
+from image_pairs import PAIRS, jpeg, ours, thread_counts, value
 from scipy.ndimage import correlate1d
 from skimage.metrics import structural_similarity
 
@@ -143,8 +143,6 @@ def test_on_an_accelerator_it_is_the_same_formula(name):
 
 @pytest.mark.parametrize("name", ["ssim", "ssim-y", "ms-ssim", "ms-ssim-y"])
 def test_alone_and_beside_others_identical_and_on_any_threads(name):
-    import cv2
-
     x = EDGES["photograph"][0]
     others = [EDGES["photograph"][1], one_off(x), x, 255 - x]
     together = ours(name, x, *others)
@@ -154,13 +152,8 @@ def test_alone_and_beside_others_identical_and_on_any_threads(name):
     assert together[1][name] < 1
     if "db" in together[2]:
         assert together[2]["db"] == math.inf
-    before = cv2.getNumThreads()
-    try:
-        for threads in (1, 2, 8):
-            cv2.setNumThreads(threads)
-            assert ours(name, x, *others) == together
-    finally:
-        cv2.setNumThreads(before)
+    for _ in thread_counts():
+        assert ours(name, x, *others) == together
 
 
 @pytest.mark.parametrize("shape", [(11, 11), (11, 300), (12, 11), (138, 139), (139, 15)])
