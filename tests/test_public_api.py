@@ -12,7 +12,9 @@ from conftest import REPOSITORY
 import qbench.toolkit
 
 MODULES = ["qbench", "qbench.plugin", "qbench.testing"] + [
-    f"qbench.toolkit.{module.name}" for module in pkgutil.iter_modules(qbench.toolkit.__path__)
+    f"qbench.toolkit.{module.name}"
+    for module in pkgutil.iter_modules(qbench.toolkit.__path__)
+    if not module.name.startswith("_")
 ]
 
 

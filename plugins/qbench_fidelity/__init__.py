@@ -12,10 +12,12 @@ def qbench_register_metrics(register):  # type: ignore[no-untyped-def]
     from qbench_fidelity.gradients import Gmsd, Mdsi
     from qbench_fidelity.haar import HaarPsi
     from qbench_fidelity.hvs import PsnrHvs
+    from qbench_fidelity.information import IwSsim
     from qbench_fidelity.luma import PsnrY
+    from qbench_fidelity.phase import Fsim
     from qbench_fidelity.rate import BitsPerPixel, CompressionRatio, PngSizeRatio
+    from qbench_fidelity.saliency import Vsi
     from qbench_fidelity.ssim import MsSsim, MsSsimY, Ssim, SsimY
-    from qbench_fidelity.structural import Fsim, IwSsim, Vsi
     from qbench_fidelity.thesis import ThesisMse, ThesisPsnr, ThesisSsim
     from qbench_fidelity.uniform import SsimUniform
     from qbench_fidelity.vif import Vifp

@@ -28,6 +28,15 @@ else:
     cv2 = _OpenCv()
 
 
+class Compiled:
+    """A metric whose kernels on a processor are compiled by Numba, and take planes that OpenCV cut."""
+
+    @classmethod
+    def libraries(cls) -> dict[str, str]:
+        """Numba's version, and OpenCV's."""
+        return {"numba": version("numba"), "opencv": version("opencv-python-headless")}
+
+
 class OpenCv:
     """A metric whose kernels on a processor are OpenCV's."""
 

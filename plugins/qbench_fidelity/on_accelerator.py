@@ -7,7 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from qbench_fidelity.planes import MATLAB, REC601
-from qbench_fidelity.similarity import C1, C2, SIGMA, WINDOW
+from qbench_fidelity.windows import C1, C2, SIGMA, WINDOW
 
 if TYPE_CHECKING:
     import torch

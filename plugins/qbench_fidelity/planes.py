@@ -36,22 +36,6 @@ def matlab_luma(pixels: Pixels) -> Plane:
     return found
 
 
-def halve(plane: Plane, *, zeros: bool = False) -> Plane:
-    """Average 2×2 blocks.
-
-    Args:
-        zeros: put a row or column of zeros before an odd side, as pytorch-msssim does; otherwise the last row or column
-            stands for the one that is missing, as in Wang's program (``imfilter`` with ``symmetric``) and TensorFlow's.
-    """
-    rows, columns = (side % 2 for side in plane.shape)
-    if rows or columns:
-        if zeros:
-            plane = cv2.copyMakeBorder(plane, rows, 0, columns, 0, cv2.BORDER_CONSTANT)
-        else:
-            plane = cv2.copyMakeBorder(plane, 0, rows, 0, columns, cv2.BORDER_REPLICATE)
-    return cv2.resize(plane, (plane.shape[1] // 2, plane.shape[0] // 2), interpolation=cv2.INTER_AREA)
-
-
 def halve_padded(plane: Plane) -> Plane:
     """Average 2×2 blocks; where a side is odd, zeros stand beyond the last row and column, as in piq."""
     if plane.shape[0] % 2 or plane.shape[1] % 2:
@@ -72,19 +56,35 @@ def shrunk(image: Plane, factor: int) -> Plane:
     """
     if factor == 1:
         return image
-    averaged = cv2.boxFilter(
-        image, -1, (factor, factor), anchor=((factor - 1) // 2,) * 2, borderType=cv2.BORDER_CONSTANT
-    )
-    return np.ascontiguousarray(averaged[::factor, ::factor])
+    before = (factor - 1) // 2
+    rows, columns = (-(-side // factor) for side in image.shape[:2])
+    after = [max(0, many * factor - side - before) for many, side in zip((rows, columns), image.shape, strict=False)]
+    padded = cv2.copyMakeBorder(image, before, after[0], before, after[1], cv2.BORDER_CONSTANT)
+    return cv2.resize(padded[: rows * factor, : columns * factor], (columns, rows), interpolation=cv2.INTER_AREA)
 
 
 def weighted(image: Plane, weights: Sequence[Sequence[float]]) -> Sequence[Plane]:
-    """Return weighted sums of the channels of float32 H×W×3, as planes."""
-    return cv2.split(cv2.transform(image, np.array(weights, np.float32)))
+    """Return weighted sums of the channels of float32 or float64 H×W×3, as planes."""
+    return cv2.split(cv2.transform(image, np.array(weights, image.dtype)))
 
 
 def gaussian_taps(side: int, sigma: float) -> Plane:
     """Return the weights of a Gaussian filter, float64, which add up to 1."""
     weights = np.exp(-((np.arange(side) - side // 2) ** 2) / (2 * sigma**2))
     found: Plane = weights / weights.sum()
+    return found
+
+
+def similarity(one: Plane, other: Plane, constant: float) -> Plane:
+    """Return (2ab + c) / (a² + b² + c), as 1 less what they differ by, so that it can't exceed 1."""
+    found: Plane = 1 - (one - other) ** 2 / (one**2 + other**2 + constant)
+    return found
+
+
+def real_power(values: Plane, exponent: float) -> Plane:
+    """Return the real part of the power of values that may be negative."""
+    found: Plane = np.abs(values) ** exponent
+    negative = values < 0
+    if negative.any():
+        found[negative] *= np.cos(np.pi * exponent)
     return found

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
+from importlib.metadata import version
 from typing import Any, ClassVar
 
 import numpy as np
-from PIL import Image, features
 
 from qbench.plugin import Candidates, Column, Direction, Metric, Pixels, Reference, Scope, Scores
+
+LEVEL = 4
+"""Of libdeflate; packs a little better than the usual level 6 of zlib, in a fifth of the time."""
 
 
 class BitsPerPixel(Metric):
@@ -50,13 +52,16 @@ class PngSizeRatio(Metric):
     """The “CR” of Minchev 2022: size of the reconstruction as PNG / size of the original as PNG.
 
     It says how much simpler the reconstruction has become, nothing about the bitstream. Both are written by the
-    same encoder here (Pillow, level 6), so that a well-packed original file makes no difference; below 1 is smaller.
+    same encoder here (each row by the filter that leaves least, libdeflate's level 4, one IDAT chunk), so that a
+    well-packed original file makes no difference; below 1 is smaller. Other encoders give ratios that differ by a few
+    per cent.
     """
 
     name = "png-size-ratio"
     summary = "PNG bytes of the reconstruction / of the original (the thesis's CR)"
+    version = 2
     scope = Scope.RATE
-    reference = "Minchev 2022, Table 3.5, column CR"
+    reference = "Minchev 2022, Table 3.5, column CR; PNG: ISO/IEC 15948"
     columns: ClassVar = (Column("png-size-ratio", Direction.LOWER, 0.0, None, "", 2),)
 
     def prepare(self, reference: Reference) -> int:
@@ -69,12 +74,24 @@ class PngSizeRatio(Metric):
 
     @classmethod
     def libraries(cls) -> dict[str, str]:
-        """The library that decides a PNG's size."""
-        return {"zlib": str(features.version_feature("zlib_ng") or features.version_codec("zlib"))}
+        """The libraries that filter, and that decide a PNG's size."""
+        import imagecodecs
+
+        return {"numba": version("numba"), "libdeflate": imagecodecs.deflate_version().removeprefix("libdeflate ")}
 
 
 def png_size(pixels: Pixels) -> int:
-    """Return how many bytes Pillow's PNG of these pixels has."""
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, format="PNG")
-    return buffer.tell()
+    """Return how many bytes a PNG of these pixels has: signature, IHDR, IDAT and IEND."""
+    return 8 + 25 + 12 + len(idat(pixels)) + 12
+
+
+def idat(pixels: Pixels) -> bytes:
+    """Return the image data of a PNG of 8-bit RGB: filtered rows in a zlib stream."""
+    import imagecodecs
+
+    from qbench_fidelity.png_kernel import filter_rows
+
+    height, width = pixels.shape[:2]
+    found = np.empty((height, 1 + 3 * width), np.uint8)
+    filter_rows(np.ascontiguousarray(pixels).reshape(height, 3 * width), found)
+    return bytes(imagecodecs.deflate_encode(found.tobytes(), level=LEVEL))

@@ -8,21 +8,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-import numpy as np
 from pydantic import Field
 
 from qbench.plugin import Candidates, Column, Direction, Metric, NotApplicable, Parameters, Pixels, Reference, Scores
 from qbench_fidelity import on_accelerator
-from qbench_fidelity.libraries import OpenCv
-from qbench_fidelity.planes import Plane, channels, halve, luma, matlab_luma
-from qbench_fidelity.similarity import WINDOW, Original, dissimilarity, mean_dissimilarity, prepare
+from qbench_fidelity.libraries import Compiled
+from qbench_fidelity.planes import Plane, channels, luma, matlab_luma
+from qbench_fidelity.windows import WINDOW
+
+if TYPE_CHECKING:
+    from qbench_fidelity.similarity import Original
 
 SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 
 
-class _GaussianSsim(OpenCv, Metric):
+class _GaussianSsim(Compiled, Metric):
     """What the SSIM family shares: planes that are compared each by itself, and averaged."""
 
     def planes(self, pixels: Pixels) -> Sequence[Plane]:
@@ -40,6 +42,8 @@ class _OneScale(_GaussianSsim):
         require_side(reference, WINDOW, "SSIM's window")
         if reference.device != "cpu":
             return on_accelerator.moments(self.tensor(reference.tensor))
+        from qbench_fidelity.similarity import prepare
+
         return [prepare(plane) for plane in self.planes(reference.pixels)]
 
     def score(self, candidates: Candidates, prepared: Any) -> Sequence[Scores]:
@@ -48,6 +52,8 @@ class _OneScale(_GaussianSsim):
             found = on_accelerator.dissimilarity(prepared, self.tensor(candidates.tensor), luminance=True)
             values = found.mean(dim=1).tolist()
         else:
+            from qbench_fidelity.similarity import mean_dissimilarity
+
             values = [mean_dissimilarity(prepared, self.planes(pixels)) for pixels in candidates.pixels]
         return [{self.name: 1 - value} for value in values]
 
@@ -136,6 +142,8 @@ class MsSsim(_GaussianSsim):
             return on_accelerator.moments_at_scales(
                 self.tensor(reference.tensor), len(SCALE_WEIGHTS), zeros=self._zeros
             )
+        from qbench_fidelity.similarity import prepare
+
         return [[prepare(plane) for plane in self._scales(plane)] for plane in self.planes(reference.pixels)]
 
     def score(self, candidates: Candidates, prepared: Any) -> Sequence[Scores]:
@@ -152,13 +160,17 @@ class MsSsim(_GaussianSsim):
         return bool(self.parameters.odd_sides == "zeros")
 
     def _scales(self, plane: Plane) -> list[Plane]:
-        found = [plane.astype(np.float32, copy=False)]
+        from qbench_fidelity.similarity import halve
+
+        found = [plane]
         for _ in SCALE_WEIGHTS[1:]:
             found.append(halve(found[-1], zeros=self._zeros))
         return found
 
     def _dissimilarities(self, prepared: Sequence[Sequence[Original]], pixels: Pixels) -> list[list[float]]:
         """Return 1 - the mean factor of every plane and scale."""
+        from qbench_fidelity.similarity import dissimilarity
+
         found = []
         for scales, plane in zip(prepared, self.planes(pixels), strict=True):
             pairs = list(zip(scales, self._scales(plane), strict=True))

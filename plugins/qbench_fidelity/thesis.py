@@ -15,7 +15,7 @@ import numpy as np
 
 from qbench.plugin import Candidates, Column, Direction, Metric, NotApplicable, Pixels, Reference, Scores
 from qbench_fidelity.error import psnr
-from qbench_fidelity.uniform import WINDOW
+from qbench_fidelity.windows import UNIFORM
 
 ROWS = slice(100, 400)
 CITATION = "Minchev 2022, evaluation scripts"
@@ -82,7 +82,7 @@ class ThesisSsim(Metric):
 
     def prepare(self, reference: Reference) -> Pixels:
         """Cut the rows out."""
-        return rows(reference, WINDOW)
+        return rows(reference, UNIFORM)
 
     def score(self, candidates: Candidates, prepared: Any) -> Sequence[Scores | NotApplicable]:
         """Score a batch."""
@@ -94,7 +94,7 @@ class ThesisSsim(Metric):
         data_range = int(pixels.max()) - int(pixels.min())
         if data_range == 0:
             return NotApplicable("the reconstruction has a single value, so its range is 0")
-        value = structural_similarity(original, pixels, channel_axis=2, data_range=data_range, win_size=WINDOW)
+        value = structural_similarity(original, pixels, channel_axis=2, data_range=data_range, win_size=UNIFORM)
         return {self.name: float(value)}
 
     @classmethod

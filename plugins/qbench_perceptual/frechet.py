@@ -206,10 +206,13 @@ class Kid(FeatureDistance):
 
     With Inception's features it is the KID and bears that name; else it is ``kd-`` and the network's name. Unlike the
     Fréchet distance it does not fall with the number of samples; of close distributions it may be below 0. Computed
-    from all samples at once, of which means over random subsets are an estimate.
+    from all samples at once, of which means over random subsets are an estimate. An original and its own
+    reconstruction are no independent samples, and are not compared: the distance is 0 where nothing is lost. Tools that
+    compare sets without knowing the pairs give lower values, the lower the fewer images there are.
     """
 
     name = "kid"
+    version = 2
     summary = "kernel distance of network features (KID with Inception, else named for the network)"
     reference = "Bińkowski et al. 2018, ICLR"
     columns: ClassVar = columns("kid", 5)

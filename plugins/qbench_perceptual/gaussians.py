@@ -60,7 +60,13 @@ def shrunk_covariance(samples: Samples) -> Samples:
 def kernel_distance(one: Samples, other: Samples) -> float:
     """Return the squared maximum mean discrepancy under the kernel (x·y/d + 1)³, unbiased; may fall below 0.
 
-    Bińkowski et al. 2018, ICLR. Of all samples at once: what means over random subsets estimate.
+    Bińkowski et al. 2018, ICLR. Of all samples at once: what means over random subsets estimate. Samples come in pairs,
+    one of each set, which are not independent: a pair's own kernel is left out, as in equation (4) of Gretton et al.
+    2012, JMLR 13, so that the distance of a set from itself is 0.
+
+    Args:
+        one: n×d.
+        other: n×d.
     """
 
     def kernel(x: Samples, y: Samples) -> Samples:
@@ -72,7 +78,7 @@ def kernel_distance(one: Samples, other: Samples) -> float:
         return float((values.sum() - np.trace(values)) / (count * (count - 1)))
 
     return (
-        without_itself(kernel(one, one)) + without_itself(kernel(other, other)) - 2 * float(kernel(one, other).mean())
+        without_itself(kernel(one, one)) + without_itself(kernel(other, other)) - 2 * without_itself(kernel(one, other))
     )
 
 

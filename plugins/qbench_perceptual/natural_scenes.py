@@ -7,38 +7,34 @@ products of neighbours; BRISQUE and NIQE are made of these parameters.
 
 from __future__ import annotations
 
+import math
 from functools import cache
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from qbench.plugin import NotApplicable, Pixels
+from qbench.toolkit.resizing import imresize
 
 Array = npt.NDArray[np.float64]
 
 WINDOW, SIGMA = 7, 7 / 6
-ROUNDING = 1e-9
-NEIGHBOURS = ((0, 1), (1, 0), (1, 1), (-1, 1))
-"""Down and across: right, below, and both diagonals."""
 FLAT = "the normalised luma does not vary: the image, or a part of it, is of one colour"
 
 
 def luma(pixels: Pixels) -> Array:
     """Return H×W integers in [0, 255]: BT.601 luma, rounded as MATLAB's rgb2gray does to 8-bit images."""
-    found: Array = np.round(pixels @ np.array([0.2989, 0.5870, 0.1140]))
+    from qbench_perceptual.scene_kernels import rounded_luma
+
+    found = np.empty(pixels.shape[:2])
+    rounded_luma(np.ascontiguousarray(pixels), found)
     return found
 
 
 def halved(image: Array) -> Array:
     """Return the image at half its size, by cubic interpolation with antialiasing, as MATLAB's imresize does."""
-    import torch
-    from piq.functional import imresize
-
-    height, width = image.shape
-    made = imresize(torch.from_numpy(image)[None, None], sizes=(height // 2, width // 2))
-    found: Array = made[0, 0].numpy()
-    return found
+    return imresize(image, image.shape[0] // 2, image.shape[1] // 2, "bicubic")
 
 
 def normalised(image: Array, border: Literal["constant", "nearest"]) -> tuple[Array, Array]:
@@ -47,31 +43,47 @@ def normalised(image: Array, border: Literal["constant", "nearest"]) -> tuple[Ar
     Args:
         border: beyond the image there are zeros (BRISQUE's release), or its edge repeats (NIQE's).
     """
-    from scipy.ndimage import correlate1d
+    import cv2
+
+    from qbench_perceptual.scene_kernels import normalise
 
     offsets = np.arange(WINDOW) - WINDOW // 2
     window = np.exp(-(offsets**2) / (2 * SIGMA**2))
     window /= window.sum()
-
-    def smooth(values: Array) -> Array:
-        rows = correlate1d(values, window, axis=1, mode=border)
-        found: Array = correlate1d(rows, window, axis=0, mode=border)
-        return found
-
-    mean = smooth(image)
-    deviation = np.sqrt(np.abs(smooth(image**2) - mean**2))
-    values = (image - mean) / (deviation + 1)
-    # In flat parts nothing but the rounding of sums is left, which is another with every program.
-    values[np.abs(values) < ROUNDING] = 0
-    return values, deviation
+    kind = cv2.BORDER_CONSTANT if border == "constant" else cv2.BORDER_REPLICATE
+    means, squares = (cv2.sepFilter2D(each, -1, window, window, borderType=kind) for each in (image, image * image))
+    values, deviations = np.empty_like(image), np.empty_like(image)
+    normalise(image, means, squares, values, deviations)
+    return values, deviations
 
 
-def neighbour_products(values: Array) -> list[Array]:
-    """Return products of each value with its neighbour in four directions; the image goes on at its other side."""
-    return [values * np.roll(values, shift, axis=(0, 1)) for shift in NEIGHBOURS]
+def fits(values: Array) -> tuple[Sums, list[Sums]]:
+    """Return what fits need of the values, and of their products with the neighbours in four directions."""
+    from qbench_perceptual.scene_kernels import sums_of_products
+
+    own, *products = (Sums(values.size, *row) for row in sums_of_products(np.ascontiguousarray(values)).tolist())
+    return own, products
 
 
-def symmetric_fit(values: Array) -> tuple[float, float]:
+class Sums(NamedTuple):
+    """What fits need of values.
+
+    Attributes:
+        size: how many there are.
+        negatives: how many are below 0.
+        below: sum of the squares of those.
+        above: sum of the squares of the others.
+        magnitudes: sum of the magnitudes of all.
+    """
+
+    size: int
+    negatives: float
+    below: float
+    above: float
+    magnitudes: float
+
+
+def symmetric_fit(sums: Sums) -> tuple[float, float]:
     """Return shape and variance of the generalised Gaussian of mean 0 with the values' moments.
 
     Sharifi & Leon-Garcia 1995, IEEE Trans. Circuits and Systems for Video Technology 5(1).
@@ -79,14 +91,14 @@ def symmetric_fit(values: Array) -> tuple[float, float]:
     Raises:
         NotApplicable: all values are 0.
     """
-    variance, absolute = float(np.mean(values**2)), float(np.mean(np.abs(values)))
+    variance, absolute = (sums.below + sums.above) / sums.size, sums.magnitudes / sums.size
     if not absolute:
         raise NotApplicable(FLAT)
-    shapes, symmetric, _ = _tables()
-    return float(shapes[np.argmin(np.abs(variance / absolute**2 - symmetric))]), variance
+    tables = _tables()
+    return float(tables.shapes[-1 - _nearest(variance / absolute**2, 1 / tables.inverse[::-1])]), variance
 
 
-def asymmetric_fit(values: Array) -> tuple[float, float, float, float]:
+def asymmetric_fit(sums: Sums) -> tuple[float, float, float, float]:
     """Return shape, mean, and left and right standard deviation of the asymmetric generalised Gaussian.
 
     Lasmar, Stitou & Berthoumieu 2009, ICIP. "Deviation" is that of the values on one side of 0, about 0. Zeros are
@@ -96,41 +108,48 @@ def asymmetric_fit(values: Array) -> tuple[float, float, float, float]:
     Raises:
         NotApplicable: there are no values on one of the sides.
     """
-    negative, positive = values[values < 0], values[values >= 0]
-    if not (len(negative) and positive.any()):
+    if not (sums.negatives and sums.above):
         raise NotApplicable(FLAT)
-    left, right = float(np.sqrt(np.mean(negative**2))), float(np.sqrt(np.mean(positive**2)))
+    left = math.sqrt(sums.below / sums.negatives)
+    right = math.sqrt(sums.above / (sums.size - sums.negatives))
     ratio = left / right
-    moment = np.mean(np.abs(values)) ** 2 / np.mean(values**2)
+    moment = sums.magnitudes**2 / sums.size / (sums.below + sums.above)
     target = moment * (ratio**3 + 1) * (ratio + 1) / (ratio**2 + 1) ** 2
-    shapes, _, asymmetric = _tables()
-    shape = float(shapes[np.argmin((asymmetric - target) ** 2)])
-    scale, spread = _scale(shape)
-    return shape, (right - left) * spread * scale, left, right
-
-
-def _scale(shape: float) -> tuple[float, float]:
-    """Return √(Γ(1/a)/Γ(3/a)) and Γ(2/a)/Γ(1/a)."""
-    from scipy.special import gammaln
-
-    one, two, three = (gammaln(n / shape) for n in (1, 2, 3))
-    return float(np.exp((one - three) / 2)), float(np.exp(two - one))
+    tables = _tables()
+    at = _nearest(target, tables.inverse)
+    return float(tables.shapes[at]), float((right - left) * tables.spreads[at] * tables.scales[at]), left, right
 
 
 def aggd_scale(shape: float) -> float:
     """Return what turns a side's deviation into the scale parameter β of the distribution: √(Γ(1/a)/Γ(3/a))."""
-    return _scale(shape)[0]
+    tables = _tables()
+    return float(tables.scales[round(shape * 1000) - 200])
+
+
+class _Tables(NamedTuple):
+    """Of shapes a, 0.2 to 10 in thousandths: Γ(2/a)²/(Γ(1/a)Γ(3/a)), √(Γ(1/a)/Γ(3/a)) and Γ(2/a)/Γ(1/a)."""
+
+    shapes: Array
+    inverse: Array
+    scales: Array
+    spreads: Array
 
 
 @cache
-def _tables() -> tuple[Array, Array, Array]:
-    """Return shapes 0.2 to 10 in thousandths, and the ratios of moments that tell them, for both fits."""
+def _tables() -> _Tables:
     from scipy.special import gammaln
 
     shapes = np.arange(200, 10_001) / 1000
     one, two, three = (gammaln(n / shapes) for n in (1, 2, 3))
-    ratio = np.exp(one + three - 2 * two)
-    return shapes, ratio, 1 / ratio
+    return _Tables(shapes, np.exp(2 * two - one - three), np.exp((one - three) / 2), np.exp(two - one))
+
+
+def _nearest(value: float, rising: Array) -> int:
+    """Return where a rising table is nearest to a value."""
+    at = int(np.searchsorted(rising, value))
+    if at == 0 or (at < len(rising) and rising[at] - value < value - rising[at - 1]):
+        return at
+    return at - 1
 
 
 def brisque_features(pixels: Pixels) -> Array:
@@ -144,10 +163,10 @@ def brisque_features(pixels: Pixels) -> Array:
     for scale in range(2):
         if scale:
             image = halved(image)
-        values, _ = normalised(image, "constant")
-        features += symmetric_fit(values)
-        for products in neighbour_products(values):
-            shape, mean, left, right = asymmetric_fit(products)
+        own, products = fits(normalised(image, "constant")[0])
+        features += symmetric_fit(own)
+        for each in products:
+            shape, mean, left, right = asymmetric_fit(each)
             features += [shape, mean, left**2, right**2]
     return np.array(features)
 
@@ -158,9 +177,10 @@ def niqe_features(values: Array) -> Array:
     Raises:
         NotApplicable: the patch is of one colour.
     """
-    shape, _, left, right = asymmetric_fit(values)
+    own, products = fits(values)
+    shape, _, left, right = asymmetric_fit(own)
     features = [shape, aggd_scale(shape) * (left + right) / 2]
-    for products in neighbour_products(values):
-        shape, mean, left, right = asymmetric_fit(products)
+    for each in products:
+        shape, mean, left, right = asymmetric_fit(each)
         features += [shape, mean, aggd_scale(shape) * left, aggd_scale(shape) * right]
     return np.array(features)

@@ -49,7 +49,8 @@ class OwnQuality(Metric):
     @classmethod
     def libraries(cls) -> dict[str, str]:
         """The libraries that compute features."""
-        return {name: version(name) for name in ("numpy", "scipy", "piq")}
+        named = {"numba": "numba", "opencv": "opencv-python-headless", "scipy": "scipy"}
+        return {name: version(package) for name, package in named.items()}
 
     def prepare(self, reference: Reference) -> float:
         """Score the original.

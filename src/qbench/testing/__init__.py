@@ -14,7 +14,15 @@ Each check raises AssertionError and says which promise was broken, on which inp
 """
 
 from qbench.testing.codecs import check_codec
+from qbench.testing.edges import check_metric_at_edges, edge_pictures
 from qbench.testing.images import test_images
 from qbench.testing.metrics import check_distribution_metric, check_metric
 
-__all__ = ["check_codec", "check_distribution_metric", "check_metric", "test_images"]
+__all__ = [
+    "check_codec",
+    "check_distribution_metric",
+    "check_metric",
+    "check_metric_at_edges",
+    "edge_pictures",
+    "test_images",
+]

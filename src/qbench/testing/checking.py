@@ -22,6 +22,7 @@ from qbench.execute.limits import children, descendants
 from qbench.execute.station import adopt_orphans
 from qbench.registry.registry import Registry, default_registry
 from qbench.testing.codecs import check_codec
+from qbench.testing.edges import check_metric_at_edges
 from qbench.testing.metrics import check_distribution_metric, check_metric
 from qbench.testing.settings import random_settings
 
@@ -123,6 +124,7 @@ def main(name: str, settings: Mapping[str, Any]) -> None:
             check_distribution_metric(cls, parameters=settings, passed=passed)
         elif issubclass(cls, Metric):
             check_metric(cls, parameters=settings, passed=passed)
+            check_metric_at_edges(cls, parameters=settings, passed=passed)
     except Exception as error:
         text = str(error) if isinstance(error, AssertionError) else f"{type(error).__name__}: {error}"
         say.write(f"\n{MARK}broken {json.dumps(text)}\n")

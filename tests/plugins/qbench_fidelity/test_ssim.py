@@ -14,7 +14,8 @@ from scipy.ndimage import correlate1d
 from skimage.metrics import structural_similarity
 
 from qbench_fidelity import on_accelerator
-from qbench_fidelity.planes import halve, matlab_luma
+from qbench_fidelity.planes import matlab_luma
+from qbench_fidelity.similarity import halve
 
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 C1, C2 = 6.5025, 58.5225

@@ -29,6 +29,7 @@ from qbench_perceptual.natural_scenes import (
     aggd_scale,
     asymmetric_fit,
     brisque_features,
+    fits,
     luma,
     symmetric_fit,
 )
@@ -54,12 +55,12 @@ def test_fits_find_the_shapes_that_samples_were_drawn_with():
     rng = np.random.default_rng(0)
     for shape in (0.7, 1.0, 2.0, 4.0):
         drawn = gennorm.rvs(shape, size=200_000, random_state=rng)
-        found, variance = symmetric_fit(drawn)
+        found, variance = symmetric_fit(fits(drawn[None])[0])
         assert found == pytest.approx(shape, rel=0.03)
         assert variance == pytest.approx(gennorm.var(shape), rel=0.03)
         # Stretched on one side, and as many of them: deviations are in the ratio of the stretching.
         stretched = np.where(drawn > 0, 3 * drawn, drawn)
-        found, _, left, right = asymmetric_fit(stretched)
+        found, _, left, right = asymmetric_fit(fits(stretched[None])[0])
         assert right / left == pytest.approx(3, rel=0.03)
         assert aggd_scale(shape) * left == pytest.approx(1, rel=0.05)  # gennorm's scale
 

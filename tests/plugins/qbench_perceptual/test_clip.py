@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 import qbench
 from qbench.plugin import Candidates, Context, Image, ModelError, Reference
 from qbench.registry.registry import default_registry
-from qbench.testing import check_metric
+from qbench.testing import check_metric, check_metric_at_edges
 from qbench_perceptual.clip import HUB_MODEL, ClipParameters, ClipSimilarity, chosen_weights
 
 MODEL = {
@@ -66,6 +66,7 @@ def test_is_the_cosine_of_plain_open_clip_code(checkpoint):
 
 def test_keeps_the_contract_and_identity_is_exactly_one(checkpoint):
     check_metric(ClipSimilarity, parameters={"model": str(checkpoint)})
+    check_metric_at_edges(ClipSimilarity, parameters={"model": str(checkpoint)})
     made = metric(model=str(checkpoint))
     reference = Reference("a", Image(ORIGINAL))
     (result,) = made.score(Candidates(reference, [Image(ORIGINAL.copy())], [1]), made.prepare(reference))

@@ -12,7 +12,7 @@ from image_pairs import PAIRS, tensors
 from safetensors.torch import save_file
 
 from qbench.plugin import Candidates, Context, Image, ModelError, NotApplicable, Reference
-from qbench.testing import check_metric
+from qbench.testing import check_metric, check_metric_at_edges
 from qbench_perceptual import learned
 from qbench_perceptual.conversion import tensors_to_safetensors
 from qbench_perceptual.learned import Dists, DistsParameters, Lpips, LpipsParameters
@@ -120,3 +120,4 @@ def test_keeps_the_contract(networks, monkeypatch):
     monkeypatch.setattr(learned, "find_weights", lambda weights: networks["alex"][1])
     monkeypatch.setattr(learned, "needs_hub", lambda name, profile: None)
     check_metric(Lpips)
+    check_metric_at_edges(Lpips)
