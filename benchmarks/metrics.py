@@ -58,12 +58,19 @@ TORCH = {
     "brisque": ("piq.brisque",),
 }
 """Metric → functions of torch tensors that compute it."""
+KNOWN = (*TORCH, "mse", "psnr-y", "ssim-y", "ms-ssim-y", "ssim-uniform", "niqe", "pixel-frechet", "png-size-ratio")
 WHY = {
     ("ssim", "torchmetrics"): "counts windows that reach past the border",
     ("ms-ssim", "torchmetrics"): "counts windows that reach past the border, and averages channels at each scale",
     ("ms-ssim", "pytorch_msssim"): "zeros beyond odd sides",
-    ("fsim", "piq"): "rounds half of its factor to even",
-    ("vsi", "piq"): "shrinks one pixel out of phase with the authors' program",
+    ("fsim", "piq"): "rounds half of its factor to even, other digits in YIQ, the median's lower neighbour",
+    ("haarpsi", "piq"): "other digits in YIQ",
+    ("gmsd", "frame_analytics"): "of each channel, not of luma",
+    ("iw-ssim", "frame_analytics"): "of each channel, not of luma",
+    ("vifp", "frame_analytics"): "of each channel, not of luma",
+    ("vsi", "frame_analytics"): "cuts saliency's frequencies off at a quarter, not at a half; no antialiasing",
+    ("ciede2000", "frame_analytics"): "float32",
+    ("vsi", "piq"): "shrinks one pixel out of phase with the authors' program; no antialiasing",
     ("vifp", "torchmetrics"): "of each channel, not of luma",
     ("brisque", "piq"): "another regressor",
 }
@@ -92,7 +99,7 @@ def main() -> None:
     metrics = default_registry().metrics
     own = [name for name in metrics if metrics.offer(name).plugin.name in ("fidelity", "perceptual")]
     jobs: dict[tuple[str, str], Callable[[], list[float]]] = {}
-    for name in options.metrics or [name for name in own if name in TORCH or name in ("ssim-uniform", "mse")]:
+    for name in options.metrics or [name for name in own if name in KNOWN]:
         jobs[name, "qbench"] = _ours(name, original, made)
         for package, peer in _peers(name).items():
             jobs[name, package] = _each(peer, original, made)
@@ -138,6 +145,10 @@ def _peers(name: str) -> dict[str, Peer]:
             found[package] = _by_torch(package, function)
         except ImportError:
             print(f"{package} is not installed, and left out")
+    if name == "ciede2000":
+        from skimage.color import deltaE_ciede2000, rgb2lab
+
+        found["scikit-image"] = lambda x, y: float(deltaE_ciede2000(rgb2lab(x), rgb2lab(y)).mean())
     if name in ("ssim", "psnr", "ssim-uniform"):
         from skimage import metrics
 

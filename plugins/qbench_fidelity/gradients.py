@@ -45,12 +45,12 @@ def difference_from_one(one: Plane, other: Plane, constant: float) -> Plane:
 class Gmsd(OpenCv, Metric):
     """Gradient magnitude similarity deviation, of luma (BT.601) halved by 2×2 averaging: 0 is best.
 
-    The population's standard deviation, as in the paper's formula; its authors' MATLAB divides by n - 1.
+    The deviation is over n - 1, as in the authors' program; the paper's formula, and piq, divide by n.
     """
 
     name = "gmsd"
     summary = "gradient magnitude similarity deviation of luma"
-    version = 2
+    version = 3
     reference = "Xue, Zhang, Mou & Bovik 2014, IEEE TIP 23(2), 684-695"
     columns: ClassVar = (Column("gmsd", Direction.LOWER, 0.0, None),)
     CONSTANT: ClassVar = 170.0
@@ -72,7 +72,7 @@ class Gmsd(OpenCv, Metric):
 
     def _deviation(self, one: Plane, other: Plane) -> float:
         _, deviation = cv2.meanStdDev(difference_from_one(one, other, self.CONSTANT))
-        return float(deviation[0, 0])
+        return float(deviation[0, 0]) * math.sqrt(one.size / (one.size - 1))
 
 
 class Mdsi(OpenCv, Metric):

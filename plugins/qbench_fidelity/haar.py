@@ -11,10 +11,9 @@ import numpy as np
 from qbench.plugin import Candidates, Column, Direction, Metric, Pixels, Reference, Scores
 from qbench_fidelity.gradients import difference_from_one
 from qbench_fidelity.libraries import OpenCv, cv2
-from qbench_fidelity.planes import Plane, halve_padded, weighted
+from qbench_fidelity.planes import YIQ, Plane, halve_padded, weighted
 from qbench_fidelity.ssim import require_side
 
-YIQ = ((0.299, 0.587, 0.114), (0.5959, -0.2746, -0.3213), (0.2115, -0.5227, 0.3112))
 C, ALPHA = 30.0, 4.2
 
 
@@ -27,11 +26,14 @@ class Wavelets:
 
 
 class HaarPsi(OpenCv, Metric):
-    """Haar wavelet-based perceptual similarity with colour, of the image halved by 2×2 averaging."""
+    """Haar wavelet-based perceptual similarity with colour, of the image halved by 2×2 averaging.
+
+    With YIQ as in the authors' program; piq's coefficients have another digit.
+    """
 
     name = "haarpsi"
     summary = "Haar wavelet-based perceptual similarity"
-    version = 2
+    version = 3
     reference = "Reisenhofer, Bosse, Kutyniok & Wiegand 2018, Signal Processing: Image Communication 61, 33-43"
     columns: ClassVar = (Column("haarpsi", Direction.HIGHER, 0.0, 1.0),)
 

@@ -14,10 +14,9 @@ import numpy.typing as npt
 from qbench.plugin import Candidates, Column, Direction, Metric, NotApplicable, Pixels, Reference, Scores
 from qbench_fidelity.gradients import scharr
 from qbench_fidelity.libraries import Compiled
-from qbench_fidelity.planes import Plane, real_power, shrink_factor, shrunk, similarity, weighted
+from qbench_fidelity.planes import YIQ, Plane, real_power, shrink_factor, shrunk, similarity, weighted
 from qbench_fidelity.ssim import require_side
 
-YIQ = ((0.299, 0.587, 0.114), (0.596, -0.274, -0.322), (0.211, -0.523, 0.312))
 SCALES, ORIENTATIONS = 4, 4
 SHORTEST, FACTOR = 6, 2
 """Wavelength of the smallest filter in pixels, and from one to the next."""

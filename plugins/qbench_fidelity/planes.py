@@ -15,6 +15,8 @@ Plane: TypeAlias = npt.NDArray[Any]
 """H×W, uint8 or float32, in [0, 255]."""
 REC601 = (0.299, 0.587, 0.114)
 """Of R, G and B in ITU-R BT.601, over the full range, as JFIF has it."""
+YIQ = (REC601, (0.596, -0.274, -0.322), (0.211, -0.523, 0.312))
+"""Of R, G and B, as several authors' programs have them."""
 MATLAB = (0.298936021293775, 0.587043074451121, 0.114020904255103)
 """Of MATLAB's rgb2gray, which rounds to 8 bits."""
 

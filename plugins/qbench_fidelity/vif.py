@@ -34,7 +34,7 @@ class Vifp(OpenCv, Metric):
     The share of the information in the original that the reconstruction still carries; above 1 where contrast was
     raised. Not applicable where the original is of one luma, which carries none. In float64: where a picture is flat,
     float32 takes rounding errors for information. This is VIFp, not the measure of wavelet coefficients (VIF) of the
-    same paper.
+    same paper, which is not offered.
     """
 
     name = "vifp"

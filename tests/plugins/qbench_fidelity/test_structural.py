@@ -49,7 +49,10 @@ def test_piq_in_float64_says_the_same(metric, name):
     except NotApplicable as reason:
         assert (metric, name) == ("vifp", "one sample off") or "bright" in name, reason
         return
-    assert found == pytest.approx(right, rel=1e-4, abs=2e-5)
+    if metric == "haarpsi":  # piq has other digits in YIQ
+        assert found == pytest.approx(right, abs=3e-4)
+    else:
+        assert found == pytest.approx(right, rel=1e-4, abs=2e-5)
 
 
 @pair
