@@ -11,6 +11,8 @@ from typing import Any, TypedDict, Unpack
 
 from qbench.api.arguments import names
 from qbench.api.runs import AnyRun, default_folder, load_run
+from qbench.contracts.codec import Codec
+from qbench.contracts.metric import MetricDeclaration
 from qbench.errors import QbenchError, StoreError, did_you_mean
 from qbench.execute.extending import require_extendable
 from qbench.execute.observing import Observers
@@ -22,6 +24,7 @@ from qbench.planning.making import make_plan, plan_metric, require_distinct
 from qbench.planning.originals import found_again
 from qbench.planning.types import Plan
 from qbench.records import CellRecord
+from qbench.registry.hookspecs import PROJECT
 from qbench.registry.registry import Registry, default_registry
 from qbench.results.run import Run
 from qbench.store.cache import Cache
@@ -29,6 +32,7 @@ from qbench.store.copying import copy_run
 from qbench.store.folder import RunFolder
 from qbench.suite.images import resolve_images
 from qbench.suite.load import load_metrics, load_suite
+from qbench.suite.model import Suite
 
 
 class Watching(TypedDict, total=False):
@@ -80,7 +84,7 @@ def plan_to_run(
     Raises:
         QbenchError: as :func:`plan`.
     """
-    return _planned(suite, default_registry(), overrides, profile, seed, begin=True)
+    return _planned(suite, default_registry(), overrides, profile, seed, begin=True, own_program=True)
 
 
 def _planned(
@@ -91,6 +95,7 @@ def _planned(
     seed: int | None,
     *,
     begin: bool = False,
+    own_program: bool = False,
 ) -> Plan:
     loaded = load_suite(suite, registry, overrides=overrides, profile=profile, seed=seed)
     if begin:
@@ -99,8 +104,21 @@ def _planned(
             libraries |= registry.codecs.offer(point.codec).ask("libraries").keys()
         for metric in loaded.metrics:
             libraries |= registry.metrics.offer(metric.metric).ask("libraries").keys()
-        warm_up(libraries)
+        warm_up(libraries, pristine=own_program and _pristine(suite, loaded, registry))
     return make_plan(loaded, resolve_images(loaded, registry), registry)
+
+
+def _pristine(suite: object, loaded: Suite, registry: Registry) -> bool:
+    """Whether nobody's code but qbench's has run in this process: no plugin's, no suite's, none that settings name."""
+    used: list[tuple[type[Codec] | type[MetricDeclaration], Mapping[str, Any]]] = [
+        *((registry.codecs[point.codec], point.parameters) for point in loaded.points),
+        *((registry.metrics[metric.metric], metric.parameters) for metric in loaded.metrics),
+    ]
+    return (
+        all(info.distribution.lower() == PROJECT for info in registry.plugins)
+        and str(suite).endswith((".yaml", ".yml"))
+        and not any(cls.code(cls.Parameters.model_validate(dict(parameters), strict=False)) for cls, parameters in used)
+    )
 
 
 def run(

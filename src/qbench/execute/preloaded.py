@@ -13,7 +13,7 @@ from qbench.errors import QbenchError
 from qbench.execute import station
 from qbench.registry.code import source_digest
 from qbench.registry.hookspecs import PROJECT
-from qbench.registry.registry import Registry
+from qbench.registry.registry import Registry, default_registry
 
 signal.signal(signal.SIGTERM, signal.SIG_IGN)  # of a batch system, to the whole group: the coordinator decides
 station.adopt_orphans()
@@ -21,6 +21,8 @@ warnings.filterwarnings("ignore", message=".*waitpid returned unexpected pid")  
 
 
 def _load() -> None:
+    if default_registry.cache_info().currsize:  # by whom this was forked from
+        return
     registry = Registry()
     registry.load_entry_points(lambda found: found.distribution.lower() == PROJECT)
     for catalogue in (registry.codecs, registry.metrics):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import multiprocessing
 import os
 import signal
@@ -10,8 +11,8 @@ import sys
 import threading
 import types
 import weakref
-from collections.abc import Callable, Collection, Iterator
-from multiprocessing import forkserver
+from collections.abc import Callable, Collection, Iterable, Iterator
+from multiprocessing import forkserver, util
 from typing import Any
 
 from qbench.execute.limits import children, descendants, parent_of
@@ -26,14 +27,17 @@ _lock = threading.Lock()
 _started: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
-def warm_up(libraries: Collection[str] = ()) -> None:
+def warm_up(libraries: Collection[str] = (), *, pristine: bool = False) -> None:
     """Begin to start the server, which takes as long as loading what stations need; does not wait for it.
 
     Args:
         libraries: what codecs and metrics say that they use.
+        pristine: that this process is a program of qbench's own in which nothing has run but qbench: the server is then
+            forked from it, and has loaded what stations need already.
     """
     if "forkserver" in multiprocessing.get_all_start_methods():
-        with _lock, _without_main(), _safe_path():
+        pristine = pristine and sys.platform == "linux" and threading.active_count() == 1 and "torch" not in sys.modules
+        with _lock, _without_main(), _safe_path(), _forked() if pristine else contextlib.nullcontext():
             multiprocessing.set_forkserver_preload(
                 [PRELOADED, *(module for name, module in SHARED.items() if name in libraries)]
             )
@@ -87,6 +91,47 @@ def _in_another_session(pid: int, server: int) -> bool:
         return os.getsid(pid) != os.getsid(server)
     except OSError:
         return False
+
+
+@contextlib.contextmanager
+def _forked() -> Iterator[None]:
+    """Have the server forked from this process, instead of started as a new program."""
+    spawn: Any = util.spawnv_passfds
+
+    def fork(path: Any, arguments: Any, descriptors: Any) -> int:
+        program = arguments[-1]
+        if "forkserver" not in program:  # multiprocessing's tracker of resources
+            return int(spawn(path, arguments, descriptors))
+        sys.stdout.flush()
+        sys.stderr.flush()
+        pid = os.fork()
+        if pid:
+            return pid
+        try:
+            _become_server(program, descriptors)
+        except SystemExit:  # nobody who could ask for stations is left
+            os._exit(0)
+        except BaseException:  # what would otherwise go on as this program a second time
+            sys.excepthook(*sys.exc_info())
+        os._exit(1)
+
+    util.spawnv_passfds = fork  # type: ignore[assignment]  # of the same shape
+    try:
+        yield
+    finally:
+        util.spawnv_passfds = spawn
+
+
+def _become_server(program: str, descriptors: Iterable[int]) -> None:
+    """Leave behind what was this program's own, and run the server."""
+    global _lock
+    _lock = threading.Lock()
+    _started.clear()
+    forkserver._forkserver.__init__()  # type: ignore[misc]  # likewise its lock
+    edges = [2, *sorted(descriptors), os.sysconf("SC_OPEN_MAX")]
+    for last, following in itertools.pairwise(edges):
+        os.closerange(last + 1, following)
+    exec(program, {"__name__": "__main__"})
 
 
 @contextlib.contextmanager
