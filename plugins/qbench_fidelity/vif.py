@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from qbench.plugin import Candidates, Column, Direction, Metric, NotApplicable, Pixels, Reference, Scores
-from qbench_fidelity.libraries import OpenCv, cv2
+from qbench_fidelity.libraries import Compiled, cv2
 from qbench_fidelity.planes import REC601, Plane, gaussian_taps
 from qbench_fidelity.ssim import require_side
 
@@ -28,7 +28,7 @@ class Scale:
     variance: Plane
 
 
-class Vifp(OpenCv, Metric):
+class Vifp(Compiled, Metric):
     """Visual information fidelity in the pixel domain, of luma (BT.601), at four scales; noise variance 2.
 
     The share of the information in the original that the reconstruction still carries; above 1 where contrast was
@@ -79,16 +79,11 @@ def _valid(plane: Plane, taps: Plane) -> Plane:
 
 def _carried(scales: Sequence[Scale], pixels: Pixels) -> float:
     """Return the information of the original that a reconstruction still carries."""
+    from qbench_fidelity.vif_kernel import ratios
+
     total = 0.0
     for scale, plane, taps in zip(scales, _scales(pixels), TAPS, strict=True):
-        mean = _valid(plane, taps)
-        variance = _valid(plane * plane, taps) - mean * mean
-        shared = _valid(plane * scale.plane, taps) - mean * scale.mean
-        gain = np.where(scale.variance > 0, shared / np.maximum(scale.variance, LEAST), 0.0)
-        np.maximum(gain, 0.0, out=gain)
-        rest = np.where(gain > 0, variance - gain * shared, variance)
-        rest = np.where(variance >= LEAST, rest, 0.0)
-        gain[variance < LEAST] = 0.0
-        np.maximum(rest, LEAST, out=rest)
-        total += float(np.log1p(gain * gain * scale.variance / (rest + NOISE)).sum())
+        found = _valid(plane * plane, taps)
+        ratios(_valid(plane, taps), found, _valid(plane * scale.plane, taps), scale.mean, scale.variance, NOISE, LEAST)
+        total += float(np.log1p(found).sum())
     return total

@@ -46,9 +46,10 @@ def drawn_curve(points: Sequence[CurvePoint], steps: int = 200) -> tuple[list[fl
     if len(points) < FEWEST_POINTS or min(rates) <= 0 or not (rising or falling):
         return rates, values
     import numpy as np
-    from scipy.interpolate import PchipInterpolator
+
+    from qbench.reporting.pchip import pchip
 
     order = np.argsort(values)
-    between = PchipInterpolator(np.array(values)[order], np.log(rates)[order])
-    between_them = np.linspace(values[0], values[-1], steps)
-    return np.exp(between(between_them)).tolist(), between_them.tolist()
+    between = np.linspace(values[0], values[-1], steps)
+    logarithms = pchip(np.array(values)[order], np.log(rates)[order], between)
+    return np.exp(logarithms).tolist(), between.tolist()
