@@ -79,19 +79,22 @@ WHY = {
 def main() -> None:
     """Time, compare, print."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("metrics", nargs="*", help="names; all by default")
+    parser.add_argument("metrics", nargs="*", metavar="METRIC", help=f"of {', '.join(KNOWN)}; all by default")
     parser.add_argument("--image", type=Path, help="a photograph; scikit-image's astronaut by default")
-    parser.add_argument("--size", default="768x512", help="that it is scaled to")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--size", type=_size, default=(768, 512), help="that it is scaled to: 768x512")
+    parser.add_argument("--threads", type=_positive, default=1)
+    parser.add_argument("--rounds", type=_positive, default=15)
     options = parser.parse_args()
+    unknown = [name for name in options.metrics if name not in KNOWN]
+    if unknown:
+        parser.error(f"no metric that is measured here: {', '.join(unknown)}; there are {', '.join(KNOWN)}")
     import cv2
     import torch
 
     limit_threads(options.threads)
     cv2.setNumThreads(options.threads)
     torch.set_num_threads(options.threads)
-    width, height = map(int, options.size.split("x"))
+    width, height = options.size
     picture = PillowImage.fromarray(astronaut()) if options.image is None else PillowImage.open(options.image)
     original = np.asarray(picture.convert("RGB").resize((width, height), PillowImage.Resampling.LANCZOS))
     made = [_jpeg(original, quality) for quality in QUALITIES]
@@ -107,10 +110,26 @@ def main() -> None:
     print(f"u = {1000 * unit:.2f} ms; {width}×{height}, {options.threads} thread(s), {_machine()}\n")
     print("| metric | package | u | against qbench | largest difference | because |\n|---|---|---|---|---|---|")
     for (name, package), seconds in times.items():
+        if (name, "qbench") not in times:
+            continue  # it said why it is not applicable
         ratio = seconds / times[name, "qbench"]
         differences = [abs(a - b) for a, b in zip(values[name, package], values[name, "qbench"], strict=True)]
         said = ("", "") if package == "qbench" else (f"{max(differences):.2g}", WHY.get((name, package), ""))
         print(f"| {name} | {package} | {seconds / unit:.2f} | {ratio:.1f}× | {said[0]} | {said[1]} |")
+
+
+def _positive(text: str) -> int:
+    """Read a number from 1."""
+    number = int(text)
+    if number < 1:
+        raise ValueError(text)
+    return number
+
+
+def _size(text: str) -> tuple[int, int]:
+    """Read a width and a height."""
+    width, _, height = text.partition("x")
+    return _positive(width), _positive(height)
 
 
 def _jpeg(pixels: Pixels, quality: int) -> Pixels:

@@ -84,5 +84,8 @@ def _similarity(x: Wavelets, y: Wavelets) -> float:
         logistic = 1 / (1 + np.exp(map_ * np.float32(ALPHA / 2) - np.float32(ALPHA)))
         lost += float(np.sum((np.float32(most) - logistic) * weight, dtype=np.float64))
         total += float(np.sum(weight, dtype=np.float64))
-    mean = most - (lost / total if total > 0 else 0.0)
-    return float(min(1.0, (np.log(mean / (1 - mean)) / ALPHA) ** 2)) if lost else 1.0
+    if not lost:
+        return 1.0
+    # log(mean / (1 - mean)) is α where nothing is lost, and less by two terms that vanish with what is.
+    share = lost / total
+    return float((1 + (np.log1p(-share / most) - np.log1p(share / (1 - most))) / ALPHA) ** 2)

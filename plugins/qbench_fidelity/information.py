@@ -12,10 +12,11 @@ from qbench.plugin import Candidates, Column, Direction, Metric, NotApplicable, 
 from qbench.toolkit.resizing import imresize
 from qbench_fidelity.libraries import Compiled, cv2
 from qbench_fidelity.planes import REC601, Plane
-from qbench_fidelity.ssim import SCALE_WEIGHTS, require_side
+from qbench_fidelity.ssim import SCALE_WEIGHTS, one_minus_product, require_side
 from qbench_fidelity.windows import C1, C2, TAPS, WINDOW
 
 LEVELS = len(SCALE_WEIGHTS)
+WEIGHTS = [weight / sum(SCALE_WEIGHTS) for weight in SCALE_WEIGHTS]
 NOISE = 0.4
 """Variance of the noise of the visual channel."""
 EPSILON = float(np.finfo(np.float64).eps)
@@ -23,6 +24,8 @@ TOLERANCE = 1e-12
 """Of an eigenvalue to the largest: below, there is no variation in its direction, and none is counted."""
 BINOMIAL = np.array([1.0, 4.0, 6.0, 4.0, 1.0]) / 16 * np.sqrt(2)
 MARGIN = WINDOW // 2
+ROWS = 64
+"""That blocks are made of at a time, as each has ten values."""
 
 
 @dataclass(frozen=True)
@@ -74,19 +77,18 @@ class IwSsim(Compiled, Metric):
         return [{self.name: 1.0} if same else self._score(prepared, pixels) for pixels, same in found]
 
     def _score(self, scales: Sequence[Scale], pixels: Pixels) -> Scores | NotApplicable:
-        value = 1.0
-        for scale, band, exponent in zip(scales, pyramid(pixels), SCALE_WEIGHTS, strict=True):
-            structure = _structure(scale, band)
+        lost = []
+        for scale, band in zip(scales, pyramid(pixels), strict=True):
+            dissimilarity = _dissimilarity(scale, band)
             if scale.typicality is None:
-                mean = float(structure.mean())
-            else:
-                weights = _information(scale, band)
-                total = float(weights.sum())
-                if total <= 0:
-                    return NotApplicable("there is no information at some level of the original")
-                mean = float((structure * weights).sum()) / total
-            value *= max(mean, 0.0) ** (exponent / sum(SCALE_WEIGHTS))
-        return {self.name: min(value, 1.0)}
+                lost.append(float(dissimilarity.mean()))
+                continue
+            weights = _information(scale, band)
+            total = float(weights.sum())
+            if total <= 0:
+                return NotApplicable("there is no information at some level of the original")
+            lost.append(float((dissimilarity * weights).sum()) / total)
+        return {self.name: 1 - one_minus_product(lost, WEIGHTS)}
 
 
 def pyramid(pixels: Pixels) -> list[Plane]:
@@ -132,17 +134,27 @@ def _typicality(band: Plane, parent: Plane | None) -> tuple[Plane, Plane]:
         NotApplicable: nothing varies.
     """
     height, width = band.shape
-    parts = [band[row : height - 2 + row, column : width - 2 + column] for row in range(3) for column in range(3)]
-    if parent is not None:
-        parts.append(_enlarged(parent)[1 : height - 1, 1 : width - 1])
-    blocks = np.stack([part.ravel() for part in parts])
-    values, vectors = np.linalg.eigh(blocks @ blocks.T / blocks.shape[1])
+    upper = _enlarged(parent) if parent is not None else None
+
+    def blocks(first: int, last: int) -> Plane:
+        """Return the blocks whose upper rows are these, a column each."""
+        parts = [band[first + row : last + row, column : width - 2 + column] for row in range(3) for column in range(3)]
+        if upper is not None:
+            parts.append(upper[first + 1 : last + 1, 1 : width - 1])
+        return np.stack([part.ravel() for part in parts])
+
+    strips = [(first, min(first + ROWS, height - 2)) for first in range(0, height - 2, ROWS)]
+    moments = sum(part @ part.T for part in (blocks(*strip) for strip in strips))
+    values, vectors = np.linalg.eigh(moments / ((height - 2) * (width - 2)))
     if values[-1] <= EPSILON:
         raise NotApplicable("the original has no structure at some level: iw-ssim is not defined for it")
     kept = values > TOLERANCE * values[-1]
     scaled = np.where(kept, values, 0) * (values.sum() / values[kept].sum())
-    whitened = (vectors[:, kept] / np.sqrt(scaled[kept])).T @ blocks
-    found = np.einsum("ij,ij->j", whitened, whitened).reshape(height - 2, width - 2) / len(parts)
+    whitening = (vectors[:, kept] / np.sqrt(scaled[kept] * len(values))).T
+    found = np.empty((height - 2, width - 2))
+    for first, last in strips:
+        whitened = whitening @ blocks(first, last)
+        found[first:last] = np.einsum("ij,ij->j", whitened, whitened).reshape(last - first, width - 2)
     inside = MARGIN - 1
     return np.ascontiguousarray(found[inside:-inside, inside:-inside]), scaled
 
@@ -157,14 +169,19 @@ def _enlarged(band: Plane) -> Plane:
     return found[::2, ::2]
 
 
-def _structure(scale: Scale, band: Plane) -> Plane:
-    """Return the structure factor of SSIM; at the coarsest level times the luminance factor."""
-    mean = _smooth(band)
+def _dissimilarity(scale: Scale, band: Plane) -> Plane:
+    """Return 1 - the structure factor of SSIM; at the coarsest level times the luminance factor.
+
+    Of what vanishes with the difference, as :mod:`qbench_fidelity.similarity` does.
+    """
+    difference = band - scale.band
+    mean, middle = _smooth(band), _smooth(difference)
     variance = np.maximum(_smooth(band * band) - mean * mean, 0)
-    shared = _smooth(band * scale.band) - mean * scale.mean
-    found: Plane = (2 * shared + C2) / (scale.variance + variance + C2)
+    spread = np.maximum(_smooth(difference * difference) - middle * middle, 0)
+    found: Plane = spread / (scale.variance + variance + C2)
     if scale.typicality is None:
-        found *= (2 * mean * scale.mean + C1) / (mean**2 + scale.mean**2 + C1)
+        light = middle**2 / (mean**2 + scale.mean**2 + C1)
+        found += light - light * found
     return found
 
 

@@ -45,7 +45,8 @@ def filter_rows(rows: Any, found: Any) -> None:
             left = tried[number]
             total = np.int64(0)
             for c in range(width):
-                total += min(left[c], 256 - left[c])
+                magnitude = np.int32(left[c])
+                total += min(magnitude, 256 - magnitude)
             if total < least:
                 best, least = number, total
         out, kept = found[r], tried[best]

@@ -172,7 +172,7 @@ def _moments(plane: Plane, taps: Plane, constants: Plane, mean: Plane, contrast:
     height, width = plane.shape
     inside = mean.shape[1]
     centred, squared = np.empty(width, taps.dtype), np.empty(width, taps.dtype)
-    rings = np.empty((2, WINDOW, inside), taps.dtype)
+    rings = np.empty((2, taps.size, inside), taps.dtype)
     first, second = np.empty(inside, taps.dtype), np.empty(inside, taps.dtype)
     for r in range(height):
         row = plane[r]
@@ -182,13 +182,13 @@ def _moments(plane: Plane, taps: Plane, constants: Plane, mean: Plane, contrast:
             value = centred[c] - middle
             centred[c] = value
             squared[c] = value * value
-        _across(centred, taps, rings[0, r % WINDOW])
-        _across(squared, taps, rings[1, r % WINDOW])
-        at = r - WINDOW + 1
+        _across(centred, taps, rings[0, r % taps.size])
+        _across(squared, taps, rings[1, r % taps.size])
+        at = r - taps.size + 1
         if at < 0:
             continue
-        _down(rings[0], (r + 1) % WINDOW, taps, first)
-        _down(rings[1], (r + 1) % WINDOW, taps, second)
+        _down(rings[0], (r + 1) % taps.size, taps, first)
+        _down(rings[1], (r + 1) % taps.size, taps, second)
         means, contrasts = mean[at], contrast[at]
         for c in range(inside):
             variance = second[c] - first[c] * first[c]
@@ -207,7 +207,7 @@ def _dissimilarities(
     inside = mean.shape[1]
     one, other = np.empty(width, taps.dtype), np.empty(width, taps.dtype)
     squares = np.empty(width, taps.dtype)
-    rings = np.empty((3, WINDOW, inside), taps.dtype)
+    rings = np.empty((3, taps.size, inside), taps.dtype)
     middle, spread = np.empty(inside, taps.dtype), np.empty(inside, taps.dtype)
     both, excess = np.empty(inside, taps.dtype), np.zeros(inside, taps.dtype)
     sums = np.zeros(inside)
@@ -222,14 +222,14 @@ def _dissimilarities(
             one[c] = difference
             squares[c] = difference * difference
             other[c] = difference * total
-        k = r % WINDOW
+        k = r % taps.size
         _across(one, taps, rings[0, k])
         _across(squares, taps, rings[1, k])
         _across(other, taps, rings[2, k])
-        at = r - WINDOW + 1
+        at = r - taps.size + 1
         if at < 0:
             continue
-        oldest = (r + 1) % WINDOW
+        oldest = (r + 1) % taps.size
         _down(rings[0], oldest, taps, middle)  # E[d]
         _down(rings[1], oldest, taps, spread)  # E[d²]
         _down(rings[2], oldest, taps, both)  # E[y²] - E[x²]
@@ -254,19 +254,19 @@ def _dissimilarities(
 
 @kernel
 def _uniform_dissimilarities(x: Plane, y: Plane, constants: Plane) -> Plane:
-    """Return sums of 1 - SSIM down the columns of windows, float64."""
+    """Return sums of 1 - SSIM down the columns of 7×7 windows, float64."""
     c1, c2 = constants[0], constants[1]
     height, width = x.shape
-    inside = width - UNIFORM + 1
+    inside = width - 6
     # Sums over the last rows of x, d, x² and d (y + x); the squares of d.
     columns = np.zeros((5, width), np.int32)
     sums = np.zeros(inside)
     windows = np.empty((5, inside), np.int32)
     for r in range(height):
         _count(x[r], y[r], 1, columns)
-        if r >= UNIFORM:
-            _count(x[r - UNIFORM], y[r - UNIFORM], -1, columns)
-        if r < UNIFORM - 1:
+        if r >= 7:
+            _count(x[r - 7], y[r - 7], -1, columns)
+        if r < 6:
             continue
         for s in range(5):
             row, out = columns[s], windows[s]

@@ -179,7 +179,7 @@ class MsSsim(_GaussianSsim):
 
     def _scores(self, dissimilarities: Sequence[Sequence[float]]) -> Scores:
         # 1 - the product, of numbers near 1, without the difference of numbers that are nearly equal.
-        found = [_one_minus_product(each) for each in dissimilarities]
+        found = [one_minus_product(each) for each in dissimilarities]
         value = sum(found) / len(found)
         return {self.name: 1 - value, "db": math.inf if value <= 0 else -10 * math.log10(value) + 0.0}
 
@@ -199,10 +199,11 @@ class MsSsimY(_OfLuma, MsSsim):
         """Settings of MS-SSIM of luma."""
 
 
-def _one_minus_product(dissimilarities: Sequence[float]) -> float:
+def one_minus_product(dissimilarities: Sequence[float], weights: Sequence[float] = SCALE_WEIGHTS) -> float:
+    """Return 1 - the product of 1 - each, to the power of its weight: exact where they are small; 1 where one is 1."""
     if max(dissimilarities) >= 1:
         return 1.0
-    logarithms = [weight * math.log1p(-each) for weight, each in zip(SCALE_WEIGHTS, dissimilarities, strict=True)]
+    logarithms = [weight * math.log1p(-each) for weight, each in zip(weights, dissimilarities, strict=True)]
     return -math.expm1(math.fsum(logarithms))
 
 

@@ -12,8 +12,9 @@ import skimage.metrics
 import torch
 import toys
 from scipy.ndimage import correlate1d
+from threadpoolctl import threadpool_info
 
-from qbench.plugin import Metric, PluginError
+from qbench.plugin import Column, Direction, Metric, NotApplicable, PluginError
 from qbench.registry.registry import default_registry
 from qbench.testing import check_metric_at_edges, edge_pictures
 from qbench_fidelity.planes import shrink_factor
@@ -74,6 +75,12 @@ def by_piq(name):
     return formula
 
 
+def gmsd(x, y):
+    """Over n - 1, where piq divides by n."""
+    count = -(-x.shape[0] // 2) * -(-x.shape[1] // 2)
+    return by_piq("gmsd")(x, y) * math.sqrt(count / (count - 1))
+
+
 def mdsi(x, y):
     return by_piq("mdsi")(x, y) if shrink_factor(x) == 1 else math.nan
 
@@ -83,9 +90,9 @@ FORMULAS = {
     "ssim": (ssim, 2e-6),
     "ssim-y": (ssim_y, 2e-6),
     "ssim-uniform": (uniform, 1e-9),
-    "ciede2000": (ciede2000, 2e-4),
+    "ciede2000": (ciede2000, 1e-5),
     "vifp": (by_piq("vif_p"), 1e-6),
-    "gmsd": (by_piq("gmsd"), 2e-5),
+    "gmsd": (gmsd, 2e-6),
     "haarpsi": (by_piq("haarpsi"), 3e-4),
     "mdsi": (mdsi, 2e-5),
 }
@@ -114,70 +121,91 @@ def test_pictures_are_what_they_say():
                 assert np.abs(other.astype(int) - original).sum() == 1
 
 
-class Similar(toys.Difference):
-    """1 less the difference, over 255."""
+class Wrong(toys.Difference):
+    """The mean difference, but for what a class below makes of it."""
 
-    def value(self, original, other):
-        return 1 - np.abs(original.astype(float) - other).mean() / 255
+    def change(self, value, height, count):
+        return value
 
     def score(self, candidates, prepared):
-        original = candidates.reference.pixels
-        return [{"difference": self.value(original, pixels)} for pixels in candidates.pixels]
-
-
-class Falling(toys.Difference):
-    def score(self, candidates, prepared):
-        return [{"difference": 255 - found["difference"]} for found in super().score(candidates, prepared)]
-
-
-class Inexact(toys.Difference):
-    def score(self, candidates, prepared):
-        return [{"difference": found["difference"] + 1e-9} for found in super().score(candidates, prepared)]
-
-
-class Ordered(toys.Difference):
-    def score(self, candidates, prepared):
-        return [{"difference": index} for index in range(len(candidates))]
-
-
-class Threaded(toys.Difference):
-    def score(self, candidates, prepared):
-        more = 0.01 * (torch.get_num_threads() == 8)
-        return [
-            {"difference": found["difference"] + more * (found["difference"] > 0)}
-            for found in super().score(candidates, prepared)
-        ]
-
-
-class Infinite(toys.Difference):
-    def score(self, candidates, prepared):
+        height, count = candidates.reference.pixels.shape[0], len(candidates)
         found = super().score(candidates, prepared)
-        return [{"difference": math.inf if each["difference"] == 1 else each["difference"]} for each in found]
+        return [{"difference": self.change(each["difference"], height, count)} for each in found]
 
 
-class Tiny(toys.Difference):
-    def prepare(self, reference):
-        return reference.pixels[10]
+def wrong(change, **attributes):
+    return type("Changed", (Wrong,), {"change": lambda self, *given: change(*given), **attributes})
+
+
+UNBOUNDED = (Column("difference", Direction.LOWER, None, None),)
+EXPECTED = NotApplicable("too small")
+
+
+def blas_threads():
+    return max(each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas")
 
 
 @pytest.mark.parametrize(
-    ("cls", "message"),
+    ("change", "attributes", "message"),
     [
-        (Falling, "the original itself is 255.0, not 0"),
-        (Inexact, "the original itself is 1e-09, not 0"),
-        (Ordered, "in a batch"),
-        (Threaded, "with 8 threads"),
-        (Infinite, "difference is inf"),
+        (lambda value, height, count: 255 - value, {}, "the original itself is 255.0, not 0"),
+        (lambda value, height, count: value + 1e-9, {}, "the original itself is 1e-09, not 0"),
+        (lambda value, height, count: value + height * 1e-9, {"columns": UNBOUNDED}, "of originals themselves differs"),
+        (lambda value, height, count: value + (value > 0) * count, {}, "alone"),
+        (lambda value, height, count: value * (1.1 if count == 1 and height < 200 else 1), {}, "1×1 pixels.*alone"),
+        (lambda value, height, count: value + 0.3 * (height < 200), {}, "1×1 pixels.*the original itself is 0.3"),
+        (
+            lambda value, height, count: 1 / (value + 1) if value > 0 and height == 3000 else value,
+            {},
+            "20×3000.*little",
+        ),
+        (lambda value, height, count: value + 0.01 * (value > 0) * (torch.get_num_threads() == 8), {}, "8 threads"),
+        (lambda value, height, count: value * (0.99 if blas_threads() == 1 else 1), {}, "2 threads"),
+        (lambda value, height, count: math.inf if value == 1 else value, {}, "difference is inf"),
+        (lambda value, height, count: math.inf if value > 0 and height < 9 else value, {}, "difference is inf"),
+        (lambda value, height, count: value or -0.0, {}, "-0.0"),
+        (lambda value, height, count: value - 1e-5 * (0 < value < 1e-4), {}, "below 0"),
     ],
 )
-def test_what_is_wrong_is_found(cls, message):
+def test_what_is_wrong_is_found(change, attributes, message):
     with pytest.raises(AssertionError, match=message):
-        check_metric_at_edges(cls)
+        check_metric_at_edges(wrong(change, **attributes))
 
 
-def test_a_picture_that_is_too_small_is_found():
-    with pytest.raises(Exception, match="out of bounds"):
+def test_a_metric_that_differs_in_what_it_applies_to_is_found():
+    class Small(Wrong):
+        def score(self, candidates, prepared):
+            if candidates.reference.pixels.shape[0] == 11 and len(candidates) == 1:
+                return [EXPECTED]
+            return super().score(candidates, prepared)
+
+    with pytest.raises(AssertionError, match=r"11×11 pixels.*applicable in a batch but not alone"):
+        check_metric_at_edges(Small)
+
+    class Never(Wrong):
+        def prepare(self, reference):
+            raise EXPECTED
+
+    with pytest.raises(AssertionError, match="not applicable to any picture"):
+        check_metric_at_edges(Never)
+
+
+def test_what_raises_is_told_with_the_picture():
+    class Tiny(Wrong):
+        def prepare(self, reference):
+            return reference.pixels[10]
+
+    with pytest.raises(AssertionError, match="1×1 pixels: prepare raised IndexError: index 10"):
         check_metric_at_edges(Tiny)
+
+    class Large(Wrong):
+        def score(self, candidates, prepared):
+            if candidates.reference.pixels.shape[0] > 2000:
+                raise ValueError("too large")
+            return super().score(candidates, prepared)
+
+    with pytest.raises(AssertionError, match="20×3000 pixels: score raised ValueError: too large"):
+        check_metric_at_edges(Large)
 
 
 def test_a_formula_that_says_something_else_is_told():

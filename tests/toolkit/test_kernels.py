@@ -78,6 +78,48 @@ def test_where_nothing_can_be_kept_each_process_compiles_for_itself(run, monkeyp
     assert found == "2.0"
 
 
+@pytest.mark.parametrize("suffix", [".nbi", ".nbc"])
+@pytest.mark.parametrize("damage", [b"", b"rubbish"])
+def test_damaged_machine_code_is_made_anew(run, tmp_path, suffix, damage):
+    code = "import mine; print(mine.ratio(6.0, 3.0))"
+    assert run(code) == "2.0"
+    for path in (tmp_path / "__pycache__").glob(f"mine.ratio*{suffix}"):
+        path.write_bytes(damage)
+    assert run(code) == "2.0"
+    assert run(code + "; print(*mine.ratio.stats.cache_hits.values())").split() == ["2.0", "1"]
+
+
+def test_a_kernel_may_not_use_what_stands_in_another_file(run, tmp_path):
+    (tmp_path / "other.py").write_text("GAIN = 2.0\n")
+    (tmp_path / "foreign.py").write_text(
+        "from qbench.toolkit.kernels import kernel\nfrom other import GAIN\n\n"
+        "@kernel\ndef louder(a):\n    return a * GAIN\n"
+    )
+    found = run("""
+        try:
+            import foreign
+        except TypeError as error:
+            print(error)
+    """)
+    assert found == ("kernel louder uses GAIN of another module; define what a kernel uses in its own file")
+
+
+def test_values_are_the_same_without_compiling(run):
+    code = """
+        import numpy as np
+        from qbench.plugin import Candidates, Context, Image, Reference
+        from qbench.registry.registry import default_registry
+        rng = np.random.default_rng(0)
+        x = rng.integers(0, 256, (41, 47, 3)).astype(np.uint8)
+        y = np.clip(x.astype(int) + rng.integers(-20, 20, x.shape), 0, 255).astype(np.uint8)
+        for name in ("ssim", "ssim-uniform", "ciede2000", "png-size-ratio", "vifp", "brisque"):
+            cls = default_registry().metrics[name]
+            metric, reference = cls(cls.Parameters(), Context()), Reference("a", Image(x))
+            print(metric.score(Candidates(reference, [Image(y)], [1]), metric.prepare(reference)))
+    """
+    assert run(code) == run(code, NUMBA_DISABLE_JIT="1")
+
+
 def test_numba_is_not_loaded_to_list_metrics(run):
     found = run("""
         import sys

@@ -41,6 +41,7 @@ class PointTiming:
     """How long an operating point took, over its images.
 
     Attributes:
+        rate: mean bits per pixel; None where no size is known.
         images: how many have a time.
         encode, decode: median seconds.
         threads: numbers of threads that were available.
@@ -49,6 +50,7 @@ class PointTiming:
     """
 
     point: str
+    rate: float | None
     images: int
     encode: float
     decode: float
@@ -61,7 +63,9 @@ def point_timings(run: Run) -> list[PointTiming]:
     """Return the coding times of every operating point that has any."""
     found = []
     for point in run.plan.points:
-        cells = [row.cell for row in run.rows if row.point == point.id and row.cell is not None]
+        rows = [row for row in run.rows if row.point == point.id]
+        cells = [row.cell for row in rows if row.cell is not None]
+        rates = [row.rate for row in rows if row.rate is not None]
         timings = [cell.timing for cell in cells if cell.timing is not None]
         if not timings:
             continue
@@ -75,6 +79,7 @@ def point_timings(run: Run) -> list[PointTiming]:
         found.append(
             PointTiming(
                 point.id,
+                statistics.fmean(rates) if rates else None,
                 len(timings),
                 statistics.median(timing.encode.seconds for timing in timings),
                 statistics.median(timing.decode.seconds for timing in timings),
@@ -139,10 +144,11 @@ def timings_sheet(run: Run) -> Sheet:
     timings = point_timings(run)
     return Sheet(
         "Coding times, median over images",
-        ("operating point", "images", "encode ms", "decode ms", "threads", "cached", "concurrent load"),
+        ("operating point", "bpp", "images", "encode ms", "decode ms", "threads", "cached", "concurrent load"),
         [
             (
                 timing.point,
+                "–" if timing.rate is None else f"{timing.rate:.3f}",
                 str(timing.images),
                 f"{1e3 * timing.encode:.2f}",
                 f"{1e3 * timing.decode:.2f}",
@@ -155,6 +161,7 @@ def timings_sheet(run: Run) -> Sheet:
         [
             {
                 "point": timing.point,
+                "bits_per_pixel": timing.rate,
                 "images": timing.images,
                 "encode_seconds": timing.encode,
                 "decode_seconds": timing.decode,

@@ -207,7 +207,8 @@ class Run:
             if rate is None:
                 unknown = Entry(Status.NOT_APPLICABLE, reason="the bitstream's size is not known")
                 entry = unknown if status is Status.OK else _entry(status, reason)
-            entries = {self.rate_column: entry, **entries}
+            entries[self.rate_column] = entry
+        entries = {self.rate_column: entries[self.rate_column], **entries}
         settings = dict(point.parameters), dict(point.swept)
         return Row(image.name, point.id, point.label, *settings, status, reason, rate, entries, cell)
 

@@ -6,13 +6,15 @@ import contextlib
 import math
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from qbench.contracts.context import Context
-from qbench.contracts.metric import Candidates, Direction, Metric, Reference, Scope
+from qbench.contracts.metric import Candidates, Column, Direction, Metric, Reference, Scope
 from qbench.errors import NotApplicable
 from qbench.execute.device import limit_threads
 from qbench.execute.scoring import Values, score_batch
@@ -26,6 +28,8 @@ SIDES = (1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 15, 16, 17, 31, 32, 33, 40, 41, 47, 48,
 NARROW = ((1, 37), (29, 1), (20, 3000), (3000, 20))
 HEIGHT, WIDTH = 200, 211
 THREADS = (1, 2, 8)
+LEAST_JUDGED = 16
+"""Shorter side from which a metric must tell much noise from little."""
 SAME = "the original"
 LITTLE, MUCH = "little noise", "much noise"
 Formula = Callable[[Pixels, Pixels], float]
@@ -85,41 +89,136 @@ def check_metric_at_edges(
         AssertionError: which promise was broken, on which picture.
     """
     metric = cls(cls.Parameters.model_validate(dict(parameters or {})), Context())
+    check = _Checks(cls, metric, formula, tolerance)
     for shape in [(side, side) for side in SIDES] + list(NARROW):
         picture = _scene(np.random.default_rng(shape), *shape)
+        others = {SAME: picture.copy(), LITTLE: _noisy(picture, 1.5), MUCH: _noisy(picture, 60)}
         with promised(f"{shape[1]}×{shape[0]} pixels"):
-            _scored(metric, picture, {SAME: picture.copy(), "noise": _noisy(picture, 12)})
-    passed(f"gives values in range, or says why not, for sizes from 1×1 to {NARROW[-1][0]}×{NARROW[-1][1]}")
+            check.picture(picture, others)
+    passed(f"gives values in range, or says why not, for sizes from 1×1 to {NARROW[-1][1]}×{NARROW[-1][0]}")
     pictures = edge_pictures()
-    best: set[float] = set()
-    compared = 0
     for name, (original, others) in pictures.items():
         with promised(name):
-            found = _scored(metric, original, others)
-            again = _scored(metric, original, dict(reversed(others.items())))
-            alone = {each: _scored(metric, original, {each: others[each]})[each] for each in others}
-            for each, outcome in found.items():
-                with promised(each):
-                    _same(outcome, alone[each], "alone")
-                    _same(outcome, again[each], "in another order")
-                    _finite(cls, outcome, original, others[each])
-                    compared += _as_the_formula(cls, outcome, formula, original, others[each], tolerance)
-            same = found[SAME]
-            if cls.scope is Scope.FULL_REFERENCE and not isinstance(same, NotApplicable):
-                best.add(same[cls.columns[0].name])  # type: ignore[arg-type]  # the main column applies
+            check.picture(original, others)
+    assert check.applicable, "not applicable to any picture"
     passed("values are finite, and the same in any batch and any order, for pictures that are flat, extreme or equal")
     if cls.scope is Scope.FULL_REFERENCE:
-        _check_best(cls, best)
-        passed("the original itself has the best value there is, exactly")
-        _check_direction(cls, metric, *pictures["scene"])
-        passed("much noise is no better than little")
+        check.best_is_the_same()
+        passed("the original itself has the best value there is, exactly, and much noise is no better than little")
     for name in ("text", "scene"):
         with promised(name):
-            _check_threads(metric, *pictures[name])
+            check.threads(*pictures[name])
     passed(f"values are the same with {', '.join(map(str, THREADS[:-1]))} and {THREADS[-1]} threads")
     if formula is not None:
-        assert compared, "the formula gave nothing to compare with"
-        passed(f"{compared} values are the formula's within {tolerance:g}")
+        assert check.compared, "the formula gave nothing to compare with"
+        passed(f"{check.compared} values are the formula's within {tolerance:g}")
+
+
+@dataclass
+class _Checks:
+    cls: type[Metric]
+    metric: Metric
+    formula: Formula | None
+    tolerance: float
+    best: set[float] = field(default_factory=set)
+    applicable: int = 0
+    compared: int = 0
+
+    def picture(self, original: Pixels, others: Mapping[str, Pixels]) -> None:
+        """Check everything that one original and its reconstructions can show."""
+        found = self.scored(original, others)
+        again = self.scored(original, dict(reversed(list(others.items()))))
+        for name, outcome in found.items():
+            with promised(name):
+                _same(outcome, self.scored(original, {name: others[name]})[name], "alone")
+                _same(outcome, again[name], "in another order")
+                if not isinstance(outcome, NotApplicable):
+                    self.applicable += 1
+                    self._in_range(outcome, identical=np.array_equal(original, others[name]))
+                    self._as_the_formula(outcome, original, others[name])
+        if self.cls.scope is not Scope.FULL_REFERENCE:
+            return
+        own = self._main(found[SAME])
+        if own is not None:
+            self.best.add(own)
+            bound = self._bound
+            assert bound is None or own == bound, f"{self._column.name} of the original itself is {own}, not {bound}"
+        little, much = (self._main(found[name]) if name in found else None for name in (LITTLE, MUCH))
+        if little is not None and much is not None and min(original.shape[:2]) >= LEAST_JUDGED:
+            right = much <= little if self._column.direction is Direction.HIGHER else much >= little
+            assert right, f"{self._column.name} prefers much noise ({much}) to little ({little})"
+
+    def best_is_the_same(self) -> None:
+        """Check that every original is as good a reconstruction of itself as any other."""
+        assert len(self.best) <= 1, f"{self._column.name} of originals themselves differs: {sorted(self.best)}"
+
+    def threads(self, original: Pixels, others: Mapping[str, Pixels]) -> None:
+        """Check that the number of threads decides nothing."""
+        found = []
+        for count in THREADS:
+            with _threads(count):
+                found.append(self.scored(original, others))
+        for count, each in zip(THREADS[1:], found[1:], strict=True):
+            for name, outcome in each.items():
+                with promised(name):
+                    _same(found[0][name], outcome, f"with {count} threads")
+
+    def scored(self, original: Pixels, others: Mapping[str, Pixels]) -> dict[str, Values | NotApplicable]:
+        """Score reconstructions in one batch."""
+        reference = Reference("edge", Image(original))
+        try:
+            prepared = self.metric.prepare(reference)
+        except NotApplicable as reason:
+            if not reason.reason:
+                raise AssertionError("not applicable without a reason") from reason
+            return dict.fromkeys(others, reason)
+        except Exception as error:
+            raise AssertionError(f"prepare raised {type(error).__name__}: {error}") from error
+        candidates = Candidates(reference, [Image(each) for each in others.values()], [100] * len(others))
+        found: dict[str, Values | NotApplicable] = {}
+        try:
+            outcomes = list(score_batch(self.metric, candidates, prepared))
+        except Exception as error:
+            raise AssertionError(f"score raised {type(error).__name__}: {error}") from error
+        for name, outcome in zip(others, outcomes, strict=True):
+            if not isinstance(outcome, (dict, NotApplicable)):
+                raise AssertionError(f"{name}: {type(outcome).__name__}: {outcome}")
+            assert not isinstance(outcome, NotApplicable) or outcome.reason, f"{name}: not applicable without a reason"
+            found[name] = outcome
+        return found
+
+    @property
+    def _column(self) -> Column:
+        return self.cls.columns[0]
+
+    @property
+    def _bound(self) -> float | None:
+        return self._column.upper if self._column.direction is Direction.HIGHER else self._column.lower
+
+    def _main(self, outcome: Values | NotApplicable) -> float | None:
+        """Return the value of the main column, where there is one."""
+        value = outcome if isinstance(outcome, NotApplicable) else outcome[self._column.name]
+        return None if isinstance(value, NotApplicable) else value
+
+    def _in_range(self, outcome: Values, *, identical: bool) -> None:
+        """Check bounds without the allowance for rounding that a run makes."""
+        for column in self.cls.columns:
+            value = outcome[column.name]
+            if isinstance(value, NotApplicable):
+                continue
+            assert identical or math.isfinite(value), f"{column.name} is {value}"
+            assert column.lower is None or value >= column.lower, f"{column.name} is {value!r}, below {column.lower}"
+            assert column.upper is None or value <= column.upper, f"{column.name} is {value!r}, above {column.upper}"
+            assert value != 0 or math.copysign(1, value) > 0, f"{column.name} is -0.0"
+
+    def _as_the_formula(self, outcome: Values, original: Pixels, other: Pixels) -> None:
+        value = self._main(outcome)
+        right = math.nan if self.formula is None or value is None else self.formula(original, other)
+        if value is None or math.isnan(right):
+            return
+        near = value == right or abs(value - right) <= self.tolerance * max(1.0, abs(right))
+        assert near, f"{value}, but {right} is right"
+        self.compared += 1
 
 
 def _flat(*levels: int) -> Pixels:
@@ -159,24 +258,6 @@ def _scene(rng: np.random.Generator, height: int = HEIGHT, width: int = WIDTH) -
     return found
 
 
-def _scored(metric: Metric, original: Pixels, others: Mapping[str, Pixels]) -> dict[str, Values | NotApplicable]:
-    reference = Reference("edge", Image(original))
-    try:
-        prepared = metric.prepare(reference)
-    except NotApplicable as reason:
-        if not reason.reason:
-            raise AssertionError("not applicable without a reason") from reason
-        return dict.fromkeys(others, reason)
-    candidates = Candidates(reference, [Image(each) for each in others.values()], [100] * len(others))
-    found: dict[str, Values | NotApplicable] = {}
-    for name, outcome in zip(others, score_batch(metric, candidates, prepared), strict=True):
-        if not isinstance(outcome, (dict, NotApplicable)):
-            raise AssertionError(f"{name}: {outcome}")
-        assert not isinstance(outcome, NotApplicable) or outcome.reason, f"{name}: not applicable without a reason"
-        found[name] = outcome
-    return found
-
-
 def _close(one: Any, other: Any) -> bool:
     if isinstance(one, NotApplicable) or isinstance(other, NotApplicable):
         return isinstance(one, NotApplicable) and isinstance(other, NotApplicable)
@@ -191,69 +272,22 @@ def _same(outcome: Values | NotApplicable, other: Values | NotApplicable, how: s
         assert _close(value, other[column]), f"{column} is {value} in a batch, {other[column]} {how}"
 
 
-def _finite(cls: type[Metric], outcome: Values | NotApplicable, original: Pixels, other: Pixels) -> None:
-    if isinstance(outcome, NotApplicable) or np.array_equal(original, other):
-        return
-    for column in cls.columns:
-        value = outcome[column.name]
-        assert isinstance(value, NotApplicable) or math.isfinite(value), f"{column.name} is {value}"
-
-
-def _as_the_formula(
-    cls: type[Metric],
-    outcome: Values | NotApplicable,
-    formula: Formula | None,
-    original: Pixels,
-    other: Pixels,
-    tolerance: float,
-) -> int:
-    if formula is None or isinstance(outcome, NotApplicable):
-        return 0
-    value, right = outcome[cls.columns[0].name], formula(original, other)
-    if isinstance(value, NotApplicable) or math.isnan(right):
-        return 0
-    assert value == right or abs(value - right) <= tolerance * max(1.0, abs(right)), f"{value}, but {right} is right"
-    return 1
-
-
-def _check_best(cls: type[Metric], best: Sequence[float] | set[float]) -> None:
-    column = cls.columns[0]
-    bound = column.upper if column.direction is Direction.HIGHER else column.lower
-    for value in best:
-        assert bound is None or value == bound, f"{column.name} of the original itself is {value}, not {bound}"
-    assert len(best) <= 1 or bound is None, f"{column.name} of originals themselves differs: {sorted(best)}"
-
-
-def _check_direction(cls: type[Metric], metric: Metric, original: Pixels, others: Mapping[str, Pixels]) -> None:
-    found = _scored(metric, original, {name: others[name] for name in (LITTLE, MUCH)})
-    column = cls.columns[0]
-    values = [each[column.name] for each in found.values() if not isinstance(each, NotApplicable)]
-    if len(values) == 2 and not any(isinstance(each, NotApplicable) for each in values):
-        little, much = (float(each) for each in values)  # type: ignore[arg-type]  # both apply
-        right = much <= little if column.direction is Direction.HIGHER else much >= little
-        assert right, f"{column.name} prefers much noise ({much}) to little ({little})"
-
-
-def _check_threads(metric: Metric, original: Pixels, others: Mapping[str, Pixels]) -> None:
-    found = []
-    for count in THREADS:
-        with _threads(count):
-            found.append(_scored(metric, original, others))
-    for count, each in zip(THREADS[1:], found[1:], strict=True):
-        for name, outcome in each.items():
-            with promised(name):
-                _same(found[0][name], outcome, f"with {count} threads")
-
-
 @contextlib.contextmanager
 def _threads(count: int) -> Iterator[None]:
+    """Let libraries use so many threads: BLAS, OpenMP, torch, OpenCV, and Numba as far as it was started with them."""
     before = dict(os.environ)
-    torch = sys.modules.get("torch")
+    torch, numba = sys.modules.get("torch"), sys.modules.get("numba")
     now = torch.get_num_threads() if torch else 1
+    kernels = numba.get_num_threads() if numba else 1
     limit_threads(count)
+    if numba:
+        numba.set_num_threads(min(count, numba.config.NUMBA_NUM_THREADS))
     try:
-        yield
+        with threadpool_limits(count):
+            yield
     finally:
         limit_threads(now)
+        if numba:
+            numba.set_num_threads(kernels)
         os.environ.clear()
         os.environ.update(before)
