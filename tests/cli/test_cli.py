@@ -296,6 +296,7 @@ def test_hostile_names_are_shown_and_stored_harmlessly(qbench_command, tmp_path)
     assert len(list(Path("out/bitstreams").rglob("*.jpg"))) == 8
 
 
+@pytest.mark.slow
 def test_explain_shows_labels_and_writes_json(qbench_command, photos):
     suite = Path("vit.yaml")
     suite.write_text(

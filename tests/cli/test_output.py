@@ -24,7 +24,9 @@ def done(qbench_command, photos):
     return Path("run")
 
 
-@pytest.mark.parametrize("encoding", ["latin-1", "cp1252", "ascii"])
+@pytest.mark.parametrize(
+    "encoding", ["ascii", *(pytest.param(name, marks=pytest.mark.slow) for name in ("latin-1", "cp1252"))]
+)
 def test_a_terminal_that_lacks_characters(qbench_command, photos, environment, encoding):
     Path("s.yaml").write_text(SUITE.format(photos=photos))
     environment = {**environment, "PYTHONIOENCODING": encoding}

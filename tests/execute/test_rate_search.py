@@ -38,7 +38,15 @@ def brute_force(suite, column, wanted):
     return {image: quality for image, (_, quality) in nearest.items()}
 
 
-@pytest.mark.parametrize(("column", "wanted"), [("bpp", 3.0), ("psnr", 24), ("compression-ratio", 8), ("mse", 250.0)])
+@pytest.mark.parametrize(
+    ("column", "wanted"),
+    [
+        ("bpp", 3.0),
+        ("psnr", 24),
+        pytest.param("compression-ratio", 8, marks=pytest.mark.slow),
+        pytest.param("mse", 250.0, marks=pytest.mark.slow),
+    ],
+)
 def test_finds_the_setting_that_comes_nearest(suite, column, wanted):
     suite["codecs"] = {"jpeg": {"target": {column: wanted}}}
     done = run(suite)

@@ -99,7 +99,13 @@ FORMULAS = {
 """Other programs in float64, and how far ours, partly in float32, may be from them."""
 
 
-@pytest.mark.parametrize("name", BUNDLED)
+LONG = ("butteraugli", "vit-score", "psnr-hvs")
+"""What others' programs and networks take seconds for."""
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if name in LONG else []) for name in BUNDLED]
+)
 def test_every_metric_keeps_its_promises_at_the_edges(name):
     try:
         METRICS[name].libraries()

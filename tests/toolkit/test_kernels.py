@@ -78,8 +78,15 @@ def test_where_nothing_can_be_kept_each_process_compiles_for_itself(run, monkeyp
     assert found == "2.0"
 
 
-@pytest.mark.parametrize("suffix", [".nbi", ".nbc"])
-@pytest.mark.parametrize("damage", [b"", b"rubbish"])
+@pytest.mark.parametrize(
+    ("suffix", "damage"),
+    [
+        (".nbi", b""),
+        (".nbc", b"rubbish"),
+        pytest.param(".nbi", b"rubbish", marks=pytest.mark.slow),
+        pytest.param(".nbc", b"", marks=pytest.mark.slow),
+    ],
+)
 def test_damaged_machine_code_is_made_anew(run, tmp_path, suffix, damage):
     code = "import mine; print(mine.ratio(6.0, 3.0))"
     assert run(code) == "2.0"

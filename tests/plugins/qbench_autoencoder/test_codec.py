@@ -39,7 +39,9 @@ def sample_pixels(height, width, seed=0):
     return np.clip(base % 256 + noise, 0, 255).astype(np.uint8)
 
 
-@pytest.mark.parametrize("quality", [1, 4.3, 8])
+@pytest.mark.parametrize(
+    "quality", [4.3, pytest.param(1, marks=pytest.mark.slow), pytest.param(8, marks=pytest.mark.slow)]
+)
 def test_keeps_the_contract_of_codecs(small, quality):
     check_codec(Autoencoder, parameters={"model": str(small), "quality": quality}, mutations=30)
 

@@ -133,6 +133,7 @@ class Coder(torch.nn.Module):
 """
 
 
+@pytest.mark.slow
 def test_a_module_that_was_edited_is_another_codec(photos, tmp_path, environment):
     suite = {
         "images": {"folder": str(photos)},
