@@ -166,6 +166,9 @@ def test_a_faulty_codec_harms_none_but_its_own_cells(faulty, installed, jobs, ca
         said = [line for line in notices if text and text in line]
         assert len(said) == bool(text), (how, notices)
         assert all("codec faulty, plugin faults" in line for line in said)
+    until = time.monotonic() + 20  # what was killed may take a moment to go
+    while processes_called(b"sleep\x00611") and time.monotonic() < until:
+        time.sleep(0.1)
     assert processes_called(b"sleep\x00611") == []
     last = next(row for row in done.rows if row.codec == "last-words").cell.failure
     assert "these are my last words" in last.printed
