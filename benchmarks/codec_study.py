@@ -4,7 +4,7 @@
         [--output RUN] [--figure CURVES.png] [--set codecs.autoencoder.model=…]
 
 PHOTOGRAPHS is a folder of images that nothing here was trained on. For every codec, bits per pixel and quality are
-averaged over the images at each operating point, and BD-rates (Bjøntegaard 2001, ITU-T VCEG-M33; by Akima splines
+averaged over the images at each operating point, and BD-rates (Bjøntegaard 2001, ITU-T VCEG-M33; by PCHIP
 over the logarithm of the rate, where the curves overlap) are those of the averaged curves, with their 95 % bootstrap
 intervals over images. Times are medians over images, of the middle operating point. Multiplications are
 those that torch does for 512×512 pixels, so that codecs without networks have none.
