@@ -76,23 +76,6 @@ def differences(one: Plane, other: Plane, linear: Plane, matrix: Plane, found: P
 
 
 @kernel
-def to_lab(pixels: Plane, linear: Plane, matrix: Plane, lab: Plane) -> None:
-    """Take sRGB, uint8 H×W×3, to CIE L*a*b*, 3×H×W."""
-    xyz, rough = np.empty((3, pixels.shape[1])), np.empty((2, pixels.shape[1]), np.float32)
-    row = np.empty((3, pixels.shape[1]))
-    for r in range(pixels.shape[0]):
-        _to_lab(pixels[r], linear, matrix, xyz, rough, row)
-        lab[:, r] = row
-
-
-@kernel
-def delta_e00(one: Plane, other: Plane, found: Plane) -> None:
-    """Write ΔE00, H×W, of images in L*a*b*, 3×H×W."""
-    for r in range(found.shape[0]):
-        _delta(one[0, r], one[1, r], one[2, r], other[0, r], other[1, r], other[2, r], found[r])
-
-
-@kernel
 def _to_lab(row: Plane, linear: Plane, matrix: Plane, xyz: Plane, rough: Plane, lab: Plane) -> None:
     """Take a row to L*a*b*; cube roots begin in float32, where a guess is a multiplication of a number's bits."""
     width = lab.shape[1]

@@ -7,13 +7,10 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from qbench_fidelity.planes import MATLAB, REC601
-from qbench_fidelity.windows import C1, C2, SIGMA, WINDOW
+from qbench_fidelity.windows import C1, C2, MIDDLE, SIGMA, WINDOW
 
 if TYPE_CHECKING:
     import torch
-
-CENTRE = 127.5
-"""Subtracted before variances are taken: they don't change, and float32 keeps more of them."""
 
 
 @dataclass(frozen=True)
@@ -54,9 +51,9 @@ def smooth(images: torch.Tensor) -> torch.Tensor:
 
 def moments(image: torch.Tensor) -> Moments:
     """Return originals with their local moments."""
-    centred = image - CENTRE
+    centred = image - MIDDLE
     mean = smooth(centred)
-    return Moments(image, mean + CENTRE, smooth(centred * centred).addcmul_(mean, mean, value=-1))
+    return Moments(image, mean + MIDDLE, smooth(centred * centred).addcmul_(mean, mean, value=-1))
 
 
 def dissimilarity(original: Moments, images: torch.Tensor, *, luminance: bool) -> torch.Tensor:

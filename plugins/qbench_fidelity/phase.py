@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, ClassVar
 
@@ -12,9 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from qbench.plugin import Candidates, Column, Direction, Metric, NotApplicable, Pixels, Reference, Scores
+from qbench_fidelity.features import Features, weighted_similarity
 from qbench_fidelity.gradients import scharr
 from qbench_fidelity.libraries import Compiled
-from qbench_fidelity.planes import YIQ, Plane, real_power, shrink_factor, shrunk, similarity, weighted
+from qbench_fidelity.planes import YIQ, Plane, shrink_factor, shrunk, weighted
 from qbench_fidelity.ssim import require_side
 
 SCALES, ORIENTATIONS = 4, 4
@@ -26,17 +26,9 @@ SPREAD = math.pi / ORIENTATIONS / 1.2
 """σ of the Gaussian of angles."""
 CUTOFF, ORDER = 0.45, 15
 NOISE_DEVIATIONS = 2.0
-T1, T2, T3, T4, LAMBDA = 0.85, 160.0, 200.0, 200.0, 0.03
-
-
-@dataclass(frozen=True)
-class Features:
-    """What FSIM looks at, H×W each: phase congruency in [0, 1], the gradient's magnitude, and I and Q."""
-
-    phase: Plane
-    gradient: Plane
-    first: Plane
-    second: Plane
+CONSTANTS = (0.85, 160.0, 200.0, 200.0)
+"""Of phase congruency, gradients, I and Q: T1 to T4."""
+LAMBDA = 0.03
 
 
 class Fsim(Compiled, Metric):
@@ -64,14 +56,10 @@ class Fsim(Compiled, Metric):
         return [{self.name: 1.0} if same else self._score(prepared, pixels) for pixels, same in found]
 
     def _score(self, one: Features, pixels: Pixels) -> Scores | NotApplicable:
-        other = _features(pixels)
-        weight = np.maximum(one.phase, other.phase)
-        if not weight.any():
+        found = weighted_similarity(one, _features(pixels), CONSTANTS, 1.0, LAMBDA)
+        if found is None:
             return NotApplicable("both images are of one luma, where there are no features")
-        found = similarity(one.phase, other.phase, T1) * similarity(one.gradient, other.gradient, T2)
-        colour = similarity(one.first, other.first, T3) * similarity(one.second, other.second, T4)
-        found *= real_power(colour, LAMBDA)
-        return {self.name: float((found * weight).sum() / weight.sum())}
+        return {self.name: found}
 
 
 def _features(pixels: Pixels) -> Features:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 from typing import Any, ClassVar
 
@@ -12,9 +11,10 @@ import numpy.typing as npt
 
 from qbench.plugin import Candidates, Column, Direction, Metric, NotApplicable, Pixels, Reference, Scores
 from qbench.toolkit.resizing import imresize
+from qbench_fidelity.features import Features, weighted_similarity
 from qbench_fidelity.gradients import scharr
 from qbench_fidelity.libraries import OpenCv, cv2
-from qbench_fidelity.planes import Plane, channels, real_power, shrink_factor, shrunk, similarity, weighted
+from qbench_fidelity.planes import Plane, channels, shrink_factor, shrunk, weighted
 from qbench_fidelity.ssim import require_side
 
 LMN = ((0.06, 0.63, 0.27), (0.30, 0.04, -0.35), (0.34, -0.60, 0.17))
@@ -24,17 +24,9 @@ WHITE = (0.9642, 1.0, 0.8251)
 SIDE = 256
 """That saliency is computed at."""
 OMEGA, SIGMA_F, SIGMA_D, SIGMA_C = 0.021, 1.34, 145.0, 0.001
-C1, C2, C3, ALPHA, BETA = 1.27, 386.0, 130.0, 0.40, 0.02
-
-
-@dataclass(frozen=True)
-class Features:
-    """What VSI looks at, H×W each: saliency in [0, 1], the gradient's magnitude, and M and N."""
-
-    saliency: Plane
-    gradient: Plane
-    first: Plane
-    second: Plane
+CONSTANTS = (1.27, 386.0, 130.0, 130.0)
+"""Of saliency, gradients, M and N: C1, C2, and C3 twice."""
+ALPHA, BETA = 0.40, 0.02
 
 
 class Vsi(OpenCv, Metric):
@@ -62,16 +54,10 @@ class Vsi(OpenCv, Metric):
         return [{self.name: 1.0} if same else self._score(prepared, pixels) for pixels, same in found]
 
     def _score(self, one: Features, pixels: Pixels) -> Scores | NotApplicable:
-        other = _features(pixels)
-        weight = np.maximum(one.saliency, other.saliency)
-        total = weight.sum()
-        if total <= 0:
+        found = weighted_similarity(one, _features(pixels), CONSTANTS, ALPHA, BETA)
+        if found is None:
             return NotApplicable("both images are a single colour, where nothing is salient")
-        found = similarity(one.saliency, other.saliency, C1)
-        found *= similarity(one.gradient, other.gradient, C2) ** ALPHA
-        colour = similarity(one.first, other.first, C3) * similarity(one.second, other.second, C3)
-        found *= real_power(colour, BETA)
-        return {self.name: float((found * weight).sum() / total)}
+        return {self.name: found}
 
 
 def _features(pixels: Pixels) -> Features:

@@ -24,10 +24,8 @@ import numpy as np
 
 from qbench.toolkit.kernels import kernel
 from qbench_fidelity.planes import Plane
-from qbench_fidelity.windows import C1, C2, TAPS, UNIFORM, WINDOW
+from qbench_fidelity.windows import C1, C2, MIDDLE, TAPS, UNIFORM, WINDOW
 
-MIDDLE = 127.5
-"""Subtracted before variances are taken: they don't change, and less is lost of them."""
 LARGEST_RATIO = 64.0
 """Of a window's mean difference squared to its variances: beyond, float32 keeps too little of the variance of the
 difference, whose error is some 3e-7 of the mean squared."""

@@ -12,3 +12,5 @@ UNIFORM = 7
 C1 = (0.01 * 255) ** 2
 C2 = (0.03 * 255) ** 2
 TAPS = gaussian_taps(WINDOW, SIGMA)
+MIDDLE = 127.5
+"""Subtracted before variances are taken: they don't change, and float32 keeps more of them."""

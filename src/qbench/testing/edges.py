@@ -19,10 +19,8 @@ from qbench.errors import NotApplicable
 from qbench.execute.device import limit_threads
 from qbench.execute.scoring import Values, score_batch
 from qbench.images.image import Image, Pixels
-from qbench.testing.promises import promised
+from qbench.testing.promises import promised, require_same
 
-TOLERANCE = 1e-5
-"""How much a value may depend on the batch or on threads, relative to its size."""
 SIDES = (1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 15, 16, 17, 31, 32, 33, 40, 41, 47, 48, 95, 96, 160, 161)
 """Of squares: around what windows, pyramids and networks ask for at the least."""
 NARROW = ((1, 37), (29, 1), (20, 3000), (3000, 20))
@@ -130,8 +128,8 @@ class _Checks:
         again = self.scored(original, dict(reversed(list(others.items()))))
         for name, outcome in found.items():
             with promised(name):
-                _same(outcome, self.scored(original, {name: others[name]})[name], "alone")
-                _same(outcome, again[name], "in another order")
+                require_same(outcome, self.scored(original, {name: others[name]})[name], "alone")
+                require_same(outcome, again[name], "in another order")
                 if not isinstance(outcome, NotApplicable):
                     self.applicable += 1
                     self._in_range(outcome, identical=np.array_equal(original, others[name]))
@@ -161,7 +159,7 @@ class _Checks:
         for count, each in zip(THREADS[1:], found[1:], strict=True):
             for name, outcome in each.items():
                 with promised(name):
-                    _same(found[0][name], outcome, f"with {count} threads")
+                    require_same(found[0][name], outcome, f"with {count} threads")
 
     def scored(self, original: Pixels, others: Mapping[str, Pixels]) -> dict[str, Values | NotApplicable]:
         """Score reconstructions in one batch."""
@@ -256,20 +254,6 @@ def _scene(rng: np.random.Generator, height: int = HEIGHT, width: int = WIDTH) -
         planes.append(smooth + edges + rng.normal(0, 4, (height, width)))
     found: Pixels = np.clip(np.stack(planes, axis=2), 0, 255).astype(np.uint8)
     return found
-
-
-def _close(one: Any, other: Any) -> bool:
-    if isinstance(one, NotApplicable) or isinstance(other, NotApplicable):
-        return isinstance(one, NotApplicable) and isinstance(other, NotApplicable)
-    return one == other or math.isclose(one, other, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
-
-
-def _same(outcome: Values | NotApplicable, other: Values | NotApplicable, how: str) -> None:
-    if isinstance(outcome, NotApplicable) or isinstance(other, NotApplicable):
-        assert _close(outcome, other), f"applicable in a batch but not {how}, or the other way round"
-        return
-    for column, value in outcome.items():
-        assert _close(value, other[column]), f"{column} is {value} in a batch, {other[column]} {how}"
 
 
 @contextlib.contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -27,10 +26,7 @@ from qbench.registry.catalogue import Offer, PluginInfo
 from qbench.registry.forms import form_problem
 from qbench.reporting.aggregate import pooled_value
 from qbench.testing.images import test_images
-from qbench.testing.promises import promised
-
-TOLERANCE = 1e-5
-"""How much a value may depend on the batch it is computed in, relative to its size."""
+from qbench.testing.promises import TOLERANCE, close, promised, require_same
 
 
 def check_metric(
@@ -77,7 +73,7 @@ def check_metric(
                 "score writes to the reconstructions' tensor, which other metrics read"
             )
             for index, result in enumerate(together):
-                _check_same(cls, result, _scores(metric, candidates.one(index), prepared)[0])
+                require_same(result, _scores(metric, candidates.one(index), prepared)[0], "alone")
             if cls.scope is Scope.FULL_REFERENCE:
                 _check_identity(cls, together)
             for result in together:
@@ -175,20 +171,6 @@ def _distorted(image: Image) -> list[Image]:
     return [Image(noisy), Image(flat)]
 
 
-def _close(value: Any, other: Any) -> bool:
-    if isinstance(value, NotApplicable) or isinstance(other, NotApplicable):
-        return isinstance(value, NotApplicable) and isinstance(other, NotApplicable)
-    return value == other or math.isclose(value, other, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
-
-
-def _check_same(cls: type[Metric], result: Any, alone: Any) -> None:
-    applicable = [not isinstance(each, NotApplicable) for each in (result, alone)]
-    assert applicable[0] == applicable[1], "applicable in a batch but not alone, or the other way round"
-    for column in cls.columns if all(applicable) else ():
-        values = result[column.name], alone[column.name]
-        assert _close(*values), f"{column.name} is {values[0]} in a batch, {values[1]} alone"
-
-
 def _check_pool(cls: type[Metric], result: Values, pixels: int) -> None:
     offer = Offer[type[MetricDeclaration]](cls, PluginInfo("tested"))
     for column in cls.columns if cls.pooling else ():
@@ -197,7 +179,7 @@ def _check_pool(cls: type[Metric], result: Values, pixels: int) -> None:
             if isinstance(value, NotApplicable):
                 continue
             found = pooled_value(offer, column.name, [value] * count, [pixels] * count)
-            assert found is None or _close(found, value), f"pool of {count} × {value} is {found} in {column.name}"
+            assert found is None or close(found, value), f"pool of {count} × {value} is {found} in {column.name}"
 
 
 def _check_identity(cls: type[Metric], results: Sequence[Any]) -> None:
