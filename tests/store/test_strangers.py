@@ -70,6 +70,10 @@ def mutated_record(body: bytes, rng: random.Random) -> bytes:
     return text.encode()
 
 
+def checked_line(body: bytes) -> bytes:
+    return b'{"crc32":"%08x","record":%s}' % (zlib.crc32(body), body)
+
+
 def mutate(folder: Path, rng: random.Random) -> None:
     """Damage a run folder in one way: as chance does it, or as somebody does who knows the format."""
     journal = folder / "journal.jsonl"
@@ -84,7 +88,7 @@ def mutate(folder: Path, rng: random.Random) -> None:
                 body = mutated_record(body, rng)
             except (ValueError, IndexError, RecursionError):  # of one that is mutated already
                 continue
-            lines[index] = b'{"crc32":"%08x","record":%s}' % (zlib.crc32(body), body)
+            lines[index] = checked_line(body)
         data = b"\n".join(lines)
     elif kind < 0.85:
         changed = bytearray(data)
@@ -165,6 +169,23 @@ def whole(photos):
 def test_24_damaged_folders(whole):
     came = try_folders(24, 0, whole)
     assert came["shown"] > 3
+
+
+@pytest.mark.parametrize("lost", ["libraries", "weights", "parameters", "version", "name"])
+def test_a_run_whose_identities_say_less_is_still_shown_scored_and_exported(whole, lost):
+    journal = whole.path / "journal.jsonl"
+    head, line, *rest = journal.read_bytes().split(b"\n")
+    record = json.loads(line)["record"]
+    for each in (*record["plan"]["points"], *record["plan"]["metrics"]):
+        del each["identity"][lost]
+    body = json.dumps(record).encode()
+    journal.write_bytes(b"\n".join([head, checked_line(body), *rest]))
+    run = qbench.load_run(whole.path)
+    for form in formats.TEXT_FORMATS:
+        formats.write_text(run, form, formats.View())
+    tables.print_run(Console(file=io.StringIO()), run)
+    qbench.export(run, "codec-compare", "exported")
+    assert qbench.score(run, "mse", cache=False, output="copy").failures == []
 
 
 @pytest.mark.slow

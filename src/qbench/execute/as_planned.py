@@ -41,7 +41,7 @@ def as_planned(
     used = [pinned(weights) for weights in cls.weights(parameters, profile)]
     stamps = _stamps(used)
     for weights in used:
-        if identity["weights"].get(weights.name) != weights.sha256:
+        if identity.get("weights", {}).get(weights.name) != weights.sha256:
             raise ModelError(f"weights `{weights.name}` have changed since the run was planned; run it again")
     planned = identity.get("code", {})
     for name, digest in code_digests(cls.code(parameters)).items():

@@ -193,7 +193,7 @@ def aside(
     """Lend means for work outside a session, one thing at a time: to explain a run, to verify it, to watch it."""
     here = in_process or registry is not default_registry()
     if not here:
-        warm_up({name for each in plan.participants for name in each.identity.get("libraries", ())})
+        warm_up({name for each in plan.participants for name in each.libraries})
     setup = Setup(plan, folder, "", context, UNTIMED)
     pool = StationPool(setup, Stop(), (1, 1), tell, registry=registry if here else None)
     try:

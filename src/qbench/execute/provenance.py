@@ -30,11 +30,7 @@ def provenance_of(
         "plugins": [str(info) for info in registry.plugins if str(info) in used],
         "libraries": {
             **{name: found for name in LIBRARIES if (found := _version(name))},
-            **{
-                f"{point.codec}: {name}": text
-                for point in plan.points
-                for name, text in point.identity["libraries"].items()
-            },
+            **{f"{point.codec}: {name}": text for point in plan.points for name, text in point.libraries.items()},
         },
         "python": platform.python_version(),
         "system": platform.platform(),
@@ -50,7 +46,7 @@ def provenance_of(
         "profile": plan.profile,
         "suite": plan.suite,
         "overrides": list(plan.overrides),
-        "weights": {name: digest for user in plan.participants for name, digest in user.identity["weights"].items()},
+        "weights": {name: digest for user in plan.participants for name, digest in user.weights.items()},
         "images": {image.name: {"sha256": image.sha256, "notes": list(image.notes)} for image in plan.images},
         "user_environment": {
             name: os.environ[name] for name in ("OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES") if name in os.environ

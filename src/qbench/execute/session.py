@@ -37,7 +37,7 @@ from qbench.execute.work import (
     Stop,
     TimingPlan,
 )
-from qbench.planning.types import OperatingPoint, Plan, PlannedImage, PlannedMetric, unknown_code
+from qbench.planning.types import OperatingPoint, Plan, PlannedImage, PlannedMetric
 from qbench.records import CellRecord, PlanRecord, ScoreRecord, SessionRecord
 from qbench.registry.registry import Registry, default_registry
 from qbench.results.state import RunState, score_key
@@ -79,7 +79,7 @@ class Session:
         timing = TimingPlan(plan.timing["repeats"], plan.timing["budget"], threads, load)
         self._setup = Setup(plan, folder, self._id, self._context, timing)
         if not self._in_process:
-            warm_up({name for each in plan.participants for name in each.identity["libraries"]})
+            warm_up({name for each in plan.participants for name in each.libraries})
         self._pool = StationPool(
             self._setup,
             stop,
@@ -167,7 +167,7 @@ class Session:
             self._execute(state, journal, on_event)
 
     def _execute(self, state: RunState, journal: JournalWriter, on_event: Callable[[Event], None]) -> None:
-        unknown = [(each.owner, name) for each in self._plan.participants for name in unknown_code(each)]
+        unknown = [(each.owner, name) for each in self._plan.participants for name in each.unknown_code]
         for owner, name in dict.fromkeys(unknown) if self._cache is not None else ():
             on_event(Notice(f"{owner}: its code ({name}) can't be read, so the cache keeps nothing of it"))
         for line in state.damaged:
@@ -276,7 +276,7 @@ class Session:
                 score = state.score(self._plan, metric, image, point) if record is not None else None
                 if metric.per_point:
                     score = self._usable_features(metric, image, point, score, state)
-                elif record is not None and score is None and not unknown_code(metric):
+                elif record is not None and score is None and not metric.unknown_code:
                     key_of_score = score_key(self._plan, metric, image, record)
                     score = self._cached_score(key_of_score, record, metric.label, state, journal)
                 if score is None or (retry and score.outcome == "failed"):
@@ -315,7 +315,7 @@ class Session:
     def _cached_cell(
         self, key: str, image: PlannedImage, point: OperatingPoint, state: RunState, journal: JournalWriter
     ) -> CellRecord | None:
-        found = self._cache.cell(key) if self._cache is not None and not unknown_code(point) else None
+        found = self._cache.cell(key) if self._cache is not None and not point.unknown_code else None
         if found is None or self._cache is None:
             return None
         codec, asked, device = self._registry.codecs[point.codec], self._setup.timing, name_of(self._device)
@@ -359,11 +359,11 @@ class Session:
             state.add(record)
             if isinstance(record, CellRecord) and record.outcome == "coded" and self._cache is not None:
                 point = self._points[record.point]
-                if not unknown_code(point):
+                if not point.unknown_code:
                     path = self._folder.bitstream_path(point, record.image)
                     cells.append((record, path.read_bytes()))
         if self._cache is not None:
-            unknown = {metric.label for metric in self._plan.metrics if unknown_code(metric)}
+            unknown = {metric.label for metric in self._plan.metrics if metric.unknown_code}
             # A distribution's records belong to this run: its features are here, and its cells all together.
             scores = [
                 record

@@ -96,8 +96,38 @@ class Target:
         return {"rising": fields.pop("increasing"), "whole": fields.pop("integer"), **fields}
 
 
+class Participant:
+    """What an operating point and a metric have in common: an identity, of which a run from elsewhere has little."""
+
+    identity: Mapping[str, Any]
+
+    @cached_property
+    def canonical_identity(self) -> str:
+        """The identity in canonical JSON, for content keys."""
+        return canonical(for_keys(self.identity))
+
+    @property
+    def libraries(self) -> Mapping[str, str]:
+        """The libraries it works with, name → version."""
+        return self._texts("libraries")
+
+    @property
+    def weights(self) -> Mapping[str, str]:
+        """Its weights, name → SHA-256."""
+        return self._texts("weights")
+
+    @property
+    def unknown_code(self) -> list[str]:
+        """What of its code could not be read, so that its results are known by no key."""
+        return [name for name, digest in self._texts("code").items() if digest == UNKNOWN]
+
+    def _texts(self, key: str) -> Mapping[str, str]:
+        texts: Mapping[str, str] = self.identity.get(key, {})
+        return texts
+
+
 @dataclass(frozen=True)
-class OperatingPoint:
+class OperatingPoint(Participant):
     """One codec with one set of parameter values.
 
     Attributes:
@@ -129,14 +159,9 @@ class OperatingPoint:
         """Component to blame for a failure here."""
         return f"codec {self.codec}, plugin {self.plugin}"
 
-    @cached_property
-    def canonical_identity(self) -> str:
-        """The identity in canonical JSON, for content keys."""
-        return canonical(for_keys(self.identity))
-
 
 @dataclass(frozen=True)
-class PlannedMetric:
+class PlannedMetric(Participant):
     """A metric with its settings and the columns it fills.
 
     Attributes:
@@ -157,11 +182,6 @@ class PlannedMetric:
     def owner(self) -> str:
         """Component to blame for a failure here."""
         return f"metric {self.metric}, plugin {self.plugin}"
-
-    @cached_property
-    def canonical_identity(self) -> str:
-        """The identity in canonical JSON, for content keys."""
-        return canonical(for_keys(self.identity))
 
     @property
     def per_point(self) -> bool:
@@ -275,11 +295,6 @@ def for_keys(identity: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**rest, "weights": {**weights, "own_files": sorted(identity["weights"][name] for name in own)}}
 
 
-def unknown_code(planned: OperatingPoint | PlannedMetric) -> list[str]:
-    """Return what of a codec's or metric's code could not be read, so that its results are known by no key."""
-    return [name for name, digest in planned.identity.get("code", {}).items() if digest == UNKNOWN]
-
-
 def plan_from_json(data: Mapping[str, Any]) -> Plan:
     """Make a plan of what :meth:`Plan.to_json` returned; fields that this version does not know are ignored.
 
@@ -313,9 +328,9 @@ def plan_from_json(data: Mapping[str, Any]) -> Plan:
             if not isinstance(digests, dict) or not all(isinstance(each, str) for each in digests.values()):
                 raise ValueError(f"{planned.owner}: its {key} are no names and texts")
         own = planned.identity.get("own_files", [])
-        if not isinstance(own, list) or not set(map(str, own)) <= planned.identity.get("weights", {}).keys():
+        if not isinstance(own, list) or not set(map(str, own)) <= planned.weights.keys():
             raise ValueError(f"{planned.owner}: files without digests")
-        if not planned.models.keys() <= planned.identity.get("weights", {}).keys():
+        if not planned.models.keys() <= planned.weights.keys():
             raise ValueError(f"{planned.owner}: models without digests")
     most = os.environ.get("QBENCH_MAX_CELLS", "")
     if plan.cells > (int(most) if most.isascii() and most.isdigit() else MOST_CELLS):

@@ -158,10 +158,7 @@ def _json(run: Run, records: Sequence[dict[str, Any]]) -> str:
         for name, column in run.columns.items()
     }
     models = {
-        user.label: {
-            name: {"summary": summary, "sha256": user.identity["weights"][name]}
-            for name, summary in user.models.items()
-        }
+        user.label: {name: {"summary": summary, "sha256": user.weights[name]} for name, summary in user.models.items()}
         for user in run.plan.participants
         if user.models
     }

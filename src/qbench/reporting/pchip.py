@@ -25,7 +25,7 @@ def pchip(x: Array, y: Array, at: Array) -> Array:
     steps, slopes = np.diff(x), np.diff(y) / np.diff(x)
     derivatives = np.empty_like(y)
     before, after = 2 * steps[1:] + steps[:-1], steps[1:] + 2 * steps[:-1]
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         mean = (before + after) / (before / slopes[:-1] + after / slopes[1:])
     derivatives[1:-1] = np.where(slopes[:-1] * slopes[1:] > 0, mean, 0.0)
     derivatives[0] = _end(steps[0], steps[1], slopes[0], slopes[1])

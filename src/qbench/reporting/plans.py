@@ -32,7 +32,7 @@ def print_plan(console: Console, plan: Plan, folder: Path, *, cells: bool = Fals
         for name in points[0].parameters:
             values = dict.fromkeys(_plain(point.parameters[name]) for point in points)
             settings.append(f"{name} {', '.join(values)}")
-        libraries = ", ".join(f"{name} {version}" for name, version in points[0].identity["libraries"].items())
+        libraries = ", ".join(f"{name} {version}" for name, version in points[0].libraries.items())
         row = (label, points[0].codec, str(len(points)), "\n".join(settings), libraries)
         codecs.add_row(*(Text(cell or "–") for cell in row))
     console.print(codecs)

@@ -54,8 +54,7 @@ def exchanged(run: Run) -> ExchangedResults:
     if not cells:
         raise QbenchError(f"{run.name}: no cell was coded; there is nothing to write")
     libraries = {
-        point.label: ", ".join(f"{name} {version}" for name, version in point.identity.get("libraries", {}).items())
-        or point.codec
+        point.label: ", ".join(f"{name} {version}" for name, version in point.libraries.items()) or point.codec
         for point in plan.points
     }
     return ExchangedResults(
