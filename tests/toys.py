@@ -14,6 +14,7 @@ from typing import ClassVar
 
 import numpy as np
 from pydantic import Field
+from threadpoolctl import threadpool_info
 
 from qbench.plugin import (
     SRGB8,
@@ -393,6 +394,7 @@ class Oddity(Metric):
             "missing": {"oddity": 0.5},
             "text": {"oddity": "high", "second": 1.0},
             "infinite": {"oddity": 0.5, "second": float("inf")},
+            "threads": {"oddity": 0.5, "second": max(each["num_threads"] for each in threadpool_info())},
         }.get(how, good)
         return [bad for _ in range(len(candidates) - (how == "too-few"))]
 

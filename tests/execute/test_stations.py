@@ -60,6 +60,12 @@ def test_stations_measure_what_one_process_measures(small, installed):
     assert local.remarks == ("coded and scored in one process, where nothing keeps a decoder from seeing the original",)
 
 
+def test_linear_algebra_at_a_station_takes_its_share_of_the_cores(small, installed):
+    small["metrics"] = [{"oddity": {"how": "threads"}}]
+    done = run(small)
+    assert {row.entries["oddity.second"].value for row in done.rows} == {max(1, available_cores() // 2)}
+
+
 def test_failures_at_stations_keep_their_traceback(small, installed):
     small["codecs"]["shift"]["fail_on"] = 51
     done = run(small)

@@ -8,6 +8,8 @@ import re
 import sys
 from pathlib import Path
 
+import threadpoolctl
+
 from qbench.errors import DeviceError
 
 
@@ -72,6 +74,15 @@ def limit_threads(threads: int) -> None:
         import torch
 
         torch.set_num_threads(threads)
+
+
+def limit_linear_algebra(threads: int) -> None:
+    """Let the linear algebra that is loaded already, NumPy's above all, use so many threads.
+
+    What a process is forked with goes on by what its environment said when it was loaded. Looking for these libraries
+    takes milliseconds.
+    """
+    threadpoolctl.threadpool_limits(threads)
 
 
 def synchronise(device: str) -> None:

@@ -17,7 +17,7 @@ from typing import Literal
 from qbench.contracts.context import Context
 from qbench.execute.answering import Answer, Notes, Request, answer
 from qbench.execute.desks import DecodingDesk, Desk, EncodingDesk, ScoringDesk
-from qbench.execute.device import limit_threads
+from qbench.execute.device import limit_linear_algebra, limit_threads
 from qbench.execute.station_log import StationLog
 from qbench.execute.wire import Line
 from qbench.execute.work import TimingPlan
@@ -59,6 +59,7 @@ def station_main(connection: socket.socket, post: Post) -> None:
     notes = Notes()
     line = Line(connection, in_station=True)
     limit_threads(post.timing.threads)
+    limit_linear_algebra(post.timing.threads)
     desk = DESKS[post.role](default_registry(), replace(post.context, notice=notes.add), post.timing)
     line.send(Answer())
     while True:
