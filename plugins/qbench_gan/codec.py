@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -27,6 +27,7 @@ from qbench.plugin import (
     RateParameter,
     Weights,
 )
+from qbench.toolkit.common_work import common
 from qbench.toolkit.complexity import Cost, measure
 from qbench.toolkit.limits import require_describable
 from qbench.toolkit.networks import shared
@@ -154,8 +155,11 @@ class GanInversion(Codec):
         draws = [rng.standard_normal((len(own), *size)) for rng, own in zip(rngs, targets, strict=True)]
         every = np.concatenate(targets)
         try:
-            found = self._inverter.find(
-                every, np.concatenate(draws).astype(np.float32), settings.search(), settings.beginning
+            found = common(
+                self._search_key(images),
+                lambda: self._inverter.find(
+                    every, np.concatenate(draws).astype(np.float32), settings.search(), settings.beginning
+                ),
             )
             latents = found.latents.cpu().numpy()
             if settings.coder == "uniform" and settings.refine:
@@ -168,6 +172,15 @@ class GanInversion(Codec):
             header.write() + self._coded(own, header, self._tiling(header), rng)
             for own, header, rng in zip(np.split(latents, ends), headers, rngs, strict=True)
         ]
+
+    def _search_key(self, images: Sequence[Image]) -> tuple[Hashable, ...]:
+        """Return all that decides what the search finds, which goes before whatever quantises it."""
+        settings = self.parameters
+        tiles = settings.overlap if settings.mode == "tile" else None
+        losses = tuple(sorted(settings.losses.items()))
+        how = settings.search(), settings.beginning, settings.restarts, settings.thesis_exact, tiles, losses
+        weights = tuple(weights.sha256 for weights in self.weights(settings, self.context.profile))
+        return ("search", self._generator_key, weights, self.context, how, *(image.digest for image in images))
 
     def decode(self, bitstream_: bytes) -> Image:
         """Decode the latents, and have the generator draw them."""

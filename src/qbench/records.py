@@ -107,6 +107,8 @@ class CallTiming(_Row):
     """Number of calls before them that do not count."""
     batch: Count = 1
     """Number of images coded in one call."""
+    first: bool = False
+    """Whether the counted call was the codec's first at this operating point, which may have set things up."""
 
 
 class Timing(_Row):

@@ -16,6 +16,7 @@ from qbench.execute.device import synchronise
 from qbench.execute.work import ContractError, TimingPlan
 from qbench.images.image import Image, PixelFormat
 from qbench.records import CallTiming
+from qbench.toolkit.common_work import charging
 
 T = TypeVar("T")
 Form = tuple[tuple[int, ...], PixelFormat]
@@ -24,7 +25,7 @@ OTHER_BYTES = "declared deterministic, but the same image gave different bytes"
 OTHER_PIXELS = "decode gave other pixels than the first time"
 MOST_PARTS = 100
 """That a bitstream is said to consist of; each becomes a column of exports."""
-LONGEST_WARM_UP = 60.0
+LONGEST_WARM_UP = 20.0
 """Seconds; a first call that takes longer counts, as making another would take as long."""
 
 
@@ -49,11 +50,17 @@ class _PointInstance:
     """One instance of a codec at one operating point.
 
     Every method raises ContractError when the codec breaks its contract, and otherwise whatever the codec raises.
+
+    Args:
+        prepared: whether another operating point of the codec has been at work in this process, and has set up what
+            takes longest to set up.
     """
 
-    def __init__(self, make: Callable[[], Codec], timing: TimingPlan) -> None:
+    def __init__(self, make: Callable[[], Codec], timing: TimingPlan, *, prepared: bool = False) -> None:
         self._codec = make()
         self._timing = timing
+        self._prepared = prepared
+        self._broken = ""
         self._device = self._codec.context.device if self._codec.runs_on == "accelerator" else "cpu"
         self._cold = True
         self._codec.setup()
@@ -67,37 +74,51 @@ class _PointInstance:
     ) -> tuple[T, CallTiming]:
         """Call until there are enough timings, or the budget is spent; return the first result.
 
-        The first call of an instance is a warm-up and not counted, unless it is not to be followed by another.
+        The first call of an instance is a warm-up and not counted, unless it is not to be followed by another: where
+        there is no budget, where it takes very long, and where it exceeds the budget although the codec is prepared.
 
         Args:
             taken: checks what the codec returned, and makes it ours: its next call may change what it keeps.
             varies: what to say where calls give different results; empty if they may.
-            twice: whether an instance's first input is tried twice at least, unless that takes minutes.
+            twice: whether an instance's first input is tried twice at least, unless that takes very long.
         """
+        if self._broken:  # once is enough to know that its results can't be relied on
+            raise ContractError(self._broken)
         cold, self._cold = self._cold, False
         made, first = self._once(call)
         result = taken(made)
         seconds, warmup, spent = [first], 0, first
         short = first < LONGEST_WARM_UP
-        if cold and short and self._timing.repeats and self._timing.budget:
+        if cold and self._timing.budget and first < (self._timing.budget if self._prepared else LONGEST_WARM_UP):
             seconds, warmup = [], 1
         while not seconds or (len(seconds) < self._timing.repeats and spent < self._timing.budget):
-            again, duration = self._once(call)
-            if varies and not _same(taken(again), result):
-                raise ContractError(varies)
+            again, duration = self._once(call, anew=True)
+            self._compare(taken(again), result, varies)
             seconds.append(duration)
             spent += duration
-        if cold and short and twice and warmup + len(seconds) == 1 and not _same(taken(call()), result):
-            raise ContractError(varies)
+        if cold and short and twice and warmup + len(seconds) == 1:
+            self._compare(taken(self._once(call, anew=True)[0]), result, varies)
         median = statistics.median(seconds) / batch
-        return result, CallTiming(seconds=median, repeats=len(seconds), warmup=warmup, batch=batch)
+        first_call = cold and not warmup
+        return result, CallTiming(seconds=median, repeats=len(seconds), warmup=warmup, batch=batch, first=first_call)
 
-    def _once(self, call: Callable[[], T]) -> tuple[T, float]:
-        synchronise(self._device)
-        start = perf_counter()
-        result = call()
-        synchronise(self._device)
-        return result, perf_counter() - start
+    def _compare(self, again: Any, result: Any, varies: str) -> None:
+        if varies and not _same(again, result):
+            self._broken = varies
+            raise ContractError(varies)
+
+    def _once(self, call: Callable[[], T], *, anew: bool = False) -> tuple[T, float]:
+        """Call; return what came of it, and seconds: what it owes for work that it has in common with others included.
+
+        Args:
+            anew: have it do that work, too.
+        """
+        with charging(anew=anew) as charges:
+            synchronise(self._device)
+            start = perf_counter()
+            result = call()
+            synchronise(self._device)
+            return result, perf_counter() - start + charges.seconds
 
 
 class PointEncoder(_PointInstance):
@@ -107,8 +128,8 @@ class PointEncoder(_PointInstance):
         batch_size: how many images the codec takes at once.
     """
 
-    def __init__(self, make: Callable[[], Codec], timing: TimingPlan) -> None:
-        super().__init__(make, timing)
+    def __init__(self, make: Callable[[], Codec], timing: TimingPlan, *, prepared: bool = False) -> None:
+        super().__init__(make, timing, prepared=prepared)
         try:
             self.batch_size = _checked_batch_size(self._codec)
         except Exception:

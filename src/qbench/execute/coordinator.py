@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 import queue
 import threading
 from collections.abc import Generator, Iterator, Sequence
@@ -12,8 +11,9 @@ from qbench.contracts.codec import Codec
 from qbench.errors import NotApplicable
 from qbench.execute.desks import Setting
 from qbench.execute.groups import GroupFlow
-from qbench.execute.means import Means, Task, at_coder
+from qbench.execute.means import Means, at_coder
 from qbench.execute.stations import PluginFailedError, StoppedError
+from qbench.execute.tasks import Task, TaskList, memory_of
 from qbench.execute.work import GIVING_UP, Event, ImageWork, Recorded, Stop, WorkEvent
 from qbench.planning.types import OperatingPoint
 from qbench.registry.registry import Registry
@@ -56,8 +56,7 @@ class Coordinator:
         self._hands = hands
         self._events = events
         self._changed = threading.Condition()
-        self._tasks: list[Task] = []
-        self._at_work = 0
+        self._tasks = TaskList()
         self._gone = threading.Event()
 
     def emit(self, event: WorkEvent) -> None:
@@ -74,7 +73,7 @@ class Coordinator:
         """Yield events until the work is done or stopped."""
         sizes = self._batch_sizes()
         for number, group in enumerate(self._groups(max(sizes.values(), default=1))):
-            self._add(GroupFlow(group, number, self._means, sizes).begin())
+            self._tasks.expect(GroupFlow(group, number, self._means, sizes).begin(), memory_of(group))
         threads = [
             threading.Thread(target=self._work, args=(number,), name=f"qbench-hand-{number}", daemon=True)
             for number in range(self._hands)
@@ -113,12 +112,13 @@ class Coordinator:
 
     def _work(self, hand: int) -> None:
         try:
-            while (task := self._next()) is not None:
+            while (task := self._next(hand)) is not None:
+                further: list[Task] = []
                 try:
-                    self._add(task.do(hand))
+                    further = task.do(hand)
                 finally:
                     with self._changed:
-                        self._at_work -= 1
+                        self._tasks.done(task, further)
                         self._changed.notify_all()
         except StoppedError:
             pass
@@ -127,22 +127,15 @@ class Coordinator:
             self._events.put(error)
         self._events.put(None)
 
-    def _add(self, tasks: Sequence[Task]) -> None:
-        with self._changed:
-            for task in tasks:
-                heapq.heappush(self._tasks, task)
-            self._changed.notify_all()
-
-    def _next(self) -> Task | None:
+    def _next(self, hand: int) -> Task | None:
         """Wait for something to do; None if there will be nothing any more."""
         with self._changed:
             while True:
-                if self._stop.is_set() or not (self._tasks or self._at_work):
+                if self._stop.is_set() or not (self._tasks.waiting or self._tasks.at_work):
                     self._changed.notify_all()
                     return None
-                if self._tasks:
-                    self._at_work += 1
-                    return heapq.heappop(self._tasks)
+                if self._tasks.waiting:
+                    return self._tasks.take(hand)
                 self._changed.wait(LISTENING)
 
     # -- several images at once ---------------------------------------------------------------------------------------

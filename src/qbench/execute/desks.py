@@ -111,7 +111,8 @@ class _CodingDesk(Desk):
             raise self._unusable[setting.key]
         if setting.key not in self._instances:
             try:
-                made = coder_at(cls, self._registry, setting, self._context, self._timing)
+                prepared = any(known.point.codec == setting.point.codec for known, _ in self._instances.values())
+                made = coder_at(cls, self._registry, setting, self._context, self._timing, prepared=prepared)
             except Exception as error:
                 self._unusable[setting.key] = error
                 raise
@@ -299,8 +300,19 @@ def _anew(image: Image) -> Image:
     return Image(image.pixels.view(), image.format, image.notes)
 
 
-def coder_at(cls: type[P], registry: Registry, setting: Setting, context: Context, timing: TimingPlan) -> P:
+def coder_at(
+    cls: type[P],
+    registry: Registry,
+    setting: Setting,
+    context: Context,
+    timing: TimingPlan,
+    *,
+    prepared: bool = False,
+) -> P:
     """Return an encoder or decoder at an operating point, with the setting that was found for its target.
+
+    Args:
+        prepared: whether another operating point of the codec has been at work in this process.
 
     Raises:
         QbenchError: weights or code are not what was planned.
@@ -311,4 +323,4 @@ def coder_at(cls: type[P], registry: Registry, setting: Setting, context: Contex
     chosen = {} if setting.found is None or point.target is None else {point.target.parameter: setting.found}
     parameters = codec.Parameters.model_validate({**point.parameters, **chosen}, strict=False)
     with as_planned(codec, parameters, point.identity, context.profile, strict=setting.strict):
-        return cls(lambda: codec(parameters, context), timing)
+        return cls(lambda: codec(parameters, context), timing, prepared=prepared)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
@@ -11,12 +12,13 @@ from typing import Any
 from qbench.errors import LostError, NotApplicable, StoreError
 from qbench.execute.coder import Encoded
 from qbench.execute.desks import Promises, Setting, Unpacked
-from qbench.execute.means import Means, Task, at_coder, at_metric
+from qbench.execute.means import Means, at_coder, at_metric
 from qbench.execute.rate_search import find_setting
 from qbench.execute.reconstructions import stored_reconstruction
 from qbench.execute.scoring import Outcome, failed_score, score_record
 from qbench.execute.shared import SharedImage
 from qbench.execute.stations import PluginFailedError, persistently
+from qbench.execute.tasks import Task
 from qbench.execute.work import CellStarted, CellWork, ImageWork, Recorded, ScoringStarted
 from qbench.images.image import Image
 from qbench.planning.types import OperatingPoint, PlannedMetric, Target
@@ -74,7 +76,10 @@ class ImageFlow:
         self._means.emit(CellStarted(self.name, cell.point.id, hand))
         try:
             if cell.coded is None:
+                began = time.monotonic()
                 self._code(cell)
+                seconds = self._means.seconds
+                seconds[cell.point.id] = max(seconds.get(cell.point.id, 0.0), time.monotonic() - began)
             else:
                 self.coded(cell, cell.coded, self._restored(cell, cell.coded))
         except NotApplicable as reason:

@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 from qbench.errors import NotApplicable
 from qbench.execute.desks import Setting
 from qbench.execute.flow import ImageFlow
-from qbench.execute.means import Means, Task, at_coder
+from qbench.execute.means import Means, at_coder
 from qbench.execute.stations import PluginFailedError
+from qbench.execute.tasks import Task
 from qbench.execute.work import CellStarted, CellWork, ImageWork, Notice, Recorded
 
 
@@ -56,7 +57,9 @@ class GroupFlow:
         return Task((self._number, 1, index), do)
 
     def _each(self, cells: Sequence[tuple[ImageFlow, CellWork]], first: int = 0) -> list[Task]:
-        slow_first = sorted(cells, key=lambda each: not each[1].point.models)  # so that none is left alone at the end
+        seconds = self._means.seconds
+        # So that none is left alone at the end; where nothing is known yet, networks are taken for slow.
+        slow_first = sorted(cells, key=lambda each: (-seconds.get(each[1].point.id, 0.0), not each[1].point.models))
         return [
             self._task(first + index, lambda hand, image=image, cell=cell: image.code(cell, hand))  # type: ignore[misc]
             for index, (image, cell) in enumerate(slow_first)

@@ -27,19 +27,6 @@ from qbench.registry.registry import Registry, default_registry
 from qbench.store.folder import RunFolder
 
 
-@dataclass(order=True)
-class Task:
-    """Something that one core can do now.
-
-    Attributes:
-        place: tasks of earlier images come first, and the later ones of an image before its earlier ones.
-        do: does it, and returns what can be done then; it is told which of the coordinator's hands does it.
-    """
-
-    place: tuple[int, int, int]
-    do: Callable[[int], list[Task]] = field(compare=False)
-
-
 class Costs:
     """What codecs say that coding costs: asked for once for every size of image, at one station.
 
@@ -71,6 +58,7 @@ class Means:
     Attributes:
         emit: takes events; of records it returns when they are stored.
         limits: of a codec at an operating point, or of a metric.
+        seconds: that an image took at an operating point, the longest so far.
     """
 
     setup: Setup
@@ -80,6 +68,7 @@ class Means:
     registry: Registry
     costs: Costs = field(default_factory=lambda: Costs())
     families: dict[tuple[str, str], str] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
 
     @property
     def context(self) -> Context:

@@ -46,6 +46,7 @@ class StationPool:
         self._all: list[Station] = []
         self._count: dict[tuple[Role, str, bool], int] = {}
         self._place: dict[int, tuple[Role, str, bool]] = {}
+        self._user: dict[int, int] = {}
         self._made = 0
         _POOLS.add(self)
 
@@ -65,19 +66,22 @@ class StationPool:
         accelerator: bool = False,
         preferred: Callable[[Station], Any] = lambda station: 0,
     ) -> Iterator[Station]:
-        """Lend a station, waiting for one if need be; the one that ``preferred`` gives the greatest value.
+        """Lend a station, waiting for one if need be: that which this thread had before, or else another of its own.
 
         Args:
             family: of the plugin that will work there: plugins of others never work in the same process.
+            preferred: where there is a choice, that which this gives the greatest value is taken.
         """
-        place = role, family, accelerator
+        place, user = (role, family, accelerator), threading.get_ident()
         with self._changed:
             while True:
                 fit = [station for station in self._idle if self._place[id(station)] == place]
                 if fit or self._count.get(place, 0) < self._most[accelerator]:
                     break
                 self._changed.wait()
-            station = max(fit, key=preferred, default=None)
+            own = [station for station in fit if self._user.get(id(station)) == user]
+            more = self._count.get(place, 0) < self._most[accelerator]
+            station = max(own or ([] if more else fit), key=preferred, default=None)
             if station is not None:
                 self._idle.remove(station)
             else:
@@ -87,6 +91,7 @@ class StationPool:
                 station = self._new(role)
                 self._all.append(station)
                 self._place[id(station)] = place
+            self._user[id(station)] = user
             yield station
         finally:
             with self._changed:
