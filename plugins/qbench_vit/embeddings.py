@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,11 @@ from qbench_vit.models import BUNDLED, HUB_OWNER, local_weights, timm_weights
 
 if TYPE_CHECKING:
     import torch
+
+
+SMALL = 3 * 64 * 64
+"""Samples of a network's input up to which it is fed several at a time on a processor."""
+TOGETHER = 8
 
 
 def embedding(name: str) -> Embedding | None:
@@ -42,7 +48,8 @@ def embedding(name: str) -> Embedding | None:
         def forward(inputs: torch.Tensor) -> tuple[torch.Tensor]:
             return (ready.forward_head(ready.forward_features(inputs), pre_logits=True),)
 
-        batched = BatchedNetwork(weights.name, forward, context)
+        small = math.prod(config["input_size"]) <= SMALL
+        batched = BatchedNetwork(weights.name, forward, context, cpu_batch=TOGETHER if small else None)
 
         def embed(images: Sequence[Image]) -> npt.NDArray[np.float32]:
             import torch

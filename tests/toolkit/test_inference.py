@@ -47,6 +47,13 @@ def test_one_by_one_on_a_cpu_and_every_output_in_order():
     assert np.array_equal(sums[:, 0], INPUTS.numpy().sum(axis=1))
 
 
+def test_several_at_a_time_on_a_cpu_where_asked_for_and_the_rest_one_by_one():
+    network = Network()
+    doubled, _ = BatchedNetwork("toy", network, Context(), cpu_batch=4)(INPUTS)
+    assert network.batches == [4, 1, 1]
+    assert np.array_equal(doubled, 2 * INPUTS.numpy())
+
+
 def test_a_batch_without_room_is_halved_and_that_is_said_once(on_accelerator):
     network, told = Network(room=2), []
     batched = BatchedNetwork("toy", network, accelerator(told), batch=16)

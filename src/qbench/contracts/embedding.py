@@ -13,7 +13,7 @@ from qbench.contracts.weights import Weights
 from qbench.images.image import Image
 
 Embed = Callable[[Sequence[Image]], npt.NDArray[np.float32]]
-"""From N images, 8-bit sRGB of any size each, to N×d. A row does not depend on the other images."""
+"""From N images, 8-bit sRGB of any size each, to N×d. A row depends on the others by rounding at most."""
 
 
 @dataclass(frozen=True)

@@ -25,9 +25,9 @@ CPU_BATCH: dict[Precision, int] = {"float32": 1, "bfloat16": 4}
 class BatchedNetwork:
     """A network's forward pass for metrics.
 
-    On a CPU in float32 images go through one by one: a larger batch is hardly faster there, and an image's result
-    would depend, in its last bits, on its neighbours. In bfloat16 a few together are faster, and the results are the
-    same. On an accelerator a batch that is out of memory is halved, and reported.
+    On a CPU in float32 images go through one by one unless ``cpu_batch`` says otherwise: a result's last bits depend
+    on how many are together, though not on which. In bfloat16 a few together are faster, and the results are the same.
+    On an accelerator a batch that is out of memory is halved, and reported.
     """
 
     def __init__(
@@ -37,6 +37,7 @@ class BatchedNetwork:
         context: Context,
         precision: Precision = "float32",
         batch: int = ACCELERATOR_BATCH,
+        cpu_batch: int | None = None,
     ) -> None:
         """Wrap a forward pass.
 
@@ -45,12 +46,15 @@ class BatchedNetwork:
             forward: from a batch N×… on the context's device to one or more tensors N×….
             precision: bfloat16 runs it under torch's autocast.
             batch: the largest to try on an accelerator.
+            cpu_batch: on a CPU so many go together, and what is left over one by one. For small networks, which are up
+                to twice as fast, and for inputs that are always the same together, such as the patches of one image.
         """
         self._name = name
         self._forward = forward
         self._context = context
         self._precision = precision
-        self._batch = CPU_BATCH[precision] if context.device == "cpu" else batch
+        self._batch = (cpu_batch or CPU_BATCH[precision]) if context.device == "cpu" else batch
+        self._whole_only = context.device == "cpu" and cpu_batch is not None
 
     def __call__(self, inputs: torch.Tensor) -> tuple[npt.NDArray[np.float64], ...]:
         """Return what the forward pass gives for all of ``inputs`` (N×…), as float64 arrays.
@@ -74,7 +78,10 @@ class BatchedNetwork:
 
         while True:
             try:
-                return [self._once(part) for part in torch.split(inputs, self._batch)]
+                parts = torch.split(inputs, self._batch)
+                if self._whole_only and len(parts[-1]) < self._batch:
+                    parts = (*parts[:-1], *torch.split(parts[-1], 1))
+                return [self._once(part) for part in parts]
             except torch.OutOfMemoryError as error:
                 if min(self._batch, len(inputs)) == 1:
                     raise ModelError(
