@@ -26,7 +26,7 @@ from qbench.plugin import (
 from qbench.toolkit.limits import require_describable
 from qbench.toolkit.range_coding import GaussianCdfs, SymbolDecoder, SymbolEncoder, Symbols
 from qbench_autoencoder import bitstream, model
-from qbench_autoencoder.network import HYPER_STRIDE, STRIDE, anchors
+from qbench_autoencoder.network import HYPER_STRIDE, anchors
 from qbench_autoencoder.prior import VALUE
 
 LEVELS = 8
@@ -44,16 +44,19 @@ class AutoencoderCodecParameters(Parameters):
     model: LocalFile | None = Field(
         None, min_length=1, description="file of `qbench train autoencoder`; by default the bundled one"
     )
+    exact: bool = Field(False, description="decode in float64, to the same pixels on every machine; slower")
 
 
 class Autoencoder(Codec):
     """A learned transform codec: hyperprior, checkerboard context, gains for all rates in one model.
 
-    The prior is computed in integers, so that any machine decodes the same latents; images are synthesised in float64,
-    so that they are the same but for one rounding in a hundred million.
+    The prior is computed in integers, so that any machine decodes the same latents. Images are synthesised in float32:
+    to the same pixels whatever the number of threads; on other processors some samples in 100,000 differ, by one.
+    With ``exact``, which takes four times as long, they are the same everywhere but for one rounding in 100 million.
     """
 
     name = "autoencoder"
+    version = 2
     summary = "learned transform with hyperprior, one model for all rates"
     file_extension = "qae"
     reference = "Ballé et al. 2018, ICLR; He et al. 2021, CVPR (context); Cui et al. 2021, CVPR (gains)"
@@ -86,13 +89,13 @@ class Autoencoder(Codec):
         header = bitstream.Header(width, height, quality, self._mark)
         padding = ((0, -height % HYPER_STRIDE), (0, -width % HYPER_STRIDE), (0, 0))
         latents, hyper = self._model.analyse(np.pad(image.pixels, padding, mode="edge"), quality / bitstream.STEPS - 1)
-        exact = VALUE * latents.numpy()
+        wanted = latents.numpy()
         coder = SymbolEncoder()
 
         def symbols(
             means: npt.NDArray[np.int32], indices: npt.NDArray[np.uint8], chosen: npt.NDArray[np.bool_]
         ) -> Symbols:
-            rounded = np.rint((exact[chosen] - means[chosen]) / VALUE)
+            rounded = np.rint(wanted[chosen].astype(np.float64) - means[chosen] / VALUE)
             found = np.clip(rounded, -GaussianCdfs.MAX_SYMBOL, GaussianCdfs.MAX_SYMBOL).astype(np.int32)
             coder.encode(found, indices[chosen])
             return found
@@ -119,7 +122,7 @@ class Autoencoder(Codec):
         ) -> Symbols:
             return coder.decode(indices[chosen])
 
-        latents = torch.from_numpy(self._walk(hyper, symbols)).double() / VALUE
+        latents = torch.from_numpy(self._walk(hyper, symbols))
         pixels = self._model.synthesise(latents, header.quality / bitstream.STEPS - 1)
         return Image(pixels[: header.height, : header.width])
 
@@ -138,7 +141,9 @@ class Autoencoder(Codec):
 
     @cached_property
     def _model(self) -> model.Model:
-        return model.load(find_weights(self._weights), self._weights.sha256, self.context.device)
+        return model.load(
+            find_weights(self._weights), self._weights.sha256, self.context.device, exact=self.parameters.exact
+        )
 
     @property
     def _mark(self) -> bytes:
@@ -147,19 +152,18 @@ class Autoencoder(Codec):
     def _hyper_indices(self, shape: tuple[int, ...]) -> npt.NDArray[np.int64]:
         return np.broadcast_to(self._model.hyper_indices[:, None, None], shape)
 
-    def _walk(self, hyper: npt.NDArray[np.int32], symbols: Callable[..., Symbols]) -> npt.NDArray[np.int32]:
+    def _walk(self, hyper: npt.NDArray[np.int32], symbols: Callable[..., Symbols]) -> npt.NDArray[np.float32]:
         """Go through the latents in the order in which both ends know them; return them, in units of 1/VALUE.
 
         Args:
             hyper: the hyper-latents.
             symbols: gives, of means, scale indices and positions, the symbols there: by rounding or from the bitstream.
         """
-        prior = self._model.prior
-        rows, columns = (length * HYPER_STRIDE // STRIDE for length in hyper.shape[1:])
-        known = np.zeros((self._model.shape.latent, rows, columns), np.int32)
-        features = prior.features(hyper)
-        first = np.broadcast_to(anchors(rows, columns).numpy(), known.shape)
+        walk = self._model.prior.walk(hyper)
+        known = walk.latents
+        first = np.broadcast_to(anchors(*known.shape[1:]).numpy(), known.shape)
         for chosen in (first, ~first):
-            means, indices = prior.parameters(features, None if chosen is first else known)
+            means, indices = walk.parameters(first=chosen is first)
             known[chosen] = VALUE * symbols(means, indices, chosen) + means[chosen]
+            del means, indices  # which are as large as the image
         return known

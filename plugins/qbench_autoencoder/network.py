@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,12 @@ STRIDE = 16
 """Pixels, down and across, that one position of the latents stands for."""
 HYPER_STRIDE = 64
 """The same for the hyper-latents; images are padded to multiples of it."""
+
+
+HYPER_MARGIN = 4
+"""Latents around a position within the hyper-analysis's receptive field; a multiple of a hyper-latent's."""
+MORE = (1, 1, 0, 0)
+"""Residual blocks that the synthesis has more, at 2, 4, 8 and 16 pixels."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +100,11 @@ def build_analysis(shape: Shape) -> nn.Module:
 
 
 def build_synthesis(shape: Shape) -> nn.Module:
-    """Build N×latent×h×w → N×3×16h×16w, about [-0.5, 0.5]: ``linear`` plus ``network``, as in the analysis."""
+    """Build N×latent×h×w → N×3×16h×16w, about [-0.5, 0.5]: ``linear`` plus ``network``, as in the analysis.
+
+    It can be told how many latents of the input, at top, bottom, left and right, are there for the sake of the others
+    only: what it makes of them is left out, and computed no further than it is needed.
+    """
     from torch import nn
 
     class Synthesis(nn.Module):
@@ -101,19 +112,53 @@ def build_synthesis(shape: Shape) -> nn.Module:
             super().__init__()
             self.linear = nn.Sequential(nn.Conv2d(shape.latent, 3 * STRIDE**2, 1), nn.PixelShuffle(STRIDE))
             widths = (*shape.widths, shape.latent)
-            more = (1, 1, 0, 0)
             layers: list[nn.Module] = [nn.Conv2d(shape.latent, shape.latent, 1)]
             for index in (3, 2, 1, 0):
                 if index < 3:
                     layers += [nn.Conv2d(widths[index + 1], 4 * widths[index], 1), nn.PixelShuffle(2)]
-                layers += [bottleneck(widths[index]) for _ in range(shape.blocks[index] + more[index])]
+                layers += [bottleneck(widths[index]) for _ in range(shape.blocks[index] + MORE[index])]
             last = _silent(nn.Conv2d(shape.widths[0], 12, 3, padding=1))
             self.network = nn.Sequential(*layers, last, nn.PixelShuffle(2))
 
-        def forward(self, latents: torch.Tensor) -> torch.Tensor:
-            return self.linear(latents) + self.network(latents)  # type: ignore[no-any-return]
+        def forward(self, latents: torch.Tensor, margins: Margins = (0, 0, 0, 0)) -> torch.Tensor:
+            features, left, stride = latents, [STRIDE * margin for margin in margins], STRIDE
+            for layer in self.network:
+                features = layer(features)
+                if isinstance(layer, nn.PixelShuffle):
+                    stride //= 2
+                    kept = [min(margin, needed[stride]) for margin in left]
+                    features = _without(features, [(old - new) // stride for old, new in zip(left, kept, strict=True)])
+                    left = kept
+            made: torch.Tensor = self.linear(_without(latents, margins))
+            return made.add_(features)
 
+    reaches = {
+        stride: stride * (blocks + more + (stride == 2))
+        for stride, blocks, more in zip((2, 4, 8), shape.blocks, MORE, strict=False)
+    }
+    # Pixels that the layers from a stride on see around them, in whole steps of it.
+    needed = {
+        stride: -(-sum(reach for at, reach in reaches.items() if at <= stride) // stride) * stride
+        for stride in (1, 2, 4, 8)
+    }
     return Synthesis()
+
+
+def margin(shape: Shape) -> int:
+    """Return the pixels around a latent that are within either transform's receptive field; a multiple of STRIDE."""
+    each = zip((2, 4, 8, 16), shape.blocks, MORE, (1, 1, 1, 0), strict=True)
+    radius = sum(stride * (blocks + more + between) for stride, blocks, more, between in each)
+    return -(-radius // STRIDE) * STRIDE
+
+
+Margins = tuple[int, int, int, int]
+"""At top, bottom, left and right."""
+
+
+def _without(features: torch.Tensor, margins: Sequence[int]) -> torch.Tensor:
+    """Return features without so many at top, bottom, left and right."""
+    top, bottom, left, right = margins
+    return features[..., top : features.shape[-2] - bottom, left : features.shape[-1] - right]
 
 
 def _silent(layer: nn.Conv2d) -> nn.Conv2d:

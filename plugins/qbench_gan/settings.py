@@ -59,6 +59,7 @@ class InversionParameters(Parameters):
     refine: int = Field(
         30, ge=0, le=100_000, description="iterations through the quantiser, after the search (uniform only)"
     )
+    exact: bool = Field(False, description="decode in float64, to the same pixels on every machine; slower")
     snapshots: int = Field(0, ge=0, description="iterations between images saved as artifacts; 0: none")
     thesis_exact: bool = Field(
         False, description="reproduce the thesis's errors: fitted to [0, 1], stretched when saved, zeros coded as ones"

@@ -28,7 +28,7 @@ from qbench.plugin import (
 )
 from qbench.toolkit.complexity import Cost, measure
 from qbench.toolkit.limits import require_sides
-from qbench.toolkit.networks import expecting, read_trained, shared
+from qbench.toolkit.networks import by_pixel, expecting, read_trained, shared
 from qbench.toolkit.tiling import tiled
 from qbench_restore.network import MARGIN, STRIDE, Shape, build, strength
 
@@ -60,16 +60,19 @@ class JpegRestoreParameters(Parameters):
     model: LocalFile | None = Field(
         None, min_length=1, description="file of `qbench train jpeg-restore`; by default the bundled one"
     )
+    exact: bool = Field(False, description="decode in float64, to the same pixels on every machine; slower")
 
 
 class JpegRestore(Codec):
     """JPEG by libjpeg-turbo, whose decoded image a small network takes nearer to the original.
 
     The bitstream is a plain JPEG: every program shows it, without the correction. The quantisation tables are an input
-    of the network. It runs in float64, so that the pixels do not depend on device and threads.
+    of the network. It runs in float32: to the same pixels whatever the number of threads; on other processors some
+    samples in 100,000 differ, by one. With ``exact``, in float64, they don't.
     """
 
     name = "jpeg-restore"
+    version = 2
     summary = "JPEG with a learned artefact corrector at the decoder"
     file_extension = "jpg"
     reference = "Dong et al. 2015, ICCV (the idea); Ehrlich et al. 2020, ECCV (one network for all qualities)"
@@ -130,17 +133,16 @@ class JpegRestore(Codec):
         height, width = pixels.shape[:2]
         padded = np.pad(pixels, ((0, -height % STRIDE), (0, -width % STRIDE), (0, 0)), mode="edge")
 
+        corrector = self._corrector
+
         def network(tile: torch.Tensor) -> torch.Tensor:
-            shares = tile.double() / 255 - 0.5
+            shares = tile.to(corrector.type) / 255 - 0.5
             inputs = torch.cat([shares, torch.full_like(shares[:, :1], plane)], dim=1)
-            eight_bit: torch.Tensor = (
-                (255 * (self._corrector.network(inputs) + 0.5)).round().clamp(0, 255).to(torch.uint8)
-            )
+            eight_bit: torch.Tensor = (255 * (corrector.network(inputs) + 0.5)).round().clamp(0, 255).to(torch.uint8)
             return eight_bit
 
-        with torch.inference_mode():
-            values = torch.from_numpy(padded).to(self.context.device).permute(2, 0, 1)
-            made = tiled(network, values, 1, TILE, MARGIN).permute(1, 2, 0).cpu().numpy()
+        values = torch.from_numpy(padded).to(self.context.device).permute(2, 0, 1)
+        made = tiled(network, values, 1, TILE, MARGIN).permute(1, 2, 0).cpu().numpy()
         return Image(made[:height, :width])
 
     def complexity(self, height: int, width: int) -> Complexity:
@@ -148,31 +150,36 @@ class JpegRestore(Codec):
         cost, parameters = self._corrector.cost
         share = height * width / MEASURED**2
         tiles = min(share, (TILE + 2 * MARGIN) ** 2 / MEASURED**2)  # memory is that of one tile at a time
-        return Complexity(parameters, 0, round(share * cost.macs), None, round(tiles * cost.memory) + 8 * parameters)
+        memory = round(tiles * cost.memory) + self._corrector.type.itemsize * parameters
+        return Complexity(parameters, 0, round(share * cost.macs), None, memory)
 
     @cached_property
     def _corrector(self) -> _Corrector:
         device = self.context.device
-        key = ("jpeg-restore", self._weights.sha256, device)  # the digest tells versions of a file apart
-        return shared(key, lambda: _Corrector(find_weights(self._weights), device))
+        exact = self.parameters.exact
+        key = ("jpeg-restore", self._weights.sha256, device, exact)  # the digest tells versions of a file apart
+        return shared(key, lambda: _Corrector(find_weights(self._weights), device, exact=exact))
 
 
 class _Corrector:
-    """The network of a file, on a device."""
+    """The network of a file, on a device; in float64 if it is to be exact."""
 
-    def __init__(self, path: Path, device: str) -> None:
+    def __init__(self, path: Path, device: str, *, exact: bool) -> None:
+        import torch
+
+        self.type = torch.float64 if exact else torch.float32
         with expecting(path, "jpeg-restore"):
             metadata, tensors = read_trained(path)
             network = build(Shape(**metadata["shape"]))
             network.load_state_dict(tensors)
-        self.network: nn.Module = network.eval().requires_grad_(False).double().to(device)
+        self.network: nn.Module = by_pixel(network.eval().requires_grad_(False)).to(device, self.type)
 
     @cached_property
     def cost(self) -> tuple[Cost, int]:
         """What a square of MEASURED pixels costs, and the number of parameters."""
         import torch
 
-        parameter = next(self.network.parameters())
-        square = torch.zeros(1, 4, MEASURED, MEASURED, dtype=parameter.dtype, device=parameter.device)
+        device = next(self.network.parameters()).device
+        square = torch.zeros(1, 4, MEASURED, MEASURED, dtype=self.type, device=device)
         with torch.inference_mode():
             return measure(lambda: self.network(square)), sum(each.numel() for each in self.network.parameters())

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +13,7 @@ from qbench.errors import NotApplicable
 from qbench.execute.coder import PointDecoder, PointEncoder, form_of
 from qbench.execute.work import ContractError, TimingPlan
 from qbench.images.image import Image, PixelFormat
+from qbench.toolkit.common_work import common
 
 
 class Coder(NamedTuple):
@@ -154,6 +156,54 @@ def test_a_call_that_takes_very_long_is_not_made_twice(monkeypatch):
     monkeypatch.setattr("qbench.execute.coder.LONGEST_WARM_UP", 0.0)
     timings = [timed.timing for timed in code(coder(toys.Shift, budget=1e-9), image(8, 8))]
     assert [(timing.repeats, timing.warmup) for timing in timings] == [(1, 0), (1, 0)]
+
+
+def test_a_long_first_call_is_not_repeated_where_the_codec_is_prepared(monkeypatch):
+    timing = TimingPlan(3, 1e-9, 1, "exclusive")
+
+    def make():
+        return toys.Shift(toys.ShiftParameters(), Context())
+
+    for prepared in (False, True):
+        timed = PointEncoder(make, timing, prepared=prepared).encode(image(8, 8)).timing
+        assert (timed.repeats, timed.warmup, timed.first) == (1, int(not prepared), prepared)
+
+
+def test_common_work_is_charged_to_each_operating_point_and_done_anew_by_repeats():
+    calls = []
+
+    class Searching(toys.Shift):
+        def encode(self, image):
+            return common(("search", image.digest), lambda: self._search(image))
+
+        def _search(self, image):
+            calls.append(1)
+            time.sleep(0.02)
+            return super().encode(image)
+
+    timing = TimingPlan(1, 0.001, 1, "exclusive")
+    same = image(9, 9)
+    for prepared, expected in ((False, 2), (True, 2)):  # a warm-up and a call; then none
+        point = PointEncoder(lambda: Searching(toys.ShiftParameters(), Context()), timing, prepared=prepared)
+        assert point.encode(same).timing.seconds >= 0.02
+        assert len(calls) == expected
+
+
+def test_a_codec_that_was_found_to_vary_is_believed_no_more():
+    calls = []
+
+    class Settling(toys.Shift):
+        """Varies once."""
+
+        def encode(self, image):
+            calls.append(1)
+            return super().encode(image) + bytes(len(calls) == 2)
+
+    made = coder(Settling)
+    for original in (image(8, 8), image(9, 9)):
+        with pytest.raises(ContractError, match="declared deterministic"):
+            made.encoder.encode(original)
+    assert len(calls) == 2
 
 
 class Reusing(toys.Shift):

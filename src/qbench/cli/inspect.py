@@ -156,6 +156,8 @@ def show_command(
     elif view.sheet is not None:
         if view.sheet.lines:
             console.print(tables.sheet_table(view.sheet, console.width))
+            for line in view.sheet.notes:
+                console.print(line, style="yellow", markup=False, highlight=False)
     elif view.by is not None:
         tables.print_groups(console, found, by=view.by, sort=sort, ways=view.ways)
     else:

@@ -7,8 +7,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from qbench.records import CodingCost
+from qbench.records import CallTiming, CodingCost
 from qbench.results.run import Run
+
+BESIDE = "other call"
+"""What is said of a concurrent load that was one."""
 
 
 @dataclass(frozen=True)
@@ -20,12 +23,14 @@ class Sheet:
         headings: of the columns; the first is that of names.
         lines: as text, a value for each heading.
         records: the same in full, in SI units.
+        notes: what must be read with it.
     """
 
     title: str
     headings: tuple[str, ...]
     lines: list[tuple[str, ...]]
     records: list[dict[str, Any]]
+    notes: tuple[str, ...] = ()
 
     @property
     def left(self) -> list[bool]:
@@ -43,7 +48,7 @@ class PointTiming:
     Attributes:
         rate: mean bits per pixel; None where no size is known.
         images: how many have a time.
-        encode, decode: median seconds.
+        encode, decode: median seconds; of first calls, which may have set things up, only where there are no others.
         threads: numbers of threads that were available.
         concurrent_load: what else ran at the same time.
         cached: cells whose timing is an earlier run's.
@@ -81,14 +86,30 @@ def point_timings(run: Run) -> list[PointTiming]:
                 point.id,
                 statistics.fmean(rates) if rates else None,
                 len(timings),
-                statistics.median(timing.encode.seconds for timing in timings),
-                statistics.median(timing.decode.seconds for timing in timings),
+                _median([timing.encode for timing in timings]),
+                _median([timing.decode for timing in timings]),
                 tuple(sorted({timing.threads for timing in timings})),
                 tuple(load),
                 sum(cell.cached for cell in cells),
             )
         )
     return found
+
+
+def _median(calls: Sequence[CallTiming]) -> float:
+    return statistics.median(call.seconds for call in [call for call in calls if not call.first] or calls)
+
+
+def timing_notes(timings: Sequence[PointTiming]) -> list[str]:
+    """Say what the times of operating points are not good for."""
+    beside = [timing.point for timing in timings if any(BESIDE in load for load in timing.concurrent_load)]
+    if not beside:
+        return []
+    which = "These times were" if len(beside) == len(timings) else f"The times of {len(beside)} operating points were"
+    return [
+        f"{which} taken beside other work of the run, which slows some calls more than others: they are not for "
+        "publication. `timing: {exclusive: true}` in the suite measures one thing at a time."
+    ]
 
 
 @dataclass(frozen=True)
@@ -171,6 +192,7 @@ def timings_sheet(run: Run) -> Sheet:
             }
             for timing in timings
         ],
+        tuple(timing_notes(timings)),
     )
 
 

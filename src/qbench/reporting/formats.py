@@ -68,7 +68,11 @@ def write_text(run: Run, form: str, view: View) -> str:
         escape = _escape_latex if latex else escape_markdown
         header = [escape(heading) for heading in view.sheet.headings]
         body = [[escape(value) for value in line] for line in view.sheet.lines]
-        return _latex(run, header, body, view.sheet.left) if latex else _markdown(header, body, view.sheet.left)
+        if latex:
+            return _latex(run, header, body, view.sheet.left, view.sheet.notes)
+        return _markdown(header, body, view.sheet.left) + "".join(
+            f"\n{escape_markdown(line)}\n" for line in view.sheet.notes
+        )
     header, body, notes = _typeset(run, view, latex=latex)
     read_with_it = list(notes)
     left = [True, view.by is None, *[False] * (len(header) - 2)]

@@ -85,9 +85,10 @@ class SymbolEncoder:
     def encode(self, symbols: Symbols, scale_indices: npt.NDArray[np.integer[Any]]) -> None:
         """Code symbols, each with the CDF of that scale index; both of any, but the same, shape."""
 
-        def code(model: Any, chosen: npt.NDArray[np.bool_]) -> None:
-            shifted = symbols[chosen].astype(np.int32) + GaussianCdfs.MAX_SYMBOL
-            self._coder.encode(np.ascontiguousarray(shifted), model)
+        flat = symbols.ravel()
+
+        def code(model: Any, chosen: npt.NDArray[np.intp]) -> None:
+            self._coder.encode(flat[chosen].astype(np.int32) + GaussianCdfs.MAX_SYMBOL, model)
 
         _by_scale(scale_indices, code)
 
@@ -113,23 +114,28 @@ class SymbolDecoder:
             BitstreamError: the bytes can't have come from the encoder. (That is noticed by luck: most damage gives
                 other symbols.)
         """
-        symbols = np.zeros(scale_indices.shape, np.int32)
+        symbols = np.zeros(scale_indices.size, np.int32)
 
-        def decode(model: Any, chosen: npt.NDArray[np.bool_]) -> None:
+        def decode(model: Any, chosen: npt.NDArray[np.intp]) -> None:
             try:
-                shifted = self._coder.decode(model, int(chosen.sum()))
+                shifted = self._coder.decode(model, len(chosen))
             except (AssertionError, ValueError) as error:
                 raise BitstreamError(f"the range coder's bits are damaged: {error}") from error
             symbols[chosen] = shifted - GaussianCdfs.MAX_SYMBOL
 
         _by_scale(scale_indices, decode)
-        return symbols
+        return symbols.reshape(scale_indices.shape)
 
 
-def _by_scale(scale_indices: npt.NDArray[np.integer[Any]], call: Callable[[Any, npt.NDArray[np.bool_]], None]) -> None:
+def _by_scale(scale_indices: npt.NDArray[np.integer[Any]], call: Callable[[Any, npt.NDArray[np.intp]], None]) -> None:
     """Call with the model and the positions of each scale: symbols of one scale together are fewer, longer calls."""
-    for index in np.unique(scale_indices):
-        call(_model(int(index)), scale_indices == index)
+    flat = scale_indices.ravel()
+    order = np.argsort(flat.astype(np.uint8), kind="stable")  # bytes are sorted fast
+    first = 0
+    for index, count in enumerate(np.bincount(flat, minlength=GaussianCdfs.COUNT)):
+        if count:
+            call(_model(index), order[first : first + count])
+            first += count
 
 
 @cache

@@ -18,7 +18,7 @@ from qbench.toolkit.range_coding import GaussianCdfs
 from qbench.toolkit.tiling import tiled
 from qbench_autoencoder import bitstream, model, rate
 from qbench_autoencoder.codec import Autoencoder, AutoencoderCodecParameters
-from qbench_autoencoder.network import anchors
+from qbench_autoencoder.network import anchors, margin
 from qbench_autoencoder.prior import VALUE, ExactPrior
 
 
@@ -28,8 +28,8 @@ def small(tmp_path_factory):
     return save(tmp_path_factory.mktemp("autoencoder") / "small.safetensors")
 
 
-def codec(small, quality=4.0):
-    return Autoencoder(AutoencoderCodecParameters(model=str(small), quality=quality), Context())
+def codec(small, quality=4.0, exact=False):
+    return Autoencoder(AutoencoderCodecParameters(model=str(small), quality=quality, exact=exact), Context())
 
 
 def sample_pixels(height, width, seed=0):
@@ -68,21 +68,30 @@ def test_tiles_make_no_difference():
     values = torch.rand(3, 320, 448, dtype=torch.float64)
     with torch.inference_mode():
         whole = made["analysis"](values[None])[0]
-        parts = tiled(made["analysis"], values, model.Fraction(1, 16), 128, model.MARGIN)
+        parts = tiled(made["analysis"], values, model.Fraction(1, 16), 128, margin(SMALL))
         assert torch.allclose(parts, whole, atol=1e-10)
         back = made["synthesis"](whole[None])[0]
-        again = tiled(made["synthesis"], whole, 16, 9, model.MARGIN // 16)
-    assert torch.allclose(again, back, atol=1e-10)
+        for cropping in (False, True):
+            again = tiled(made["synthesis"], whole, 16, 4, margin(SMALL) // 16, cropping=cropping)
+            assert torch.allclose(again, back, atol=1e-10)
 
 
 def test_a_large_image_is_coded_in_tiles(small, monkeypatch):
     original = sample_pixels(200, 330)
     bits = codec(small).encode(Image(original))
-    whole = codec(small).decode(bits)
-    monkeypatch.setattr(model, "TILE", 128)
+    whole = codec(small, exact=True).decode(bits)
+    monkeypatch.setattr(model, "ANALYSED", 128)
+    monkeypatch.setattr(model, "SYNTHESISED", 64)
     monkeypatch.setattr("qbench_autoencoder.prior.TILE", 8)
-    assert np.array_equal(codec(small).decode(bits), whole)
+    assert np.array_equal(codec(small, exact=True).decode(bits), whole)
     assert np.array_equal(codec(small).decode(codec(small).encode(Image(original))).shape, whole.shape)
+
+
+def test_float32_is_nearly_exact(small):
+    bits = codec(small).encode(Image(sample_pixels(200, 330)))
+    exact, fast = (codec(small, exact=exact).decode(bits).pixels.astype(int) for exact in (True, False))
+    assert np.abs(exact - fast).max() <= 1
+    assert (exact != fast).mean() < 1e-4
 
 
 def test_the_exact_prior_is_the_trained_one():
@@ -91,13 +100,14 @@ def test_the_exact_prior_is_the_trained_one():
     hyper = rng.integers(-4, 5, (SMALL.hyper, 5, 6)).astype(np.int32)
     known = (VALUE * rng.integers(-9, 9, (SMALL.latent, 20, 24)) * anchors(20, 24).numpy()).astype(np.int32)
     exact = ExactPrior(layers)
+    walk = exact.walk(hyper)
     with torch.inference_mode():
         features = rate.hyper_features(torch.from_numpy(hyper)[None].float(), layers)
-        assert torch.allclose(exact.features(hyper) / VALUE, features[0].double(), atol=0.03)
         for neighbours in (None, known):
             tensor = None if neighbours is None else torch.from_numpy(neighbours)[None] / VALUE
             mean, spread = rate.parameters(features, tensor, layers)
-            means, tables = exact.parameters(exact.features(hyper), neighbours)
+            walk.latents[:] = 0 if neighbours is None else neighbours
+            means, tables = walk.parameters(first=neighbours is None)
             assert np.abs(means / VALUE - mean[0].numpy()).max() < 0.05
             expected = np.clip(np.rint(20 + 8 * spread[0].numpy()), 0, GaussianCdfs.COUNT - 1)
             assert np.abs(tables - expected).max() <= 1
@@ -109,7 +119,7 @@ def test_the_estimated_rate_is_the_real_one(tmp_path):
     weak = save(tmp_path / "weak.safetensors", strength=5)
     layers = networks(strength=5)
     original = sample_pixels(512, 320)
-    latents, hyper = model.load(weak, "weak", "cpu").analyse(original, 3.0)
+    latents, hyper = model.load(weak, "weak", "cpu", exact=False).analyse(original, 3.0)
     bits = 8 * len(codec(weak, 4.0).encode(Image(original)))
     with torch.inference_mode():
         spreads = torch.zeros(SMALL.hyper)
@@ -122,20 +132,22 @@ def test_the_estimated_rate_is_the_real_one(tmp_path):
     assert np.mean(noisy) == pytest.approx(exact, rel=0.03)
 
 
-def test_threads_make_no_difference(small, tmp_path):
-    original = sample_pixels(150, 170)
+@pytest.mark.parametrize("exact", [False, True])
+def test_threads_make_no_difference(small, tmp_path, exact):
+    original = sample_pixels(150, 700)
     bits = codec(small).encode(Image(original))
     (tmp_path / "image.qae").write_bytes(bits)
     program = (
         "import sys, torch\nfrom pathlib import Path\nimport numpy as np\nfrom qbench.plugin import Context\n"
         "from qbench_autoencoder.codec import Autoencoder, AutoencoderCodecParameters\n"
         "torch.set_num_threads(int(sys.argv[3]))\n"
-        "codec = Autoencoder(AutoencoderCodecParameters(model=sys.argv[1]), Context())\n"
+        "codec = Autoencoder(AutoencoderCodecParameters(model=sys.argv[1], exact=bool(int(sys.argv[4]))), Context())\n"
         "np.save(sys.argv[2] + '.npy', codec.decode(Path(sys.argv[2]).read_bytes()).pixels)\n"
     )
-    here = codec(small).decode(bits)
+    here = codec(small, exact=exact).decode(bits)
     for threads in ("1", "2"):
-        subprocess.run([sys.executable, "-c", program, small, tmp_path / "image.qae", threads], check=True, timeout=120)
+        command = [sys.executable, "-c", program, small, tmp_path / "image.qae", threads, str(int(exact))]
+        subprocess.run(command, check=True, timeout=120)
         assert np.array_equal(np.load(tmp_path / "image.qae.npy"), here)
 
 

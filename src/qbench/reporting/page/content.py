@@ -9,7 +9,7 @@ from qbench.contracts.metric import Direction, Explanation
 from qbench.records import CellRecord, plain_number
 from qbench.reporting.aggregate import GROUPINGS, fewer_images, group_rows, marked, model_lines
 from qbench.reporting.bd import bd_rates, unusable
-from qbench.reporting.costs import point_timings
+from qbench.reporting.costs import point_timings, timing_notes
 from qbench.reporting.curves import Curves, curve_metrics, curves
 from qbench.reporting.drawing import drawn_curve
 from qbench.reporting.explanations import explanation_content
@@ -26,6 +26,7 @@ def run_content(run: Run, explanations: Explanations) -> dict[str, Any]:
     """Return all that is shown of a run, its images excepted. Infinite numbers are text, as in the journal."""
     plan = run.plan
     found = {metric: curves(run, metric) for metric in curve_metrics(run)}
+    timings = point_timings(run)
     content = {
         "name": run.name,
         "suite": plan.suite,
@@ -49,7 +50,8 @@ def run_content(run: Run, explanations: Explanations) -> dict[str, Any]:
         "rows": [_row(run, row, explanations.get((row.image, row.point), {})) for row in run.rows],
         "curves": {metric: _curves(each, run) for metric, each in found.items() if each.by_codec},
         "anchors": {metric: _bd_rates(each) for metric, each in found.items() if len(each.by_codec) > 1},
-        "timings": [asdict(timing) for timing in point_timings(run)],
+        "timings": [asdict(timing) for timing in timings],
+        "timing_notes": timing_notes(timings),
         "failures": [asdict(note) for note in run.failures],
         "sessions": [
             {"id": session.id, "at": session.at, "provenance": _plain(session.provenance)} for session in run.sessions

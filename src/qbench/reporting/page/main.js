@@ -74,7 +74,7 @@ function summaryPart(state) {
 function details(state) {
   const run = runs[state.run];
   return [
-    run.timings.length ? make("section", { id: "timings" }, make("h2", {}, "Coding times"), timingsTable(run)) : null,
+    run.timings.length ? make("section", { id: "timings" }, make("h2", {}, "Coding times"), timingsTable(run), ...run.timing_notes.map((line) => make("p", { class: "status" }, line))) : null,
     failuresPart(run),
     provenancePart(run),
   ].filter(Boolean);

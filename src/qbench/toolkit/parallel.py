@@ -1,0 +1,57 @@
+"""Running parts of a computation beside each other, to the same bits whatever the number of threads. Stable."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TypeVar
+
+__all__ = ["in_parallel", "no_rounding_shortcuts"]
+
+T = TypeVar("T")
+
+
+def in_parallel(parts: Sequence[Callable[[], T]], device: str = "cpu") -> list[T]:
+    """Run torch code in parts, without gradients, and return what they give, in order.
+
+    On a processor as many parts run at a time as torch has threads, each in one thread: how sums are ordered within a
+    part then doesn't depend on that number. On an accelerator they run one after the other.
+
+    Args:
+        parts: independent of each other; what they write to does not overlap.
+        device: where they compute.
+    """
+    import torch
+
+    if device.partition(":")[0] != "cpu":
+        with torch.inference_mode(), no_rounding_shortcuts():
+            return [part() for part in parts]
+
+    def run(part: Callable[[], T]) -> T:
+        torch.set_num_threads(1)  # of this thread; OpenMP keeps the number for each
+        with torch.inference_mode():
+            return part()
+
+    threads = torch.get_num_threads()
+    try:
+        if threads == 1 or len(parts) == 1:
+            return [run(part) for part in parts]
+        with ThreadPoolExecutor(threads) as pool:
+            return list(pool.map(run, parts))
+    finally:
+        torch.set_num_threads(threads)
+
+
+@contextmanager
+def no_rounding_shortcuts() -> Iterator[None]:
+    """Have an accelerator compute float32 as float32: without TF32, which keeps ten bits of each factor's mantissa."""
+    import torch
+
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
+            yield
+    finally:
+        torch.set_float32_matmul_precision(before)
