@@ -43,6 +43,6 @@ def decode(bitstream: bytes, file_format: str) -> Image:
     """
     try:
         with PillowImage.open(io.BytesIO(bitstream), formats=[file_format]) as opened:
-            return Image(np.array(opened.convert("RGB"), dtype=np.uint8))
+            return Image(np.array(opened if opened.mode == "RGB" else opened.convert("RGB"), dtype=np.uint8))
     except (OSError, ValueError, SyntaxError, EOFError, PillowImage.DecompressionBombError) as error:
         raise BitstreamError(f"not a {file_format} bitstream that can be decoded: {error}") from error

@@ -20,6 +20,7 @@ from qbench.execute.session import Session
 from qbench.execute.starting import warm_up
 from qbench.execute.work import Event, ExecutionOptions, Notice, Options, Recorded, Stop
 from qbench.home import cache_home
+from qbench.images.at_hand import ORIGINALS
 from qbench.planning.making import make_plan, plan_metric, require_distinct
 from qbench.planning.originals import found_again
 from qbench.planning.types import Plan
@@ -105,7 +106,7 @@ def _planned(
         for metric in loaded.metrics:
             libraries |= registry.metrics.offer(metric.metric).ask("libraries").keys()
         warm_up(libraries, pristine=own_program and _pristine(suite, loaded, registry))
-    return make_plan(loaded, resolve_images(loaded, registry), registry)
+    return make_plan(loaded, resolve_images(loaded, registry, ORIGINALS if begin else None), registry)
 
 
 def _pristine(suite: object, loaded: Suite, registry: Registry) -> bool:

@@ -21,6 +21,7 @@ from qbench.execute.starting import warm_up
 from qbench.execute.stations import Station, persistently
 from qbench.execute.trust import family
 from qbench.execute.work import Setup, Stop, WorkEvent
+from qbench.images.at_hand import ORIGINALS
 from qbench.images.sources import ImageSource
 from qbench.planning.types import OperatingPoint, Plan, PlannedImage, PlannedMetric
 from qbench.registry.registry import Registry, default_registry
@@ -94,6 +95,10 @@ class Means:
             PluginFailedError: it can't be read, or is not the one that was planned.
             NotApplicable: as its dataset has it.
         """
+
+        read_before = ORIGINALS.take(image.sha256)
+        if read_before is not None:
+            return SharedImage.of(read_before)
 
         def read() -> SharedImage:
             with self.pool.lease("encode") as station:

@@ -37,6 +37,7 @@ from qbench.execute.work import (
     Stop,
     TimingPlan,
 )
+from qbench.images.at_hand import ORIGINALS
 from qbench.planning.types import OperatingPoint, Plan, PlannedImage, PlannedMetric
 from qbench.records import CellRecord, PlanRecord, ScoreRecord, SessionRecord
 from qbench.registry.registry import Registry, default_registry
@@ -229,6 +230,7 @@ class Session:
         try:
             yield
         finally:
+            ORIGINALS.clear()
             for text in self._pool.close():
                 self._tell(text)
             while not self._events.empty():

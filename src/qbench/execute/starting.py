@@ -17,7 +17,7 @@ from typing import Any
 
 from qbench.execute.limits import children, descendants, parent_of
 
-SHARED = {"torch": "torch", "numba": "numba", "opencv": "cv2"}
+SHARED = {"torch": "torch", "numba": "qbench.execute.compiled", "opencv": "cv2"}
 """Libraries that take long to load, and their modules: loaded once for all stations, where something uses them."""
 TRIES = 3
 """Of starting a process, where the server has just gone."""

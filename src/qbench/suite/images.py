@@ -14,6 +14,7 @@ from pathlib import Path
 
 from qbench.errors import DatasetError, ImageError, shown
 from qbench.home import dataset_home
+from qbench.images.at_hand import AtHand
 from qbench.images.decoded import most_pixels
 from qbench.images.formats import SUFFIXES
 from qbench.images.reading import Alpha
@@ -67,8 +68,11 @@ class _Found:
     entry: ImagesEntry
 
 
-def resolve_images(suite: Suite, registry: Registry) -> ResolvedImages:
+def resolve_images(suite: Suite, registry: Registry, at_hand: AtHand | None = None) -> ResolvedImages:
     """Find and read every image of a suite.
+
+    Args:
+        at_hand: takes the images, which are needed again at once.
 
     Raises:
         ImageError: listing every folder, pattern or file that is missing, empty, or can't be read.
@@ -86,12 +90,14 @@ def resolve_images(suite: Suite, registry: Registry) -> ResolvedImages:
     found = _each_once(found, remarks)
     problems += _without_text(found)
 
-    # Pixels are dropped at once: only what they are is kept.
+    # Only what pixels are is kept, and as many of them as are needed at once.
     def inspect(each: _Found) -> tuple[str, int, int, tuple[str, ...]] | ImageError:
         try:
             image = each.source.read()
         except ImageError as error:
             return error
+        if at_hand is not None:
+            at_hand.put(image)
         return image.digest, image.width, image.height, image.notes
 
     # Decoding frees Python's lock, so threads do use the cores.
