@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,21 @@ def test_every_run_ends_with_a_report(done, qbench_command):
     again = qbench_command("run", "suite.yaml", "-q", "--no-report", "-o", "other")
     assert "report:" not in again.stdout
     assert not Path("other/report.html").exists()
+
+
+def test_a_report_is_written_again_only_where_something_is_new(done, qbench_command):
+    [folder] = Path("runs").iterdir()
+    page = folder / "report.html"
+    first = page.stat().st_mtime_ns
+    again = qbench_command("run", "suite.yaml", "-q")
+    assert f"report: {page}" in again.stdout
+    assert page.stat().st_mtime_ns == first
+    qbench_command("score", folder, "--metrics", "mse", "-q")
+    assert page.stat().st_mtime_ns > first
+    mark = f"qbench {version('qbench')}"
+    page.write_text(page.read_text().replace(mark, "qbench 0.0", 1))
+    qbench_command("run", "suite.yaml", "-q")
+    assert mark in page.read_text()[:1000]
 
 
 def test_a_report_that_can_not_be_written_loses_nothing(qbench_command, photos):

@@ -19,7 +19,7 @@ from qbench.reporting.correlation import Cells, Correlation, collect
 from qbench.reporting.correlation import correlate as correlate_cells
 from qbench.reporting.curves import curve_metrics, curves
 from qbench.reporting.drawing import images_drawn
-from qbench.reporting.page.writing import write_page
+from qbench.reporting.page.writing import is_current, write_page
 from qbench.reporting.runs import told_apart
 from qbench.results.comparability import check_same_columns, unlike_images
 from qbench.results.run import Run
@@ -120,6 +120,11 @@ def report(
     path = Path(output) if output is not None else loaded[0].path / "report.html"
     explanations = [explain_all(run, notice=notice) if explain else {} for run in loaded]
     return write_page(path, loaded, original, explanations, keep_fuller=output is None)
+
+
+def report_is_current(run: Run) -> bool:
+    """Whether a run's own report was written by this version of qbench after the last of its records."""
+    return is_current(run.path / "report.html", run)
 
 
 def _with_originals(run: Run, folder: str | Path | None) -> Run:

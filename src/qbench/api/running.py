@@ -252,11 +252,8 @@ def _execute(
     try:
         session = Session(planned, folder, registry, how, cache, stop)
         begun = partial(observers.call, "qbench_run_started", "plan", planned)
-        if extend:
-            session.extend(on_work, begun, trust=trust)
-        else:
-            session.run(on_work, begun)
-        finished = Run(folder.path, folder.load())
+        state = session.extend(on_work, begun, trust=trust) if extend else session.run(on_work, begun)
+        finished = Run(folder.path, state)
         if finished.complete:
             observers.call("qbench_run_finished", "run", folder.path.absolute())
     finally:

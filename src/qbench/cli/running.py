@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import gc
 import inspect
 import os
 import shlex
@@ -197,7 +198,7 @@ class _Watch:
 @contextlib.contextmanager
 def _watched() -> Iterator[_Watch]:
     """Show progress, and let the first Ctrl-C end the work in good order."""
-    from qbench.execute.work import Notice
+    from qbench.execute.work import CellStarted, Notice, ScoringStarted
     from qbench.reporting.console import Console
     from qbench.reporting.progress import RunDisplay
 
@@ -208,7 +209,13 @@ def _watched() -> Iterator[_Watch]:
         RunDisplay(Console(stderr=True)) as display,
         interruptible(lambda text: display.on_event(Notice(text))) as stop,
     ):
-        yield _Watch(stop, display.on_event)
+
+        def on_event(event: Event) -> None:
+            if isinstance(event, CellStarted | ScoringStarted):
+                gc.enable()  # it may take days from now on
+            display.on_event(event)
+
+        yield _Watch(stop, on_event)
 
 
 INTERRUPTING = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
@@ -238,6 +245,7 @@ def interruptible(say: Callable[[str], None]) -> Iterator[Stop]:
 
 def _finish(run: Run, interrupted: bool, *, quiet: bool, report: bool) -> None:
     from qbench.api.reporting import report as write_report
+    from qbench.api.reporting import report_is_current
     from qbench.errors import QbenchError
     from qbench.reporting.console import Console
     from qbench.reporting.tables import print_run
@@ -253,7 +261,8 @@ def _finish(run: Run, interrupted: bool, *, quiet: bool, report: bool) -> None:
     unwritten = False
     if report and not interrupted:
         try:
-            write_report(run, explain=run.plan.cells <= MOST_EXPLAINED)
+            if not report_is_current(run):
+                write_report(run, explain=run.plan.cells <= MOST_EXPLAINED)
         except QbenchError as error:  # what was measured is available all the same
             unwritten = True
             say(f"no report: {error}", "red")

@@ -74,6 +74,7 @@ class Session:
         self._id = uuid.uuid4().hex[:12]
         self._told: set[str] = set()
         self._left: dict[str, str] = {}
+        self._lacking: dict[tuple[str, str], bool] = {}
         self._events: queue.SimpleQueue[Any] = queue.SimpleQueue()
         load = EXCLUSIVE if self._jobs == 1 else f"up to {self._jobs - 1} other call{'s' if self._jobs > 2 else ''}"
         threads = numerical_threads(max(1, self._cores // self._jobs))
@@ -95,8 +96,8 @@ class Session:
             self._told.add(text)
             self._events.put(Notice(text))
 
-    def run(self, on_event: Callable[[Event], None], begun: Callable[[], None]) -> None:
-        """Execute, passing events on as they come. Returns when all is done, or soon after a stop.
+    def run(self, on_event: Callable[[Event], None], begun: Callable[[], None]) -> RunState:
+        """Execute, passing events on as they come. Returns what is known then: when all is done, or soon after a stop.
 
         Args:
             begun: called once nothing speaks against it any more.
@@ -106,15 +107,16 @@ class Session:
             QbenchError: weights are not available, or settings that only the metric itself can judge are wrong.
         """
         with self._ended_afterwards(on_event):
-            self._run(on_event, begun)
+            return self._run(on_event, begun)
 
-    def _run(self, on_event: Callable[[Event], None], begun: Callable[[], None]) -> None:
+    def _run(self, on_event: Callable[[Event], None], begun: Callable[[], None]) -> RunState:
         self._preflight(self._plan.points, self._plan.metrics)
         with self._folder.locked(), self._folder.writing() as journal:
             state = self._folder.begin(self._plan, journal)
             self._go_by(self._with_metrics_of(state), state, journal)
             begun()
             self._execute(state, journal, on_event)
+            return state
 
     def _with_metrics_of(self, state: RunState) -> Plan:
         """Return the plan with the metrics that the run was scored by since, which go on to be part of it."""
@@ -139,13 +141,14 @@ class Session:
     def _go_by(self, plan: Plan, state: RunState, journal: JournalWriter) -> None:
         """Record a plan where it is not the newest: other metrics, or originals in other places."""
         self._plan, self._setup = plan, replace(self._setup, plan=plan)
-        if state.plan.to_json() != plan.to_json():
-            assert state.plan_record is not None
-            record = PlanRecord(at=now(), base=state.plan_record.base, plan=plan.to_json())
+        assert state.plan_record is not None
+        plain = plan.to_json()
+        if plain != state.plan_record.plan and plain != state.plan.to_json():  # written by another version, it may be
+            record = PlanRecord(at=now(), base=state.plan_record.base, plan=plain)
             journal.append([record])
             state.add(record)
 
-    def extend(self, on_event: Callable[[Event], None], begun: Callable[[], None], *, trust: bool) -> None:
+    def extend(self, on_event: Callable[[Event], None], begun: Callable[[], None], *, trust: bool) -> RunState:
         """Execute a plan that is the folder's own with more metrics; records the plan when it differs.
 
         Raises:
@@ -153,9 +156,9 @@ class Session:
             QbenchError: what the metrics need is not there; nothing has been written then.
         """
         with self._ended_afterwards(on_event):
-            self._extend(on_event, begun, trust=trust)
+            return self._extend(on_event, begun, trust=trust)
 
-    def _extend(self, on_event: Callable[[Event], None], begun: Callable[[], None], *, trust: bool) -> None:
+    def _extend(self, on_event: Callable[[Event], None], begun: Callable[[], None], *, trust: bool) -> RunState:
         with self._folder.locked(), self._folder.writing() as journal:
             state = self._folder.load()
             known = {metric.label for metric in state.plan.metrics}
@@ -166,6 +169,7 @@ class Session:
             self._go_by(self._plan, state, journal)
             begun()
             self._execute(state, journal, on_event)
+            return state
 
     def _execute(self, state: RunState, journal: JournalWriter, on_event: Callable[[Event], None]) -> None:
         unknown = [(each.owner, name) for each in self._plan.participants for name in each.unknown_code]
@@ -262,20 +266,22 @@ class Session:
             record = None
         if record is None and point.id in self._left:
             return CellWork(point, key, state.cell(image, point), (), left=True)
+        scores = [state.score(self._plan, metric, image, point) for metric in self._plan.metrics]
         if record is None:
             record = self._cached_cell(key, image, point, state, journal)
+            scores = [state.score(self._plan, metric, image, point) for metric in self._plan.metrics]
         elif (
             record.outcome == "coded"
-            and not self._folder.keeps(point, image.name)
-            and self._unscored(image, point, state)
+            and any(score is None or (retry and score.outcome == "failed") for score in scores)
+            and not self._folder.keeps(point, image.name)  # it has to be had once more
         ):
             record = None
         missing = []
         if record is None or record.outcome == "coded":
-            for metric in self._plan.metrics:
+            for metric, known in zip(self._plan.metrics, scores, strict=True):
                 if metric.label in self._left:
                     continue
-                score = state.score(self._plan, metric, image, point) if record is not None else None
+                score = known if record is not None else None
                 if metric.per_point:
                     score = self._usable_features(metric, image, point, score, state)
                 elif record is not None and score is None and not metric.unknown_code:
@@ -296,10 +302,17 @@ class Session:
         """Return the record of a cell's features, None if they are still needed and their files are gone."""
         if score is None or score.outcome != "scored":
             return score
-        if not lacks_point_score(self._plan, metric, point, state, self._options.retry_failed):
+        if not self._lacks_point_score(metric, point, state):
             return score
         paths = [self._folder.features_path(metric.label, where, image.name) for where in (None, point)]
         return score if all(path.is_file() for path in paths) else None
+
+    def _lacks_point_score(self, metric: PlannedMetric, point: OperatingPoint, state: RunState) -> bool:
+        key = metric.label, point.id
+        if key not in self._lacking:
+            retry = self._options.retry_failed
+            self._lacking[key] = lacks_point_score(self._plan, metric, point, state, retry)
+        return self._lacking[key]
 
     def _reconstruction_missing(self, image: PlannedImage, record: CellRecord) -> bool:
         """Whether a coded cell's reconstruction is to be kept, is missing, and can be had: from the cache, mostly."""
@@ -308,11 +321,6 @@ class Session:
         point = self._points[record.point]
         there = self._folder.reconstruction_path(point, image.name).is_file()
         return not there and self._folder.bitstream_path(point, image.name).is_file()
-
-    def _unscored(self, image: PlannedImage, point: OperatingPoint, state: RunState) -> bool:
-        """Whether scores of a coded cell are missing, or to be tried again, for which it has to be had once more."""
-        scores = [state.score(self._plan, metric, image, point) for metric in self._plan.metrics]
-        return any(score is None or (self._options.retry_failed and score.outcome == "failed") for score in scores)
 
     def _cached_cell(
         self, key: str, image: PlannedImage, point: OperatingPoint, state: RunState, journal: JournalWriter
@@ -381,10 +389,9 @@ class Session:
     def _prune(self) -> None:
         """Remove what the suite doesn't keep; it was needed to go on after an interruption."""
         if not self._plan.keep["bitstreams"]:
-            for image, point, _ in self._plan.iter_cells():
-                self._folder.remove_bitstream(point, image.name)
+            self._folder.remove("bitstreams")
         if not self._plan.keep["features"]:
-            self._folder.remove_features()
+            self._folder.remove("features")
 
     def _tell_trouble(self) -> None:
         if self._cache is not None and self._cache.trouble:

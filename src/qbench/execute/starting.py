@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import itertools
 import multiprocessing
 import os
@@ -126,6 +127,7 @@ def _become_server(program: str, descriptors: Iterable[int]) -> None:
     """Leave behind what was this program's own, and run the server."""
     global _lock
     _lock = threading.Lock()
+    gc.enable()  # what plugins make may well be garbage
     _started.clear()
     forkserver._forkserver.__init__()  # type: ignore[misc]  # likewise its lock
     edges = [2, *sorted(descriptors), os.sysconf("SC_OPEN_MAX")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import threading
 import time
@@ -199,7 +200,7 @@ class Progress:
         """Return how far a run is, of which so much is left to do, what failed and is tried again included."""
         left = {(work.image.name, cell.point.id): cell for work in works for cell in work.cells}
         cells = jobs = 0
-        for image, point, _ in plan.iter_cells():
+        for image, point in itertools.product(plan.images, plan.points):
             record, cell = state.cell(image, point), left.get((image.name, point.id))
             missing = () if cell is None else cell.metrics
             cells += record is not None and (cell is None or cell.coded is not None)

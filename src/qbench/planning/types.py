@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache, cached_property
+from json.encoder import encode_basestring_ascii
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -345,12 +346,16 @@ def content_key(*parts: Any) -> str:
 
 def canonical(value: Any) -> str:
     """Return a value as JSON that is the same for equal values."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), default=dict)
+    return _ENCODER.encode(value)
 
 
-def _key_of(kind: str, canonical_identity: str, rest: Sequence[Any]) -> str:
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), default=dict)
+
+
+def _key_of(kind: str, canonical_identity: str, rest: Sequence[str | int]) -> str:
     """Return ``content_key(kind, identity, *rest)``, of an identity that is canonical already."""
-    return hashlib.sha256(f'["{kind}",{canonical_identity},{canonical(rest)[1:]}'.encode()).hexdigest()
+    texts = [encode_basestring_ascii(each) if isinstance(each, str) else str(each) for each in rest]
+    return hashlib.sha256(f'["{kind}",{canonical_identity},{",".join(texts)}]'.encode()).hexdigest()
 
 
 @cache

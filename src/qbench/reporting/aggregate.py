@@ -271,7 +271,8 @@ def fewer_images(run: Run, groups: Sequence[Group], by: str) -> list[str]:
             if summary.infinite:
                 text = f"{_some(summary.infinite)}"
                 infinite.setdefault(text, {}).setdefault(group.key, []).append(column)
-            missing = [name for name in names if name not in summary.images]
+            there = set(summary.images)
+            missing = [name for name in names if name not in there]
             if (summary.mean is not None or summary.low is not None) and missing:
                 text = f"{len(names) - len(missing)} of {len(names)} images (without {_some(missing)})"
                 lines.setdefault(text, {}).setdefault(group.key, []).append(column)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -238,13 +239,20 @@ class Run:
                     notes.append(_failure_note("all images", finished))
         return notes
 
-    @property
+    @cached_property
     def complete(self) -> bool:
         """Whether every cell and score has an outcome."""
-        entries = [entry for row in self.rows for entry in row.entries.values()]
-        entries += [entry for found in self.point_entries.values() for entry in found.values()]
-        statuses = {row.status for row in self.rows} | {entry.status for entry in entries}
-        return Status.PENDING not in statuses
+        of_cells = [metric for metric in self.plan.metrics if not metric.per_point]
+        for image, point in itertools.product(self.plan.images, self.plan.points):
+            cell = self._state.cell(image, point)
+            if cell is None:
+                return False
+            if cell.outcome == "coded" and any(
+                self._state.score(self.plan, metric, image, point) is None for metric in of_cells
+            ):
+                return False
+        entries = [entry for found in self.point_entries.values() for entry in found.values()]
+        return Status.PENDING not in {entry.status for entry in entries}
 
     def records(self) -> list[dict[str, Any]]:
         """Return a flat dictionary per cell: image, point, codec, parameters, sizes, times, then every column.

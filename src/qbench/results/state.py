@@ -24,7 +24,7 @@ class RunState:
         self.plan_record: PlanRecord | None = None
         self._cells: dict[tuple[str, str], CellRecord] = {}
         self._scores: dict[tuple[str, str, str], ScoreRecord] = {}
-        self._keys: dict[tuple[str, str], dict[str, str]] = {}
+        self._fitting: dict[tuple[str, str], dict[str, ScoreRecord | None]] = {}
         for record in records:
             self.add(record)
 
@@ -32,14 +32,15 @@ class RunState:
         """Take in one more record."""
         if isinstance(record, CellRecord):
             self._cells[record.image, record.point] = record
-            self._keys.pop((record.image, record.point), None)
+            self._fitting.pop((record.image, record.point), None)
         elif isinstance(record, ScoreRecord):
             self._scores[record.image, record.point, record.metric] = record
+            self._fitting.pop((record.image, record.point), None)
         elif isinstance(record, SessionRecord):
             self.sessions[record.id] = record
         else:
             self.plan_record = record
-            self._keys.clear()
+            self._fitting.clear()
             self.__dict__.pop("plan", None)
 
     @cached_property
@@ -56,14 +57,13 @@ class RunState:
         self, plan: Plan, metric: PlannedMetric, image: PlannedImage, point: OperatingPoint
     ) -> ScoreRecord | None:
         """Return the record of a score, None while it has none that fits the cell's present bitstream."""
-        record = self._scores.get((image.name, point.id, metric.label))
-        cell = self.cell(image, point)
-        if record is None or cell is None:
-            return None
-        keys = self._keys.setdefault((image.name, point.id), {})
-        if metric.label not in keys:  # hashed once for each cell: a report looks a score up several times
-            keys[metric.label] = score_key(plan, metric, image, cell)
-        return record if record.key == keys[metric.label] else None
+        known = self._fitting.setdefault((image.name, point.id), {})
+        if metric.label not in known:  # hashed once for each cell: a report looks a score up several times
+            record = self._scores.get((image.name, point.id, metric.label))
+            cell = self.cell(image, point)
+            fits = record is not None and cell is not None and record.key == score_key(plan, metric, image, cell)
+            known[metric.label] = record if fits else None
+        return known[metric.label]
 
     def point_score(self, plan: Plan, metric: PlannedMetric, point: OperatingPoint) -> ScoreRecord | None:
         """Return a distribution metric's record of an operating point, None while it has none that fits its cells."""

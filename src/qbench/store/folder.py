@@ -28,8 +28,9 @@ import socket
 import struct
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import filelock
 import numpy as np
@@ -39,6 +40,7 @@ from qbench.errors import RunLockedError, StoreError
 from qbench.images.image import Image, encode_png
 from qbench.planning.types import OperatingPoint, Plan, PlannedImage
 from qbench.records import JOURNAL, CellRecord, PlanRecord
+from qbench.results.bulk import many_objects
 from qbench.results.state import RunState
 from qbench.store.journal import JournalWriter, read_journal
 from qbench.toolkit.files import replacing
@@ -90,8 +92,9 @@ class RunFolder:
         return state
 
     def _read(self) -> RunState:
-        contents = read_journal(self.journal_path)
-        return RunState(contents.records, contents.damaged)
+        with many_objects():
+            contents = read_journal(self.journal_path)
+            return RunState(contents.records, contents.damaged)
 
     def bitstream_path(self, point: OperatingPoint, image: str) -> Path:
         """Where a cell's bitstream is kept."""
@@ -113,11 +116,12 @@ class RunFolder:
         return self._cell_path(f"{kind}/points", point, image, "npy")
 
     def _cell_path(self, kind: str, point: OperatingPoint, image: str, extension: str) -> Path:
-        return self._point_path(kind, point) / f"{_slug(image)}.{_slug(extension)}"
+        swept = point.id.partition(":")[2] or "default"
+        return self.path.joinpath(kind, _slug(point.label), _slug(swept), f"{_slug(image)}.{_slug(extension)}")
 
     def _point_path(self, kind: str, point: OperatingPoint) -> Path:
         swept = point.id.partition(":")[2] or "default"
-        return self.path / kind / _slug(point.label) / _slug(swept)
+        return self.path.joinpath(kind, _slug(point.label), _slug(swept))
 
     def keeps(self, point: OperatingPoint, image: str) -> bool:
         """Whether a cell's bitstream or reconstruction is here."""
@@ -126,6 +130,8 @@ class RunFolder:
     def sizes_differ(self, cells: Iterable[tuple[OperatingPoint, CellRecord]]) -> int:
         """Count bitstreams whose size is not the one that was recorded: what can be told without reading them."""
         differ = 0
+        if not (self.path / "bitstreams").is_dir():
+            return 0
         for point, cell in cells:
             try:
                 size = self.bitstream_path(point, cell.image).stat().st_size
@@ -254,19 +260,14 @@ class RunFolder:
         np.save(buffer, features, allow_pickle=False)
         self.write_file(path, buffer.getvalue())
 
-    def remove_bitstream(self, point: OperatingPoint, image: str) -> None:
-        """Remove a cell's bitstream.
+    def remove(self, kind: Literal["bitstreams", "features"]) -> None:
+        """Remove all files of a kind.
 
         Raises:
             StoreError: a link leads out of the folder.
         """
-        path = self.bitstream_path(point, image)
-        self._require_inside(path)
-        path.unlink(missing_ok=True)
-
-    def remove_features(self) -> None:
-        """Remove all features."""
-        shutil.rmtree(self.path / "features", ignore_errors=True)
+        self._require_inside(self.path / kind)
+        shutil.rmtree(self.path / kind, ignore_errors=True)
 
     def read_features(self, path: Path) -> npt.NDArray[np.float32]:
         """Read features back.
@@ -299,6 +300,7 @@ class RunFolder:
             raise StoreError(f"{path}: can't write: {error.strerror or error}{hint}") from error
 
 
+@lru_cache(maxsize=2**16)
 def _slug(name: str, *, ending: bool = False) -> str:
     """Return a file name for any text: safe on every system, and different for different texts.
 

@@ -30,9 +30,10 @@ from qbench.store.migrations import FORMAT_VERSION, migrated
 
 HEADER = f'{{"qbench-journal":{FORMAT_VERSION}}}\n'.encode()
 _HEADER = re.compile(rb'\{"qbench-journal":(\d+)\}')
-_LINE = re.compile(rb'\{"crc32":"([0-9a-f]{8})","record":(.*)\}', re.DOTALL)
+_validate = AnyRecord.validator.validate_json
 
 
+NEWLINE = ord("\n")
 MOST_BYTES = 2_000_000_000
 """Of a journal that is read, as that takes several times as much memory."""
 MOST_DAMAGED = 10_000
@@ -62,15 +63,7 @@ def read_journal(path: Path) -> Contents:
     Raises:
         StoreError: not a journal, too large, or one of a newer qbench.
     """
-    try:
-        size = path.stat().st_size
-        if size > most_bytes():
-            raise StoreError(
-                f"{path}: a journal of {size} bytes, more than {most_bytes()}; set {MOST_BYTES_VARIABLE} to read it"
-            )
-        data = path.read_bytes()
-    except OSError as error:
-        raise StoreError(f"{path}: can't read the run's journal: {error.strerror or error}") from error
+    data = _bytes_of(path)
     records: list[Any] = []
     damaged: list[int] = []
     version, number, begin = 0, 0, 0
@@ -78,7 +71,7 @@ def read_journal(path: Path) -> Contents:
         number, line, begin = number + 1, data[begin:end], end + 1
         if len(damaged) > MOST_DAMAGED:
             raise StoreError(f"{path}: more than {MOST_DAMAGED} of its lines are damaged")
-        header = _HEADER.fullmatch(line)
+        header = _HEADER.fullmatch(line) if line.startswith(b'{"qbench') else None
         if header:
             version = _supported(int(header[1]), path)
         elif not version:
@@ -88,6 +81,37 @@ def read_journal(path: Path) -> Contents:
         else:
             records.append(record)
     return Contents(tuple(records), tuple(damaged), begin, version)
+
+
+def _bytes_of(path: Path) -> bytes:
+    try:
+        size = path.stat().st_size
+        if size > most_bytes():
+            raise StoreError(
+                f"{path}: a journal of {size} bytes, more than {most_bytes()}; set {MOST_BYTES_VARIABLE} to read it"
+            )
+        return path.read_bytes()
+    except OSError as error:
+        raise StoreError(f"{path}: can't read the run's journal: {error.strerror or error}") from error
+
+
+def _looked_through(path: Path) -> tuple[int, int]:
+    """Return a journal's version at its end, and its length up to the end of the last whole line.
+
+    Raises:
+        StoreError: as :func:`read_journal`.
+    """
+    data = _bytes_of(path)
+    whole = data[: data.rfind(b"\n") + 1]
+    version, begin = 0, 0
+    while begin >= 0 and whole:
+        header = _HEADER.match(whole, begin)
+        if header and whole[header.end()] == NEWLINE:
+            version = _supported(int(header[1]), path)
+        elif not version:
+            raise StoreError(f"{path}: not a qbench journal")
+        begin = whole.find(b'\n{"qbench-journal":', begin) + 1 or -1
+    return version, len(whole)
 
 
 def most_bytes() -> int:
@@ -112,13 +136,13 @@ def _supported(version: int, path: Path) -> int:
 
 
 def _parse(line: bytes, version: int) -> Any:
-    match = _LINE.fullmatch(line)
-    if match is None or zlib.crc32(match[2]) != int(match[1], 16):
+    body = line[29:-1]
+    if line != b'{"crc32":"%08x","record":%s}' % (zlib.crc32(body), body):
         return None
     try:
         if version == FORMAT_VERSION:
-            return AnyRecord.validate_json(match[2])
-        return AnyRecord.validate_python(migrated(json.loads(match[2]), version))
+            return _validate(body)
+        return AnyRecord.validate_python(migrated(json.loads(body), version))
     except (ValidationError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
@@ -135,9 +159,9 @@ class JournalWriter:
             raise StoreError(f"{path}: can't write the run's journal: {error.strerror or error}") from error
         version = 0
         if self._end:
-            contents = read_journal(path)
-            version = contents.version
-            self._truncate(contents.intact_bytes)
+            version, intact_bytes = _looked_through(path)
+            if intact_bytes < self._end:
+                self._truncate(intact_bytes)
         if version < FORMAT_VERSION:
             self._write(HEADER)
 

@@ -8,6 +8,7 @@ import html
 import json
 import re
 from collections.abc import Mapping, Sequence
+from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,11 @@ from qbench.reporting.page.series import read_series
 from qbench.reporting.runs import told_apart
 from qbench.results.comparability import unlike_images
 from qbench.results.run import Run
+from qbench.store.folder import RunFolder
 from qbench.toolkit.files import writing
 
+BEGINNING = 1000
+"""Characters of a page among which it says what it was made by."""
 SCRIPTS = ("elements.js", "tables.js", "curves.js", "viewer.js", "main.js")
 
 
@@ -95,6 +99,7 @@ def page_text(content: list[dict[str, Any]]) -> str:
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     title = " · ".join(dict.fromkeys(str(run["name"]) for run in content))
     parts = {
+        "generator": generator(),
         "title": html.escape(title),
         "digest": digest,
         "style": style,
@@ -103,6 +108,21 @@ def page_text(content: list[dict[str, Any]]) -> str:
     }
     # In one pass: what is put in may itself hold such a mark.
     return re.sub(r"\{\{(\w+)\}\}", lambda mark: parts[mark[1]], (here / "page.html").read_text("utf-8"))
+
+
+def generator() -> str:
+    """Return what a page says it was made by."""
+    return f"qbench {version('qbench')}"
+
+
+def is_current(path: Path, run: Run) -> bool:
+    """Whether a page was written by this version of qbench after the last record of its run."""
+    try:
+        newer = path.stat().st_mtime_ns >= RunFolder(run.path).journal_path.stat().st_mtime_ns
+        with path.open(encoding="utf-8", errors="replace") as file:
+            return newer and f'content="{generator()}"' in file.read(BEGINNING)
+    except OSError:
+        return False
 
 
 def _json(content: Any) -> str:
