@@ -2,54 +2,74 @@
 
 from __future__ import annotations
 
+import qbench
+from qbench.execute import tasks
 from qbench.execute.tasks import MOST_MEMORY, Task, TaskList
+from qbench.execute.work import CellStarted, ScoringStarted
 
 
 def listed(groups, memory=1):
-    tasks = TaskList()
+    listing = TaskList()
     for group in range(groups):
-        tasks.expect([task(group, index) for index in range(2)], memory)
-    return tasks
+        listing.expect([task(group, index) for index in range(2)], memory)
+    return listing
 
 
 def task(group, index, stage=1):
     return Task((group, stage, index), lambda hand: [])
 
 
-def taken(tasks, hand):
-    return tasks.take(hand).place
+def taken(listing, hand):
+    return listing.take(hand).place
 
 
 def test_each_hand_keeps_to_an_image_of_its_own():
-    tasks = listed(3)
-    assert [taken(tasks, hand) for hand in (0, 1, 0, 1)] == [(0, 1, 0), (1, 1, 0), (0, 1, 1), (1, 1, 1)]
+    listing = listed(3)
+    assert [taken(listing, hand) for hand in (0, 1, 0, 1)] == [(0, 1, 0), (1, 1, 0), (0, 1, 1), (1, 1, 1)]
 
 
 def test_later_tasks_of_an_image_come_first():
-    tasks = listed(1)
-    first = tasks.take(0)
-    tasks.done(first, [task(0, 0, stage=0)])
-    assert taken(tasks, 0) == (0, 0, 0)
+    listing = listed(1)
+    first = listing.take(0)
+    listing.done(first, [task(0, 0, stage=0)])
+    assert taken(listing, 0) == (0, 0, 0)
 
 
 def test_hands_help_where_no_image_is_left():
-    tasks = listed(1)
-    assert [taken(tasks, hand) for hand in (0, 1)] == [(0, 1, 0), (0, 1, 1)]
-    assert not tasks.waiting
-    assert tasks.at_work
+    listing = listed(1)
+    assert [taken(listing, hand) for hand in (0, 1)] == [(0, 1, 0), (0, 1, 1)]
+    assert not listing.waiting
+    assert listing.at_work
 
 
 def test_hands_help_rather_than_hold_more_images_than_there_is_memory_for():
-    tasks = listed(2, MOST_MEMORY)
-    assert [taken(tasks, hand) for hand in (0, 1)] == [(0, 1, 0), (0, 1, 1)]
-    assert taken(tasks, 1) == (1, 1, 0)  # nothing is left to help with: better than to wait
+    listing = listed(2, MOST_MEMORY)
+    assert [taken(listing, hand) for hand in (0, 1)] == [(0, 1, 0), (0, 1, 1)]
+    assert taken(listing, 1) == (1, 1, 0)  # nothing is left to help with: better than to wait
 
 
 def test_it_ends_when_all_is_done():
-    tasks = listed(1)
-    given = [tasks.take(0), tasks.take(0)]
-    tasks.done(given[0], [])
-    assert tasks.at_work
-    tasks.done(given[1], [])
-    assert not tasks.at_work
-    assert not tasks.waiting
+    listing = listed(1)
+    given = [listing.take(0), listing.take(0)]
+    listing.done(given[0], [])
+    assert listing.at_work
+    listing.done(given[1], [])
+    assert not listing.at_work
+    assert not listing.waiting
+
+
+def test_an_image_is_coded_and_scored_in_waves_where_its_reconstructions_are_large(suite, registry, monkeypatch):
+    seen = []
+    monkeypatch.setattr(tasks, "WAVE_MEMORY", 0)
+    suite["codecs"] = {"shift": {"bits": [1, 2, 3, 4, 5]}}
+    suite["metrics"] = ["bpp", "difference", "mean-shift"]
+    options = {"registry": registry, "cache": False}
+    waves = qbench.run(suite, output="waves", on_event=seen.append, **options)
+    begun = [type(event) for event in seen if isinstance(event, CellStarted | ScoringStarted)]
+    three = [CellStarted] * 2 + [ScoringStarted] * 3
+    assert begun[:13] == [*three, *three, CellStarted, ScoringStarted, ScoringStarted][:13]
+    monkeypatch.undo()
+    whole = qbench.run(suite, output="whole", **options)
+    assert waves.complete
+    assert [row.entries for row in waves.rows] == [row.entries for row in whole.rows]
+    assert waves.point_entries == whole.point_entries

@@ -18,7 +18,7 @@ from qbench.execute.reconstructions import stored_reconstruction
 from qbench.execute.scoring import Outcome, failed_score, score_record
 from qbench.execute.shared import SharedImage
 from qbench.execute.stations import PluginFailedError, persistently
-from qbench.execute.tasks import Task
+from qbench.execute.tasks import Task, at_once
 from qbench.execute.work import CellStarted, CellWork, ImageWork, Recorded, ScoringStarted
 from qbench.images.image import Image
 from qbench.planning.types import OperatingPoint, PlannedMetric, Target
@@ -40,6 +40,8 @@ class ImageFlow:
         self._means = means
         self._plan = means.setup.plan
         self._lock = threading.Lock()
+        self._later: list[CellWork] = []
+        self._wave = 0
         self._uncoded = len(work.cells)
         self._unscored = 0
         self._made: dict[str, tuple[CellWork, CellRecord, SharedImage]] = {}
@@ -70,6 +72,21 @@ class ImageFlow:
         return False
 
     # -- coding -------------------------------------------------------------------------------------------------------
+
+    def in_waves(self, cells: Sequence[CellWork]) -> list[Task]:
+        """Return the tasks of coding these cells, in their order: of as many as there is memory for at a time.
+
+        The others follow when these are scored.
+        """
+        count = at_once(self.work)
+        wave, self._later = list(cells[:count]), list(cells[count:])
+        self._uncoded = len(wave)
+        self._wave += 1
+        return [self.task(index, cell) for index, cell in enumerate(wave)]
+
+    def task(self, index: int, cell: CellWork) -> Task:
+        """Return the task of coding a cell."""
+        return Task((self._number, 1, index), lambda hand: self.code(cell, hand))
 
     def code(self, cell: CellWork, hand: int) -> list[Task]:
         """Code a cell, or get back what was coded before, and return what can be done then."""
@@ -113,7 +130,7 @@ class ImageFlow:
         metrics.sort(key=lambda metric: not metric.models)  # the slow ones first, so that none is left alone at the end
         self._unscored = len(metrics)
         if not metrics:
-            self.close()
+            return self._go_on()
         return [
             Task((self._number, 0, index), lambda hand, metric=metric: self._score(metric, hand))  # type: ignore[misc]
             for index, metric in enumerate(metrics)
@@ -183,6 +200,7 @@ class ImageFlow:
             artifacts=[ArtifactNote(name=artifact.name, summary=artifact.summary) for artifact in encoded.artifacts],
             found=found,
         )
+        shared.unmap()
         self.coded(cell, record, shared)
 
     def _encode(self, setting: Setting, method: str, *arguments: Any) -> Any:
@@ -242,7 +260,7 @@ class ImageFlow:
         wanted = tuple(index for index, (cell, _, _) in enumerate(self._waiting) if metric.label in cell.metrics)
         self._means.emit(ScoringStarted(self.name, metric.label, hand))
         images = [(shared, record.bitstream_size or 0) for _, record, shared in self._waiting]
-        outcomes = self._outcomes(metric, images, wanted, (self._number, self.name))
+        outcomes = self._outcomes(metric, images, wanted, (self._number, self.name, self._wave))
         records = []
         for index, outcome in zip(wanted, outcomes, strict=True):
             cell, record, _ = self._waiting[index]
@@ -255,9 +273,7 @@ class ImageFlow:
         with self._lock:
             self._unscored -= 1
             done = not self._unscored
-        if done:
-            self.close()
-        return []
+        return self._go_on() if done else []
 
     def _outcomes(
         self, metric: PlannedMetric, images: Sequence[tuple[SharedImage, int]], wanted: tuple[int, ...], key: Any
@@ -289,12 +305,16 @@ class ImageFlow:
 
     # -- records ------------------------------------------------------------------------------------------------------
 
-    def close(self) -> None:
-        """Let go of the images."""
+    def _go_on(self) -> list[Task]:
+        """Let go of the reconstructions; return what is to be coded next, or let go of the original, too."""
         for _, _, shared in self._made.values():
             shared.close()
+        self._made, self._waiting = {}, []
+        if self._later:
+            return self.in_waves(self._later)
         if self.original is not None:
             self.original.close()
+        return []
 
     def record(self, cell: CellWork, outcome: str, **fields: object) -> CellRecord:
         """Return a cell's record."""

@@ -51,19 +51,20 @@ class GroupFlow:
                 if len(part) > 1:
                     alone = [each for each in alone if each not in part]
                     tasks.append(self._task(len(tasks), lambda hand, part=part: self._code_together(part, hand)))  # type: ignore[misc]
+        if len(self._images) == 1 and not tasks:
+            return self._images[0].in_waves([cell for _, cell in self._slow_first(alone)]) if alone else []
         return tasks + self._each(alone, len(tasks))
+
+    def _slow_first(self, cells: Sequence[tuple[ImageFlow, CellWork]]) -> list[tuple[ImageFlow, CellWork]]:
+        """Return cells so that none is left alone at the end; unknown networks are taken for slow."""
+        seconds = self._means.seconds
+        return sorted(cells, key=lambda each: (-seconds.get(each[1].point.id, 0.0), not each[1].point.models))
 
     def _task(self, index: int, do: Callable[[int], list[Task]]) -> Task:
         return Task((self._number, 1, index), do)
 
     def _each(self, cells: Sequence[tuple[ImageFlow, CellWork]], first: int = 0) -> list[Task]:
-        seconds = self._means.seconds
-        # So that none is left alone at the end; where nothing is known yet, networks are taken for slow.
-        slow_first = sorted(cells, key=lambda each: (-seconds.get(each[1].point.id, 0.0), not each[1].point.models))
-        return [
-            self._task(first + index, lambda hand, image=image, cell=cell: image.code(cell, hand))  # type: ignore[misc]
-            for index, (image, cell) in enumerate(slow_first)
-        ]
+        return [image.task(first + index, cell) for index, (image, cell) in enumerate(self._slow_first(cells))]
 
     def _code_together(self, part: Sequence[tuple[ImageFlow, CellWork]], hand: int) -> list[Task]:
         """Encode and decode several images in one call each; what fails so is left to be coded one by one."""

@@ -43,6 +43,10 @@ class SharedImage:
         memory = mmap.mmap(self.descriptor, 0, prot=mmap.PROT_READ)
         return Image(np.frombuffer(memory, form.dtype).reshape(shape), form, notes)
 
+    def unmap(self) -> None:
+        """Forget the mapping; it is mapped again when it is needed."""
+        self.__dict__.pop("image", None)
+
     def __del__(self) -> None:
         """Give up the descriptor of what is forgotten."""
         self.close()

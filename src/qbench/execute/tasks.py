@@ -11,6 +11,9 @@ from qbench.execute.work import ImageWork
 
 MOST_MEMORY = 2**29
 """Bytes of the images in progress above which hands help each other rather than begin another."""
+WAVE_MEMORY = 2**27
+"""Bytes of an image's reconstructions that are there at the same time."""
+LEAST_AT_ONCE = 2
 BYTES_PER_PIXEL = 3
 
 
@@ -98,5 +101,10 @@ class TaskList:
 
 
 def memory_of(works: Sequence[ImageWork]) -> int:
-    """Return the bytes of images and their reconstructions, which are all there when they are scored."""
-    return sum(BYTES_PER_PIXEL * work.image.pixels * (1 + len(work.cells)) for work in works)
+    """Return the bytes of images and as many of their reconstructions as are there at the same time."""
+    return sum(BYTES_PER_PIXEL * work.image.pixels * (1 + at_once(work)) for work in works)
+
+
+def at_once(work: ImageWork) -> int:
+    """Return how many of an image's reconstructions are there at the same time; they are scored together."""
+    return min(len(work.cells), max(LEAST_AT_ONCE, WAVE_MEMORY // (BYTES_PER_PIXEL * max(1, work.image.pixels))))
