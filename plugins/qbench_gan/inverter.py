@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from qbench.plugin import Context, Generator, Pixels, QbenchError, find_loss
+from qbench.toolkit.networks import by_pixel
 from qbench_gan.inversion import Distance, Found, Search, search, weighted
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class Inverter:
         """
         self._generator = generator
         self._device = context.device
-        self._network = generator.network(context.device)
+        self._network = by_pixel(generator.network(context.device))
         self._encoder = generator.encoder(context.device)
         self._weights = tuple(losses.values())
         self._losses = [None if name == "mse" else find_loss(name)(context) for name in losses]

@@ -127,6 +127,8 @@ class ImageFlow:
             for metric in self._plan.metrics
             if any(metric.label in waiting.metrics for waiting, _, _ in self._waiting)
         ]
+        if self._number % 2:  # so that what is set up once on a machine, such as kernels, is set up by one hand each
+            metrics.reverse()
         metrics.sort(key=lambda metric: not metric.models)  # the slow ones first, so that none is left alone at the end
         self._unscored = len(metrics)
         if not metrics:
