@@ -30,6 +30,9 @@ models.add_to(app)
 training.add_to(app)
 
 
+OBJECTS_BETWEEN_SEARCHES = 200_000
+
+
 def main() -> None:
     """Run the command line; bad input ends with its message and exit code 2."""
     from qbench.cli.streams import prepare_streams, silence_stdout
@@ -37,9 +40,9 @@ def main() -> None:
 
     # pydantic would ask every installed package for plugins of its own, and end with one whose metadata are damaged.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-    # Records come by the 100,000 and none is garbage, but half of the time goes into looking whether some is. Commands
-    # that work for long look again (`gc.enable`).
-    gc.disable()
+    # Records come by the 100,000 and none is garbage, but half of the time goes into looking whether some is.
+    before = gc.get_threshold()
+    gc.set_threshold(OBJECTS_BETWEEN_SEARCHES, 20, 100)
     prepare_streams()
     code: str | int | None = 0
     try:
@@ -62,5 +65,5 @@ def main() -> None:
         print(f"error: {place}{error.strerror or error}", file=sys.stderr)  # noqa: T201 - likewise
         code = 1
     finally:
-        gc.enable()
+        gc.set_threshold(*before)
     sys.exit(code)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -37,7 +36,6 @@ def check_command(
     from qbench.suite.load import load_settings
     from qbench.testing.checking import checks, found
 
-    gc.enable()
     console = Console()
     kind, cls = found(name, default_registry())
     given = load_settings(cls.Parameters, settings).model_dump(mode="json", exclude_unset=True) if settings else {}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import gc
 import inspect
 import os
 import shlex
@@ -198,7 +197,7 @@ class _Watch:
 @contextlib.contextmanager
 def _watched() -> Iterator[_Watch]:
     """Show progress, and let the first Ctrl-C end the work in good order."""
-    from qbench.execute.work import CellStarted, Notice, ScoringStarted
+    from qbench.execute.work import Notice
     from qbench.reporting.console import Console
     from qbench.reporting.progress import RunDisplay
 
@@ -209,13 +208,7 @@ def _watched() -> Iterator[_Watch]:
         RunDisplay(Console(stderr=True)) as display,
         interruptible(lambda text: display.on_event(Notice(text))) as stop,
     ):
-
-        def on_event(event: Event) -> None:
-            if isinstance(event, CellStarted | ScoringStarted):
-                gc.enable()  # it may take days from now on
-            display.on_event(event)
-
-        yield _Watch(stop, on_event)
+        yield _Watch(stop, display.on_event)
 
 
 INTERRUPTING = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]

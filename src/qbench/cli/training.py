@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from pathlib import Path
 from typing import Annotated
 
@@ -40,7 +39,6 @@ def train_command(
     parameters = load_settings(cls.Parameters, overrides or ())
     recipe = cls(parameters, Context(resolve_device(device), seed))
     console = Console(stderr=True)
-    gc.enable()
     with TrainingDisplay(console, name) as display, interruptible(display.say) as stop:
         trained = recipe.train(data, work, display.on_step, stop.is_set)
     if trained is None:

@@ -127,7 +127,7 @@ def _become_server(program: str, descriptors: Iterable[int]) -> None:
     """Leave behind what was this program's own, and run the server."""
     global _lock
     _lock = threading.Lock()
-    gc.enable()  # what plugins make may well be garbage
+    gc.set_threshold(700, 10, 10)  # Python's own, as what plugins make may well be garbage
     _started.clear()
     forkserver._forkserver.__init__()  # type: ignore[misc]  # likewise its lock
     edges = [2, *sorted(descriptors), os.sysconf("SC_OPEN_MAX")]
