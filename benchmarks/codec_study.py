@@ -18,6 +18,7 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
+import torch
 from skimage.data import astronaut
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -86,6 +87,7 @@ def draw(path: Path, found: Sequence[Curves]) -> None:
 
 def main() -> None:
     """Run, and print."""
+    torch.set_num_threads(1)  # multiplications of other threads are not seen
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("photographs", type=Path)
     parser.add_argument("--suite", type=Path, default=Path("suites/neural-vs-classical.yaml"))

@@ -11,6 +11,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from qbench.toolkit.complexity import measure
+from qbench.toolkit.tiling import tiled
 
 NETWORKS = {
     "convolutions": (
@@ -58,3 +59,15 @@ def test_torchs_compiler_is_not_loaded():
         "assert 'torch._dynamo' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_what_is_computed_in_tiles_is_counted_whatever_the_threads():
+    layer = nn.Conv2d(3, 4, 3, padding=1).eval()
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        cost = measure(lambda: tiled(layer, torch.zeros(3, 16, 16), 1, 8, 0))
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+    assert cost.macs == 16 * 16 * 4 * 3 * 9

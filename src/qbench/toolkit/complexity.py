@@ -122,6 +122,11 @@ def measure(call: Callable[[], Any]) -> Cost:
         def forget(self, key: int) -> None:
             self.total -= self.alive.pop(key, 0)
 
-    with Watch() as watch:
-        call()
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # what other threads do is not seen; with one, nothing is done in others
+    try:
+        with Watch() as watch:
+            call()
+    finally:
+        torch.set_num_threads(threads)
     return Cost(int(watch.flops) // 2, watch.peak)
