@@ -12,7 +12,9 @@ Parts (all by default):
 - ``memory``: peak memory of the largest process over 24 and over 240 images, and with 12 megapixels at 16 qualities.
 - ``scale``: a plan of 100,000 cells, resuming a run that has them all (records made up), showing it.
 
-For the ViT-Score beside the thesis's two passes a pair: ``benchmarks/vit_score_speed.py``.
+- ``vit-score``: beside the thesis's two passes a pair (``benchmarks/vit_score_speed.py``).
+- ``learned``: what learned codecs take to decode, in float32 and in float64 (``exact: true``), and how far the pixels
+  are apart.
 
 ``--images`` is a folder of photographs, such as Kodak's; by default 24 crops of 768×512 are cut out of scikit-image's.
 Numbers of one machine mean little elsewhere; the ratios, taken side by side, do.
@@ -46,6 +48,7 @@ WIDTH, HEIGHT = 768, 512
 PHOTOGRAPHS = ("astronaut", "chelsea", "coffee", "rocket", "hubble_deep_field", "retina")
 QUALITIES = (5, 25, 50, 75, 95)
 CELLS = 100_000
+TILES = {"mode": "tile", "iterations": 2, "refine": 0, "bits": 2}
 
 
 def make_images(folder: Path, count: int) -> Path:
@@ -222,6 +225,41 @@ def time_outside(images: Path, work: Path, pairs: int) -> None:
     print(f"in one process: {100 * share:.1f} % of the time in neither ({1000 * each:.1f} ms a cell)")
 
 
+def learned(images: Path, pairs: int) -> None:
+    """Print what learned codecs take with one thread and with two, and what float32 does to the pixels."""
+    import torch
+
+    import qbench
+    from qbench.plugin import Context
+    from qbench.registry.registry import default_registry
+
+    first = sorted(images.iterdir())[0]
+    original = qbench.read_image(first)
+    settings = {"autoencoder": {"quality": 5}, "jpeg-restore": {"quality": 30}, "gan-inversion": TILES}
+    for name, given in settings.items():
+        cls = default_registry().codecs[name]
+        made = {
+            exact: cls(cls.Parameters.model_validate({**given, "exact": exact}), Context()) for exact in (False, True)
+        }
+        bitstream = made[False].encode(original)
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            taken: dict[bool, list[float]] = {False: [], True: []}
+            decoded = {exact: codec.decode(bitstream) for exact, codec in made.items()}
+            for _ in range(pairs):
+                for exact, codec in made.items():
+                    start = time.perf_counter()
+                    codec.decode(bitstream)
+                    taken[exact].append(time.perf_counter() - start)
+            fast, slow = (statistics.median(taken[exact]) for exact in (False, True))
+            differ = (decoded[False].pixels != decoded[True].pixels).mean()
+            print(
+                f"{name}, {threads} thread{'s' * (threads > 1)}: decoding {original.width}×{original.height} takes "
+                f"{fast:.2f} s, exactly {slow:.2f} s; {1e6 * differ:.0f} in a million samples differ",
+                flush=True,
+            )
+
+
 def memory(images: Path, work: Path) -> None:
     """Print peak memory of the largest process."""
     many = make_images(work / "240", 240)
@@ -300,7 +338,7 @@ def scale(work: Path) -> None:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parts = ("compressai", "jobs", "outside", "memory", "scale")
+    parts = ("compressai", "jobs", "outside", "vit-score", "learned", "memory", "scale")
     parser.add_argument("parts", nargs="*", metavar="PART", choices=[*parts, []], help=", ".join(parts))
     parser.add_argument("--images", type=Path, help="a folder of photographs")
     parser.add_argument("--pairs", type=int, default=5, help="how often each is measured (default 5)")
@@ -322,6 +360,11 @@ def main() -> None:
                 two_jobs(images, work, options.pairs)
             elif part == "outside":
                 time_outside(images, work, options.pairs)
+            elif part == "vit-score":
+                script = Path(__file__).with_name("vit_score_speed.py")
+                subprocess.run([sys.executable, script, "--rounds", str(options.pairs)], check=True)
+            elif part == "learned":
+                learned(images, options.pairs)
             elif part == "memory":
                 memory(images, work)
             else:
