@@ -380,7 +380,7 @@ class Oddity(Metric):
         good = {"oddity": 0.5, "second": 1.0}
         if how == "raise":
             raise ValueError("deliberate")
-        if how == "crash":
+        if how == "crash" or (how == "crash-black" and any(pixels.max() == 0 for pixels in candidates.pixels)):
             os.kill(os.getpid(), signal.SIGKILL)
         if how == "black":  # only reconstructions that are black go wrong
             if any(pixels.max() == 0 for pixels in candidates.pixels):

@@ -169,7 +169,23 @@ def test_a_long_first_call_is_not_repeated_where_the_codec_is_prepared(monkeypat
         assert (timed.repeats, timed.warmup, timed.first) == (1, int(not prepared), prepared)
 
 
-def test_common_work_is_charged_to_each_operating_point_and_done_anew_by_repeats():
+def test_an_encoder_that_varies_is_found_although_its_first_call_is_not_repeated_for_its_time():
+    calls = []
+
+    class Varying(toys.Shift):
+        def encode(self, image):
+            calls.append(1)
+            return super().encode(image) + bytes(len(calls) == 2)
+
+    point = PointEncoder(
+        lambda: Varying(toys.ShiftParameters(), Context()), TimingPlan(1, 1e-9, 1, "exclusive"), prepared=True
+    )
+    with pytest.raises(ContractError, match="declared deterministic"):
+        point.encode(image(8, 8))
+
+
+def test_common_work_is_charged_to_each_operating_point_and_done_anew_by_repeats(monkeypatch):
+    monkeypatch.setattr("qbench.execute.coder.LONGEST_CHECK", 0.01)
     calls = []
 
     class Searching(toys.Shift):

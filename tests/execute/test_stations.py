@@ -66,6 +66,17 @@ def test_linear_algebra_at_a_station_takes_its_share_of_the_cores(small, install
     assert {row.entries["oddity.second"].value for row in done.rows} == {max(1, available_cores() // 2)}
 
 
+@JOBS
+def test_a_metric_that_dies_of_one_reconstruction_scores_the_others(small, installed, jobs):
+    small["codecs"] = {"black": {"codec": "misbehave", "how": "none"}, "jpeg": {"quality": [50, 90]}, "png": None}
+    small["metrics"] = [{"oddity": {"how": "crash-black"}}]
+    done = run(small, jobs=jobs)
+    assert {row.codec for row in done.rows if row.entries["oddity"].value == 0.5} == {"jpeg", "png"}
+    assert {row.codec for row in done.rows if row.entries["oddity"].status is Status.FAILED} == {"black"}
+    assert {note.what for note in done.failures} == {"metric oddity, plugin toys (toys 1.0)"}
+    assert all("was killed by SIGKILL" in note.message for note in done.failures)
+
+
 def test_failures_at_stations_keep_their_traceback(small, installed):
     small["codecs"]["shift"]["fail_on"] = 51
     done = run(small)

@@ -38,37 +38,36 @@ def test_later_tasks_of_an_image_come_first():
 def test_hands_help_where_no_image_is_left():
     listing = listed(1)
     assert [taken(listing, hand) for hand in (0, 1)] == [(0, 1, 0), (0, 1, 1)]
-    assert not listing.waiting
-    assert listing.at_work
+    assert listing.take(0) is None
+    assert not listing.finished
 
 
 def test_hands_help_rather_than_hold_more_images_than_there_is_memory_for():
     listing = listed(2, MOST_MEMORY)
     assert [taken(listing, hand) for hand in (0, 1)] == [(0, 1, 0), (0, 1, 1)]
-    assert taken(listing, 1) == (1, 1, 0)  # nothing is left to help with: better than to wait
+    assert listing.take(1) is None  # it waits
 
 
 def test_it_ends_when_all_is_done():
     listing = listed(1)
     given = [listing.take(0), listing.take(0)]
     listing.done(given[0], [])
-    assert listing.at_work
+    assert not listing.finished
     listing.done(given[1], [])
-    assert not listing.at_work
-    assert not listing.waiting
+    assert listing.finished
 
 
 def test_an_image_is_coded_and_scored_in_waves_where_its_reconstructions_are_large(suite, registry, monkeypatch):
     seen = []
-    monkeypatch.setattr(tasks, "WAVE_MEMORY", 0)
     suite["codecs"] = {"shift": {"bits": [1, 2, 3, 4, 5]}}
     suite["metrics"] = ["bpp", "difference", "mean-shift"]
     options = {"registry": registry, "cache": False}
-    waves = qbench.run(suite, output="waves", on_event=seen.append, **options)
+    with monkeypatch.context() as patched:
+        patched.setattr(tasks, "WAVE_MEMORY", 0)
+        waves = qbench.run(suite, output="waves", on_event=seen.append, **options)
     begun = [type(event) for event in seen if isinstance(event, CellStarted | ScoringStarted)]
     three = [CellStarted] * 2 + [ScoringStarted] * 3
     assert begun[:13] == [*three, *three, CellStarted, ScoringStarted, ScoringStarted][:13]
-    monkeypatch.undo()
     whole = qbench.run(suite, output="whole", **options)
     assert waves.complete
     assert [row.entries for row in waves.rows] == [row.entries for row in whole.rows]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from qbench.errors import StoreError
 from qbench.records import CellRecord, Failure, ScoreRecord
-from qbench.store.journal import JournalWriter, read_journal
+from qbench.store.journal import HEADER, JournalWriter, read_journal
 
 CELL = CellRecord(key="k", image="face", point="jpeg:quality=5", outcome="coded", bitstream_size=7, session="s", at="t")
 
@@ -122,3 +122,30 @@ def _raise():
 def test_an_unwritable_place_is_named(tmp_path):
     with pytest.raises(StoreError, match="can't write the run's journal"):
         JournalWriter(tmp_path / "none" / "journal.jsonl")
+
+
+@pytest.mark.parametrize("data", [b"no journal", b'{"qbench-journal":2}{"crc32":"', b'{"qbench-journal":2}\r{"crc32"'])
+def test_a_file_without_lines_is_refused_and_left_as_it_is(tmp_path, data):
+    path = tmp_path / "journal.jsonl"
+    path.write_bytes(data)
+    for use in (read_journal, JournalWriter):
+        with pytest.raises(StoreError, match="not a qbench journal"):
+            use(path)
+    assert path.read_bytes() == data
+
+
+@pytest.mark.parametrize("cut", range(len(HEADER)))
+def test_a_first_line_that_was_torn_is_written_again(tmp_path, cut):
+    path = tmp_path / "journal.jsonl"
+    path.write_bytes(HEADER[:cut])
+    assert read_journal(path).records == ()
+    JournalWriter(path).close()
+    assert path.read_bytes() == HEADER
+
+
+def test_a_version_of_thousands_of_digits_is_refused(tmp_path):
+    path = tmp_path / "journal.jsonl"
+    path.write_bytes(b'{"qbench-journal":%s}\n' % (b"9" * 5000))
+    for use in (read_journal, JournalWriter):
+        with pytest.raises(StoreError, match="not a qbench journal"):
+            use(path)

@@ -123,7 +123,7 @@ def report(
 
 
 def report_is_current(run: Run) -> bool:
-    """Whether a run's own report was written by this version of qbench after the last of its records."""
+    """Whether a run's own report is there, made by this version of qbench of all its records, and lacks nothing."""
     return is_current(run.path / "report.html", run)
 
 

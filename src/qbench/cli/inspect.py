@@ -84,6 +84,7 @@ def show_command(
     """Show a run, finished or not: its cells and a summary, or one of the other tables."""
     from qbench.api.runs import load_run
     from qbench.errors import QbenchError, did_you_mean
+    from qbench.records import JOURNAL
     from qbench.registry.registry import default_registry
     from qbench.reporting import costs, formats, tables
     from qbench.reporting.aggregate import pools
@@ -136,6 +137,10 @@ def show_command(
     )
     if view.sheet is not None and not view.sheet.lines:
         say(f"nothing to show of {asked[0]}: {NOTHING[asked[0]]}", error=True)
+    if form in ("csv", "json", "parquet"):  # which hold no notes
+        damage = [line for line in found.remarks if line.startswith(JOURNAL)]
+        for line in (*damage, *(view.sheet.notes if view.sheet is not None else ())):
+            say(f"note: {line}", error=True)
     if form == "parquet":
         if output is None:
             raise QbenchError("the parquet format is binary: name a file with --output")

@@ -27,6 +27,8 @@ MOST_PARTS = 100
 """That a bitstream is said to consist of; each becomes a column of exports."""
 LONGEST_WARM_UP = 20.0
 """Seconds; a first call that takes longer counts, as making another would take as long."""
+LONGEST_CHECK = 2.0
+"""Seconds; a first call that takes longer is not repeated only to see whether its result is the same."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,8 @@ class _PointInstance:
         Args:
             taken: checks what the codec returned, and makes it ours: its next call may change what it keeps.
             varies: what to say where calls give different results; empty if they may.
-            twice: whether an instance's first input is tried twice at least, unless that takes very long.
+            twice: whether an instance's first input is tried twice at least, unless that takes very long. It is, too,
+                where the warm-up is left out, unless that takes long.
         """
         if self._broken:  # once is enough to know that its results can't be relied on
             raise ContractError(self._broken)
@@ -96,7 +99,8 @@ class _PointInstance:
             self._compare(taken(again), result, varies)
             seconds.append(duration)
             spent += duration
-        if cold and short and twice and warmup + len(seconds) == 1:
+        unwarmed = self._timing.budget and not warmup and first < LONGEST_CHECK
+        if cold and ((short and twice) or unwarmed) and warmup + len(seconds) == 1:
             self._compare(taken(self._once(call, anew=True)[0]), result, varies)
         median = statistics.median(seconds) / batch
         first_call = cold and not warmup

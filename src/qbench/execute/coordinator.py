@@ -131,11 +131,12 @@ class Coordinator:
         """Wait for something to do; None if there will be nothing any more."""
         with self._changed:
             while True:
-                if self._stop.is_set() or not (self._tasks.waiting or self._tasks.at_work):
+                if self._stop.is_set() or self._tasks.finished:
                     self._changed.notify_all()
                     return None
-                if self._tasks.waiting:
-                    return self._tasks.take(hand)
+                task = self._tasks.take(hand)
+                if task is not None:
+                    return task
                 self._changed.wait(LISTENING)
 
     # -- several images at once ---------------------------------------------------------------------------------------

@@ -25,6 +25,9 @@ from qbench.planning.types import OperatingPoint, PlannedMetric, Target
 from qbench.records import ArtifactNote, CellRecord, CodingCost, Failure, FoundSetting
 from qbench.store.folder import now
 
+ALL_LOST = ("StationDied", "MemoryLimit", "OutputLimit")
+"""How a call ends that leaves nothing of what it had done."""
+
 
 class ImageFlow:
     """What is done for one image.
@@ -303,6 +306,8 @@ class ImageFlow:
         except NotApplicable as reason:
             return [reason] * len(wanted)
         except PluginFailedError as error:
+            if error.failure.error in ALL_LOST and len(wanted) > 1:  # find out with which, so that others are unharmed
+                return [self._outcomes(metric, images, (index,), key)[0] for index in wanted]
             return [error.failure] * len(wanted)
 
     # -- records ------------------------------------------------------------------------------------------------------

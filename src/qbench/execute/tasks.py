@@ -57,25 +57,22 @@ class TaskList:
             self._ahead.append((tasks, memory))
 
     @property
-    def waiting(self) -> bool:
-        """Whether there is something to do."""
-        return bool(self._ahead) or any(group.tasks for group in self._begun.values())
+    def finished(self) -> bool:
+        """Whether nothing is left to do, nor being done that could lead to more."""
+        return not (self._ahead or self._begun)
 
-    @property
-    def at_work(self) -> bool:
-        """Whether something is being done."""
-        return any(group.at_work for group in self._begun.values())
-
-    def take(self, hand: int) -> Task:
-        """Give out a task; there must be one.
+    def take(self, hand: int) -> Task | None:
+        """Give out a task; None if there is none before another is done.
 
         Args:
             hand: whose next one it is.
         """
         own = [group for group in self._begun.values() if group.tasks and group.hand == hand]
         begun = [group for group in self._begun.values() if group.tasks]
-        if not own and self._ahead and (self._room or not begun):
+        if not own and self._ahead and (self._room or not self._begun):
             own = [self._begin(hand)]
+        if not (own or begun):
+            return None
         group = (own or begun)[0]
         group.at_work += 1
         return heapq.heappop(group.tasks)

@@ -108,7 +108,7 @@ def timing_notes(timings: Sequence[PointTiming]) -> list[str]:
     which = "These times were" if len(beside) == len(timings) else f"The times of {len(beside)} operating points were"
     return [
         f"{which} taken beside other work of the run, which slows some calls more than others: they are not for "
-        "publication. `timing: {exclusive: true}` in the suite measures one thing at a time."
+        "publication. timing: {exclusive: true} in the suite measures one thing at a time."
     ]
 
 

@@ -83,7 +83,10 @@ class RunFolder:
             raise StoreError(f"{self.path}: not a run folder (no {JOURNAL})")
         state = self._read()
         if state.plan_record is None:
-            raise StoreError(f"{self.path}: the run was interrupted before it started; rerun the same command")
+            what = "the run was interrupted before it started"
+            if state.damaged:
+                what = f"{len(state.damaged)} lines of its journal are damaged, and none that can be read has a plan"
+            raise StoreError(f"{self.path}: {what}; rerun the same command")
         try:
             _ = state.plan
         except (ValueError, TypeError, KeyError) as error:  # a ValidationError is a ValueError

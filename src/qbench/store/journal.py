@@ -29,7 +29,8 @@ from qbench.records import AnyRecord
 from qbench.store.migrations import FORMAT_VERSION, migrated
 
 HEADER = f'{{"qbench-journal":{FORMAT_VERSION}}}\n'.encode()
-_HEADER = re.compile(rb'\{"qbench-journal":(\d+)\}')
+_HEADER = re.compile(rb'\{"qbench-journal":(\d{1,9})\}')
+_TORN_HEADER = re.compile(rb'\{"qbench-journal":\d{0,9}\}?')
 _validate = AnyRecord.validator.validate_json
 
 
@@ -90,9 +91,12 @@ def _bytes_of(path: Path) -> bytes:
             raise StoreError(
                 f"{path}: a journal of {size} bytes, more than {most_bytes()}; set {MOST_BYTES_VARIABLE} to read it"
             )
-        return path.read_bytes()
+        data = path.read_bytes()
     except OSError as error:
         raise StoreError(f"{path}: can't read the run's journal: {error.strerror or error}") from error
+    if b"\n" not in data and not (HEADER.startswith(data) or _TORN_HEADER.fullmatch(data)):  # but the first line, torn
+        raise StoreError(f"{path}: not a qbench journal")
+    return data
 
 
 def _looked_through(path: Path) -> tuple[int, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import html
 import json
@@ -66,6 +67,7 @@ def write_page(
             f"{path}: stays as it is, as a new one would lack pictures: {lacking[0]}. Say where originals are "
             "(--originals FOLDER), or name another file (--output)"
         )
+    made_by = f"qbench {version('qbench')}" if lacking else generator(runs)
     _add_missing(content, found.missing)
     for run, row in found.altered:
         content[run]["rows"][row]["altered"] = True
@@ -80,13 +82,13 @@ def write_page(
             address = page_images.inline(asset) if small else page_images.beside(asset, path, folder, number)
             _add(content[asset.run], asset, address)
         with writing(path) as temporary:  # a report may be open while a run continues
-            temporary.write_text(page_text(content), encoding="utf-8")
+            temporary.write_text(page_text(content, made_by), encoding="utf-8")
     except OSError as error:
         raise OutputError(path, error) from error
     return [path] if small or not folder.is_dir() else [path, folder]
 
 
-def page_text(content: list[dict[str, Any]]) -> str:
+def page_text(content: list[dict[str, Any]], made_by: str = "qbench") -> str:
     """Return the HTML of a report's content.
 
     Everything that comes from suites, files and plugins is in a block of JSON that no text can end, and is only ever
@@ -99,7 +101,7 @@ def page_text(content: list[dict[str, Any]]) -> str:
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     title = " · ".join(dict.fromkeys(str(run["name"]) for run in content))
     parts = {
-        "generator": generator(),
+        "generator": html.escape(made_by),
         "title": html.escape(title),
         "digest": digest,
         "style": style,
@@ -110,19 +112,24 @@ def page_text(content: list[dict[str, Any]]) -> str:
     return re.sub(r"\{\{(\w+)\}\}", lambda mark: parts[mark[1]], (here / "page.html").read_text("utf-8"))
 
 
-def generator() -> str:
-    """Return what a page says it was made by."""
-    return f"qbench {version('qbench')}"
+def generator(runs: Sequence[Run]) -> str:
+    """Return what a page says it was made by, and of what."""
+    digest = hashlib.sha256()
+    for run in runs:
+        digest.update(run.name.encode() + b"\0")
+        with contextlib.suppress(OSError):
+            digest.update(RunFolder(run.path).journal_path.read_bytes())
+    return f"qbench {version('qbench')}, {digest.hexdigest()}"
 
 
 def is_current(path: Path, run: Run) -> bool:
-    """Whether a page was written by this version of qbench after the last record of its run."""
+    """Whether a page is there that this version of qbench made of all of a run's records, and lacks nothing."""
     try:
-        newer = path.stat().st_mtime_ns >= RunFolder(run.path).journal_path.stat().st_mtime_ns
-        with path.open(encoding="utf-8", errors="replace") as file:
-            return newer and f'content="{generator()}"' in file.read(BEGINNING)
+        page = path.read_bytes()
     except OSError:
         return False
+    made_by = f'content="{html.escape(generator([run]))}"'.encode()
+    return made_by in page[:BEGINNING] and page.rstrip().endswith(b"</html>")
 
 
 def _json(content: Any) -> str:
