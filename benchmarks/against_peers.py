@@ -9,7 +9,8 @@ Parts (all by default):
   an environment of its own is made (kept in ``--work``), unless ``--peer-python`` names one that has it.
 - ``jobs``: the same job with one and with two at a time.
 - ``outside``: how much of the time is spent outside codec and metric code.
-- ``memory``: peak memory of the largest process over 24 and over 240 images, and with 12 megapixels at 16 qualities.
+- ``memory``: peak memory of all processes and of the largest, over 24 and over 240 images, and with 12 megapixels at 16
+  qualities.
 - ``scale``: a plan of 100,000 cells, resuming a run that has them all (records made up), showing it.
 
 - ``vit-score``: beside the thesis's two passes a pair (``benchmarks/vit_score_speed.py``).
@@ -27,6 +28,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import statistics
 import subprocess
 import sys
@@ -34,7 +36,7 @@ import tempfile
 import time
 import venv
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -43,6 +45,8 @@ import numpy as np
 import skimage.data
 import yaml
 from PIL import Image
+
+from qbench.execute.limits import descendants
 
 WIDTH, HEIGHT = 768, 512
 PHOTOGRAPHS = ("astronaut", "chelsea", "coffee", "rocket", "hubble_deep_field", "retina")
@@ -81,15 +85,33 @@ def write_suite(path: Path, images: Path, *, qualities: Sequence[int] = QUALITIE
     return path
 
 
-def timed(command: Sequence[str | Path], output: Path | None = None) -> tuple[float, float]:
-    """Run a program; return wall seconds, and the peak resident memory in MB of its largest process."""
+def timed(command: Sequence[str | Path], output: Path | None = None) -> float:
+    """Run a program; return wall seconds."""
     start = time.perf_counter()
     with (output or Path(os.devnull)).open("wb") as out:
-        process = subprocess.Popen(list(map(str, command)), stdout=out, stderr=subprocess.DEVNULL)
-        _, status, usage = os.wait4(process.pid, 0)
-    if status:
+        done = subprocess.run(list(map(str, command)), stdout=out, stderr=subprocess.DEVNULL, check=False)
+    if done.returncode:
         raise SystemExit(f"failed: {' '.join(map(str, command))}")
-    return time.perf_counter() - start, usage.ru_maxrss / 1024
+    return time.perf_counter() - start
+
+
+def peak_memory(command: Sequence[str | Path]) -> tuple[int, int]:
+    """Run a program; return the most bytes of all its processes, shared memory counted once, and of the largest one.
+
+    Linux only: 20 times a second their smaps_rollup is looked at.
+    """
+    process = subprocess.Popen(list(map(str, command)), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    together = largest = 0
+    while process.poll() is None:
+        share = 0
+        for pid in (process.pid, *descendants(process.pid)):
+            with suppress(OSError):
+                fields = dict(re.findall(r"^(Rss|Pss): +(\d+) kB", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.M))
+                share += 1024 * int(fields.get("Pss", 0))
+                largest = max(largest, 1024 * int(fields.get("Rss", 0)))
+        together = max(together, share)
+        time.sleep(0.05)
+    return together, largest
 
 
 def qbench_command(suite: Path, run: Path, jobs: int) -> list[str | Path]:
@@ -136,9 +158,9 @@ def beside_compressai(images: Path, work: Path, pairs: int, given: Path | None) 
     timed(theirs, printed)  # the page cache's and the compiled kernels' warm-up
     timed(qbench_command(suite, run, 1))
     for _ in range(pairs):
-        taken["CompressAI"].append(timed(theirs, printed)[0])
+        taken["CompressAI"].append(timed(theirs, printed))
         for jobs in (1, 2):
-            taken[f"qbench -j {jobs}"].append(timed(qbench_command(suite, fresh(work), jobs))[0])
+            taken[f"qbench -j {jobs}"].append(timed(qbench_command(suite, fresh(work), jobs)))
     for name, values in taken.items():
         ratios = [theirs / ours for theirs, ours in zip(taken["CompressAI"], values, strict=True)]
         print(f"| {name} | {spread(values)} | {statistics.median(ratios):.1f}× |")
@@ -169,7 +191,7 @@ def two_jobs(images: Path, work: Path, pairs: int) -> None:
     timed(qbench_command(suite, fresh(work), 1))
     for _ in range(pairs):
         for jobs, values in seconds.items():
-            values.append(timed(qbench_command(suite, fresh(work), jobs))[0])
+            values.append(timed(qbench_command(suite, fresh(work), jobs)))
     ratios = [one / two for one, two in zip(seconds[1], seconds[2], strict=True)]
     print(f"-j 1: {spread(seconds[1])}; -j 2: {spread(seconds[2])}; {statistics.median(ratios):.2f} times as fast")
 
@@ -261,7 +283,7 @@ def learned(images: Path, pairs: int) -> None:
 
 
 def memory(images: Path, work: Path) -> None:
-    """Print peak memory of the largest process."""
+    """Print peak memory."""
     many = make_images(work / "240", 240)
     large = work / "large"
     large.mkdir()
@@ -272,8 +294,9 @@ def memory(images: Path, work: Path) -> None:
         "12 megapixels, 16 qualities": write_suite(work / "large.yaml", large, qualities=range(5, 85, 5)),
     }
     for name, suite in suites.items():
-        seconds, megabytes = timed(qbench_command(suite, fresh(work), 1))
-        print(f"{name}: {megabytes:.0f} MB, {seconds:.1f} s")
+        for jobs in (1, 2):
+            together, largest = peak_memory(qbench_command(suite, fresh(work), jobs))
+            print(f"{name}, -j {jobs}: {together / 1e6:.0f} MB, the largest process {largest / 1e6:.0f} MB", flush=True)
 
 
 def made_up(planned: Any, run: Path) -> None:
@@ -332,7 +355,7 @@ def scale(work: Path) -> None:
         "resuming with all done, and its report there": qbench_command(path, run, 1),
         "show": [sys.executable, "-m", "qbench", "show", run],
     }.items():
-        print(f"{name}: {timed(command)[0]:.1f} s", flush=True)
+        print(f"{name}: {timed(command):.1f} s", flush=True)
 
 
 def main() -> None:
