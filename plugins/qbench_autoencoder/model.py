@@ -100,8 +100,8 @@ class Model:
             eight_bit: torch.Tensor = (255 * shares).round().clamp(0, 255).to(torch.uint8)
             return eight_bit
 
-        tile, margin = SYNTHESISED // STRIDE, self._margin // STRIDE
-        made = tiled(synthesis, latents.to(self._device), STRIDE, tile, margin, cropping=True)
+        tile, around = SYNTHESISED // STRIDE, self._margin // STRIDE
+        made = tiled(synthesis, latents.to(self._device), STRIDE, tile, around, cropping=True)
         return np.ascontiguousarray(made.permute(1, 2, 0).cpu().numpy())
 
     def complexity(self, height: int, width: int) -> Complexity:

@@ -266,12 +266,13 @@ class Session:
             record = None
         if record is None and point.id in self._left:
             return CellWork(point, key, state.cell(image, point), (), left=True)
-        scores = [state.score(self._plan, metric, image, point) for metric in self._plan.metrics]
+        earlier = record
         if record is None:
             record = self._cached_cell(key, image, point, state, journal)
-            scores = [state.score(self._plan, metric, image, point) for metric in self._plan.metrics]
-        elif (
-            record.outcome == "coded"
+        scores = [state.score(self._plan, metric, image, point) for metric in self._plan.metrics]
+        if (
+            earlier is not None
+            and earlier.outcome == "coded"
             and any(score is None or (retry and score.outcome == "failed") for score in scores)
             and not self._folder.keeps(point, image.name)  # it has to be had once more
         ):

@@ -119,12 +119,10 @@ class RunFolder:
         return self._cell_path(f"{kind}/points", point, image, "npy")
 
     def _cell_path(self, kind: str, point: OperatingPoint, image: str, extension: str) -> Path:
-        swept = point.id.partition(":")[2] or "default"
-        return self.path.joinpath(kind, _slug(point.label), _slug(swept), f"{_slug(image)}.{_slug(extension)}")
+        return self.path.joinpath(kind, *_place_of(point), f"{_slug(image)}.{_slug(extension)}")
 
     def _point_path(self, kind: str, point: OperatingPoint) -> Path:
-        swept = point.id.partition(":")[2] or "default"
-        return self.path.joinpath(kind, _slug(point.label), _slug(swept))
+        return self.path.joinpath(kind, *_place_of(point))
 
     def keeps(self, point: OperatingPoint, image: str) -> bool:
         """Whether a cell's bitstream or reconstruction is here."""
@@ -301,6 +299,11 @@ class RunFolder:
         except OSError as error:
             hint = "; make room and rerun the same command to resume" if error.errno == errno.ENOSPC else ""
             raise StoreError(f"{path}: can't write: {error.strerror or error}{hint}") from error
+
+
+def _place_of(point: OperatingPoint) -> tuple[str, str]:
+    """Return the names of an operating point's folder, and of the one that it is in."""
+    return _slug(point.label), _slug(point.id.partition(":")[2] or "default")
 
 
 @lru_cache(maxsize=2**16)
