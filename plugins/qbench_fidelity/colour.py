@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, partial
 from typing import Any, ClassVar
 
 import numpy as np
 
-from qbench.plugin import Candidates, Column, Direction, Metric, Pixels, Reference, Scores
+from qbench.plugin import Candidates, Column, Direction, Pixels, Reference, Scores
 from qbench_fidelity.libraries import Compiled
+from qbench_fidelity.one_by_one import OneByOne
 from qbench_fidelity.planes import Plane
 
 
-class Ciede2000(Compiled, Metric):
+class Ciede2000(Compiled, OneByOne):
     """Mean over all pixels of the colour difference ΔE00 between original and reconstruction.
 
     sRGB is taken to CIE L*a*b* under D65; kL = kC = kH = 1. About 1 is the least difference that people see side by
@@ -36,11 +37,11 @@ class Ciede2000(Compiled, Metric):
 
     def score(self, candidates: Candidates, prepared: Any) -> Sequence[Scores]:
         """Score a batch."""
-        found = []
-        for pixels in candidates.pixels:
-            each = differences(prepared, pixels)
-            found.append({"ciede2000": float(each.mean(dtype=np.float64)), "p95": float(np.quantile(each, 0.95))})
-        return found
+        return self.each(partial(self._score, prepared), candidates)
+
+    def _score(self, original: Pixels, pixels: Pixels) -> Scores:
+        found = differences(original, pixels)
+        return {"ciede2000": float(found.mean(dtype=np.float64)), "p95": float(np.quantile(found, 0.95))}
 
 
 @cache

@@ -8,8 +8,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from qbench.plugin import Candidates, Column, Direction, Metric, Pixels, Reference, Scores
+from qbench.plugin import Candidates, Column, Direction, Pixels, Reference, Scores
 from qbench_fidelity.libraries import OpenCv, cv2
+from qbench_fidelity.one_by_one import OneByOne
 from qbench_fidelity.planes import Plane, halve_padded, luma, shrink_factor, shrunk, weighted
 from qbench_fidelity.ssim import require_side
 
@@ -42,7 +43,7 @@ def difference_from_one(one: Plane, other: Plane, constant: float) -> Plane:
     return cv2.divide(above, below, above)
 
 
-class Gmsd(OpenCv, Metric):
+class Gmsd(OpenCv, OneByOne):
     """Gradient magnitude similarity deviation, of luma (BT.601) halved by 2×2 averaging: 0 is best.
 
     The deviation is over n - 1, as in the authors' program; the paper's formula, and piq, divide by n.
@@ -62,10 +63,8 @@ class Gmsd(OpenCv, Metric):
 
     def score(self, candidates: Candidates, prepared: Any) -> Sequence[Scores]:
         """Score a batch."""
-        found = zip(candidates.pixels, candidates.identical, strict=True)
-        return [
-            {self.name: 0.0 if same else self._deviation(prepared, self._gradient(pixels))} for pixels, same in found
-        ]
+        found = self.each(lambda pixels: self._deviation(prepared, self._gradient(pixels)), candidates, same=0.0)
+        return [{self.name: value} for value in found]
 
     def _gradient(self, pixels: Pixels) -> Plane:
         return gradient(halve_padded(luma(pixels)))
@@ -75,7 +74,7 @@ class Gmsd(OpenCv, Metric):
         return float(deviation[0, 0]) * math.sqrt(one.size / (one.size - 1))
 
 
-class Mdsi(OpenCv, Metric):
+class Mdsi(OpenCv, OneByOne):
     """Mean deviation similarity index, of gradients and chromaticity, combined by sum: 0 is best.
 
     The image is first shrunk by averaging, by its shorter side divided by 256 and rounded (half up, as MATLAB does).
@@ -98,10 +97,8 @@ class Mdsi(OpenCv, Metric):
 
     def score(self, candidates: Candidates, prepared: Any) -> Sequence[Scores]:
         """Score a batch."""
-        found = zip(candidates.pixels, candidates.identical, strict=True)
-        return [
-            {self.name: 0.0 if same else self._deviation(prepared, self._looked_at(pixels))} for pixels, same in found
-        ]
+        found = self.each(lambda pixels: self._deviation(prepared, self._looked_at(pixels)), candidates, same=0.0)
+        return [{self.name: value} for value in found]
 
     def _looked_at(self, pixels: Pixels) -> tuple[Plane, ...]:
         small = shrunk(pixels.astype(np.float32), shrink_factor(pixels))

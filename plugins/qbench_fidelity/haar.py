@@ -8,9 +8,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from qbench.plugin import Candidates, Column, Direction, Metric, Pixels, Reference, Scores
+from qbench.plugin import Candidates, Column, Direction, Pixels, Reference, Scores
 from qbench_fidelity.gradients import difference_from_one
 from qbench_fidelity.libraries import OpenCv, cv2
+from qbench_fidelity.one_by_one import OneByOne
 from qbench_fidelity.planes import YIQ, Plane, halve_padded, weighted
 from qbench_fidelity.ssim import require_side
 
@@ -25,7 +26,7 @@ class Wavelets:
     colour: list[Plane]
 
 
-class HaarPsi(OpenCv, Metric):
+class HaarPsi(OpenCv, OneByOne):
     """Haar wavelet-based perceptual similarity with colour, of the image halved by 2×2 averaging.
 
     With YIQ as in the authors' program; piq's coefficients have another digit.
@@ -44,8 +45,8 @@ class HaarPsi(OpenCv, Metric):
 
     def score(self, candidates: Candidates, prepared: Any) -> Sequence[Scores]:
         """Score a batch."""
-        found = zip(candidates.pixels, candidates.identical, strict=True)
-        return [{self.name: 1.0 if same else _similarity(prepared, _wavelets(pixels))} for pixels, same in found]
+        found = self.each(lambda pixels: _similarity(prepared, _wavelets(pixels)), candidates, same=1.0)
+        return [{self.name: value} for value in found]
 
 
 def _wavelets(pixels: Pixels) -> Wavelets:

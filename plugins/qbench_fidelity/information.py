@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
 
-from qbench.plugin import Candidates, Column, Direction, Metric, NotApplicable, Pixels, Reference, Scores
+from qbench.plugin import Candidates, Column, Direction, NotApplicable, Pixels, Reference, Scores
 from qbench.toolkit.resizing import imresize
 from qbench_fidelity.libraries import Compiled, cv2
+from qbench_fidelity.one_by_one import OneByOne
 from qbench_fidelity.planes import REC601, Plane
 from qbench_fidelity.ssim import SCALE_WEIGHTS, one_minus_product, require_side
 from qbench_fidelity.windows import C1, C2, TAPS, WINDOW
@@ -51,7 +53,7 @@ class Scale:
     eigenvalues: Plane
 
 
-class IwSsim(Compiled, Metric):
+class IwSsim(Compiled, OneByOne):
     """Information-content-weighted SSIM: MS-SSIM of luma on a Laplacian pyramid, weighted by local information.
 
     Of BT.601 luma, not rounded. A level whose weighted structure is negative counts as 0, as its fractional power is
@@ -73,8 +75,7 @@ class IwSsim(Compiled, Metric):
 
     def score(self, candidates: Candidates, prepared: Any) -> Sequence[Scores | NotApplicable]:
         """Score a batch."""
-        found = zip(candidates.pixels, candidates.identical, strict=True)
-        return [{self.name: 1.0} if same else self._score(prepared, pixels) for pixels, same in found]
+        return self.each(partial(self._score, prepared), candidates, same={self.name: 1.0})
 
     def _score(self, scales: Sequence[Scale], pixels: Pixels) -> Scores | NotApplicable:
         lost = []

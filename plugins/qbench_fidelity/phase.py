@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from qbench.plugin import Candidates, Column, Direction, Metric, NotApplicable, Pixels, Reference, Scores
+from qbench.plugin import Candidates, Column, Direction, NotApplicable, Pixels, Reference, Scores
 from qbench_fidelity.features import Features, weighted_similarity
 from qbench_fidelity.gradients import scharr
 from qbench_fidelity.libraries import Compiled
+from qbench_fidelity.one_by_one import OneByOne
 from qbench_fidelity.planes import YIQ, Plane, shrink_factor, shrunk, weighted
 from qbench_fidelity.ssim import require_side
 
@@ -31,7 +32,7 @@ CONSTANTS = (0.85, 160.0, 200.0, 200.0)
 LAMBDA = 0.03
 
 
-class Fsim(Compiled, Metric):
+class Fsim(Compiled, OneByOne):
     """Feature similarity with colour (FSIMc): phase congruency, gradients and chrominance.
 
     The image is first shrunk by averaging, by its shorter side divided by 256 and rounded half up. All as in the
@@ -52,8 +53,7 @@ class Fsim(Compiled, Metric):
 
     def score(self, candidates: Candidates, prepared: Any) -> Sequence[Scores | NotApplicable]:
         """Score a batch."""
-        found = zip(candidates.pixels, candidates.identical, strict=True)
-        return [{self.name: 1.0} if same else self._score(prepared, pixels) for pixels, same in found]
+        return self.each(partial(self._score, prepared), candidates, same={self.name: 1.0})
 
     def _score(self, one: Features, pixels: Pixels) -> Scores | NotApplicable:
         found = weighted_similarity(one, _features(pixels), CONSTANTS, 1.0, LAMBDA)

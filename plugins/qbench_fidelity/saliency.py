@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, partial
 from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from qbench.plugin import Candidates, Column, Direction, Metric, NotApplicable, Pixels, Reference, Scores
+from qbench.plugin import Candidates, Column, Direction, NotApplicable, Pixels, Reference, Scores
 from qbench.toolkit.resizing import imresize
 from qbench_fidelity.features import Features, weighted_similarity
 from qbench_fidelity.gradients import scharr
 from qbench_fidelity.libraries import OpenCv, cv2
+from qbench_fidelity.one_by_one import OneByOne
 from qbench_fidelity.planes import Plane, channels, shrink_factor, shrunk, weighted
 from qbench_fidelity.ssim import require_side
 
@@ -29,7 +30,7 @@ CONSTANTS = (1.27, 386.0, 130.0, 130.0)
 ALPHA, BETA = 0.40, 0.02
 
 
-class Vsi(OpenCv, Metric):
+class Vsi(OpenCv, OneByOne):
     """Visual saliency-induced index: saliency, gradients and chrominance.
 
     Saliency (SDSP: frequencies, the middle of the image, warm colours) is computed at 256×256 pixels. Everything is
@@ -50,8 +51,7 @@ class Vsi(OpenCv, Metric):
 
     def score(self, candidates: Candidates, prepared: Any) -> Sequence[Scores | NotApplicable]:
         """Score a batch."""
-        found = zip(candidates.pixels, candidates.identical, strict=True)
-        return [{self.name: 1.0} if same else self._score(prepared, pixels) for pixels, same in found]
+        return self.each(partial(self._score, prepared), candidates, same={self.name: 1.0})
 
     def _score(self, one: Features, pixels: Pixels) -> Scores | NotApplicable:
         found = weighted_similarity(one, _features(pixels), CONSTANTS, ALPHA, BETA)

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from qbench.plugin import Candidates, Column, Direction, Metric, NotApplicable, Parameters, Pixels, Reference, Scores
+from qbench.plugin import Candidates, Column, Direction, NotApplicable, Parameters, Pixels, Reference, Scores
 from qbench_fidelity import on_accelerator
 from qbench_fidelity.libraries import Compiled
+from qbench_fidelity.one_by_one import OneByOne
 from qbench_fidelity.planes import Plane, channels, luma, matlab_luma
 from qbench_fidelity.windows import WINDOW
 
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 
 
-class _GaussianSsim(Compiled, Metric):
+class _GaussianSsim(Compiled, OneByOne):
     """What the SSIM family shares: planes that are compared each by itself, and averaged."""
 
     def planes(self, pixels: Pixels) -> Sequence[Plane]:
@@ -44,7 +46,7 @@ class _OneScale(_GaussianSsim):
             return on_accelerator.moments(self.tensor(reference.tensor))
         from qbench_fidelity.similarity import prepare
 
-        return [prepare(plane) for plane in self.planes(reference.pixels)]
+        return self.of_planes(prepare, self.planes(reference.pixels), reference)
 
     def score(self, candidates: Candidates, prepared: Any) -> Sequence[Scores]:
         """Score a batch."""
@@ -54,7 +56,7 @@ class _OneScale(_GaussianSsim):
         else:
             from qbench_fidelity.similarity import mean_dissimilarity
 
-            values = [mean_dissimilarity(prepared, self.planes(pixels)) for pixels in candidates.pixels]
+            values = self.each(lambda pixels: mean_dissimilarity(prepared, self.planes(pixels)), candidates)
         return [{self.name: 1 - value} for value in values]
 
 
@@ -144,7 +146,10 @@ class MsSsim(_GaussianSsim):
             )
         from qbench_fidelity.similarity import prepare
 
-        return [[prepare(plane) for plane in self._scales(plane)] for plane in self.planes(reference.pixels)]
+        def at_scales(plane: Plane) -> list[Original]:
+            return [prepare(each) for each in self._scales(plane)]
+
+        return self.of_planes(at_scales, self.planes(reference.pixels), reference)
 
     def score(self, candidates: Candidates, prepared: Any) -> Sequence[Scores]:
         """Score a batch."""
@@ -152,7 +157,7 @@ class MsSsim(_GaussianSsim):
             images = self.tensor(candidates.tensor)
             found = on_accelerator.dissimilarities(prepared, images, zeros=self._zeros).tolist()
         else:
-            found = [self._dissimilarities(prepared, pixels) for pixels in candidates.pixels]
+            found = self.each(partial(self._dissimilarities, prepared), candidates)
         return [self._scores(each) for each in found]
 
     @property

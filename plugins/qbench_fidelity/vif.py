@@ -8,8 +8,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from qbench.plugin import Candidates, Column, Direction, Metric, NotApplicable, Pixels, Reference, Scores
+from qbench.plugin import Candidates, Column, Direction, NotApplicable, Pixels, Reference, Scores
 from qbench_fidelity.libraries import Compiled, cv2
+from qbench_fidelity.one_by_one import OneByOne
 from qbench_fidelity.planes import REC601, Plane, gaussian_taps
 from qbench_fidelity.ssim import require_side
 
@@ -28,7 +29,7 @@ class Scale:
     variance: Plane
 
 
-class Vifp(Compiled, Metric):
+class Vifp(Compiled, OneByOne):
     """Visual information fidelity in the pixel domain, of luma (BT.601), at four scales; noise variance 2.
 
     The share of the information in the original that the reconstruction still carries; above 1 where contrast was
@@ -58,8 +59,8 @@ class Vifp(Compiled, Metric):
     def score(self, candidates: Candidates, prepared: Any) -> Sequence[Scores]:
         """Score a batch."""
         scales, information = prepared
-        found = zip(candidates.pixels, candidates.identical, strict=True)
-        return [{self.name: 1.0 if same else _carried(scales, pixels) / information} for pixels, same in found]
+        found = self.each(lambda pixels: _carried(scales, pixels) / information, candidates, same=1.0)
+        return [{self.name: value} for value in found]
 
 
 def _scales(pixels: Pixels) -> list[Plane]:

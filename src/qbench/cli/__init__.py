@@ -5,6 +5,7 @@ Nothing heavy is imported here, so that ``qbench --help`` answers at once; comma
 
 from __future__ import annotations
 
+import atexit
 import gc
 import os
 import sys
@@ -40,6 +41,8 @@ def main() -> None:
 
     # pydantic would ask every installed package for plugins of its own, and end with one whose metadata are damaged.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    # The interpreter would look through everything that was loaded once more before it ends.
+    atexit.register(gc.freeze)
     # Records come by the 100,000 and none is garbage, but half of the time goes into looking whether some is.
     before = gc.get_threshold()
     gc.set_threshold(OBJECTS_BETWEEN_SEARCHES, 20, 100)

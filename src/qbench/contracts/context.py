@@ -25,12 +25,14 @@ class Context:
         seed: the run's seed.
         profile: the suite's profile, ``"bundled"`` or ``"hub"``: which weights to load.
         notice: tells the person who runs this something that is not a failure; say a thing once.
+        threads: how many a codec or metric may use; libraries of linear algebra and torch are told already.
     """
 
     device: str = "cpu"
     seed: int = 0
     profile: str = "bundled"
     notice: Callable[[str], None] = field(default=_warn, repr=False, compare=False)
+    threads: int = 1
 
     def rng(self, image: Image) -> np.random.Generator:
         """Return a generator seeded from the run's seed and this image.

@@ -185,6 +185,8 @@ class MetricDeclaration:
         columns: the numbers it gives; the main one first, named like the metric.
         pooling: how :meth:`pool` aggregates, in words: ``"PSNR of the mean MSE"``; empty if it does not.
         reference: the paper or standard behind the formula.
+        parallel: whether on a processor it scores as many reconstructions at a time as its context has threads; its
+            batches are as many times larger.
         Parameters: the model of its settings.
     """
 
@@ -195,6 +197,7 @@ class MetricDeclaration:
     columns: ClassVar[tuple[Column, ...]]
     pooling: ClassVar[str] = ""
     reference: ClassVar[str] = ""
+    parallel: ClassVar[bool] = False
     Parameters: ClassVar[type[Parameters]] = NoParameters
 
     def __init__(self, parameters: Any, context: Context) -> None:

@@ -225,8 +225,8 @@ class ScoringDesk(Desk):
 
     def score(self, planned: PlannedMetric, chosen: tuple[int, ...]) -> list[Outcome]:
         """Score some of the reconstructions; an outcome for each, in order."""
-        reference, groups = self._handed_out(chosen)
         metric = self._metric(planned)
+        reference, groups = self._handed_out(chosen, self._context.threads if metric.parallel else 1)
         if isinstance(metric, Metric):
             outcomes = score_batches(metric, reference, groups)
         else:
@@ -261,14 +261,14 @@ class ScoringDesk(Desk):
             self._metrics[planned.label] = make_metric(planned, self._registry, self._context, strict=strict)
         return self._metrics[planned.label]
 
-    def _handed_out(self, chosen: tuple[int, ...]) -> tuple[Reference, list[Candidates]]:
+    def _handed_out(self, chosen: tuple[int, ...], threads: int = 1) -> tuple[Reference, list[Candidates]]:
         """Return original and batches for one metric: objects of its own, whatever it does to them, of shared samples.
 
-        Metrics that score the same reconstructions share their tensors as well.
+        Metrics that score the same reconstructions in the same batches share their tensors as well.
         """
         reference = Reference(self._name, _anew(self._images[0]), self._context.device)
         images, sizes = [_anew(self._images[1 + index]) for index in chosen], [self._sizes[index] for index in chosen]
-        groups = list(batches(reference, images, sizes))
+        groups = list(batches(reference, images, sizes, threads))
         for indices, group in [((), reference), *self._members(chosen, groups)]:
             if indices:
                 group.__dict__["identical"] = tuple(self._identical[index] for index in indices)

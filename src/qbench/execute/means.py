@@ -18,14 +18,17 @@ from qbench.execute.limits import Limits, limits_of
 from qbench.execute.pool import StationPool
 from qbench.execute.shared import SharedImage
 from qbench.execute.starting import warm_up
+from qbench.execute.station import Role
 from qbench.execute.stations import Station, persistently
 from qbench.execute.trust import family
-from qbench.execute.work import Setup, Stop, WorkEvent
+from qbench.execute.work import ImageWork, Setup, Stop, WorkEvent
 from qbench.images.at_hand import ORIGINALS
 from qbench.images.sources import ImageSource
 from qbench.planning.types import OperatingPoint, Plan, PlannedImage, PlannedMetric
 from qbench.registry.registry import Registry, default_registry
 from qbench.store.folder import RunFolder
+
+CODING: tuple[Role, ...] = ("encode", "decode")
 
 
 class Costs:
@@ -87,6 +90,13 @@ class Means:
         if key not in self.families:
             self.families[key] = family(planned, self.registry)
         return self.families[key]
+
+    def begin(self, works: Sequence[ImageWork], hands: int) -> None:
+        """Begin to start the stations that the first images will be coded at."""
+        points = [cell.point for work in works[:hands] for cell in work.cells[:1] if cell.coded is None]
+        for point in points:
+            for role in CODING:
+                self.pool.begin(role, family=self.family(point), accelerator=self.on_accelerator(point))
 
     def read(self, source: ImageSource, image: PlannedImage) -> SharedImage:
         """Read an original.

@@ -79,7 +79,7 @@ class StationPool:
                 if fit or self._count.get(place, 0) < self._most[accelerator]:
                     break
                 self._changed.wait()
-            own = [station for station in fit if self._user.get(id(station)) == user]
+            own = [station for station in fit if self._user.get(id(station), user) == user]
             more = self._count.get(place, 0) < self._most[accelerator]
             station = max(own or ([] if more else fit), key=preferred, default=None)
             if station is not None:
@@ -103,6 +103,24 @@ class StationPool:
                 else:
                     self._idle.append(station)
                 self._changed.notify_all()
+
+    def begin(self, role: Role, *, family: str = "", accelerator: bool = False) -> None:
+        """Begin to start a station for whoever comes first: several get ready at the same time."""
+        place = role, family, accelerator
+        with self._changed:
+            if self._registry is not None or self._count.get(place, 0) >= self._most[accelerator]:
+                return
+            self._count[place] = self._count.get(place, 0) + 1
+        try:
+            station = self._new(role)
+        except (EOFError, OSError):  # whoever needs it will be told
+            with self._changed:
+                self._count[place] -= 1
+            return
+        with self._changed:
+            self._all.append(station)
+            self._place[id(station)] = place
+            self._idle.append(station)
 
     def close(self) -> list[str]:
         """End all; return what went wrong."""

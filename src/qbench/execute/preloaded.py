@@ -6,8 +6,12 @@ No stranger's: what they leave in a process, such as memory that forked processe
 from __future__ import annotations
 
 import contextlib
+import gc
 import signal
 import warnings
+
+import numpy.random  # noqa: F401 - NumPy loads it when it is first asked for, and every station asks for its state
+from PIL import Image
 
 from qbench.errors import QbenchError
 from qbench.execute import station
@@ -15,6 +19,7 @@ from qbench.registry.code import source_digest
 from qbench.registry.hookspecs import PROJECT
 from qbench.registry.registry import Registry, default_registry
 
+Image.preinit()  # Pillow's everyday formats, which it would load in every station
 signal.signal(signal.SIGTERM, signal.SIG_IGN)  # of a batch system, to the whole group: the coordinator decides
 station.adopt_orphans()
 warnings.filterwarnings("ignore", message=".*waitpid returned unexpected pid")  # of the processes that it adopts
@@ -34,3 +39,4 @@ def _load() -> None:
 
 with contextlib.suppress(QbenchError):  # that there are none is said where it matters
     _load()
+gc.freeze()  # stations would look through all this for garbage, and each get a copy of it by that

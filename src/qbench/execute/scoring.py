@@ -73,10 +73,18 @@ def require_format(metric: MetricDeclaration, reference: Reference) -> None:
         raise NotApplicable(f"{metric.name} does not accept {reference.image.format} images")
 
 
-def batches(reference: Reference, images: Sequence[Image], sizes: Sequence[int]) -> Iterator[Candidates]:
-    """Split an image's reconstructions into batches; every metric is given the same ones, tensors included."""
+def batches(
+    reference: Reference, images: Sequence[Image], sizes: Sequence[int], threads: int = 1
+) -> Iterator[Candidates]:
+    """Split an image's reconstructions into batches.
+
+    Args:
+        threads: that score one reconstruction each, on a processor.
+    """
     limit = CPU_BATCH_PIXELS if reference.device == "cpu" else GPU_BATCH_PIXELS
     step = max(1, limit // (reference.image.height * reference.image.width))
+    if reference.device == "cpu":
+        step *= threads
     for start in range(0, len(images), step):
         chosen = slice(start, start + step)
         yield Candidates(reference, tuple(images[chosen]), tuple(sizes[chosen]), reference.device)

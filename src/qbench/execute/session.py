@@ -61,7 +61,6 @@ class Session:
         self._cache = cache
         self._stop = stop
         self._device = resolve_device(options.device)
-        self._context = Context(self._device, plan.seed, plan.profile)
         self._cores = available_cores()
         self._in_process = options.in_process or registry is not default_registry()
         jobs = self._cores if options.jobs == "auto" else options.jobs
@@ -78,6 +77,7 @@ class Session:
         self._events: queue.SimpleQueue[Any] = queue.SimpleQueue()
         load = EXCLUSIVE if self._jobs == 1 else f"up to {self._jobs - 1} other call{'s' if self._jobs > 2 else ''}"
         threads = numerical_threads(max(1, self._cores // self._jobs))
+        self._context = Context(self._device, plan.seed, plan.profile, threads=threads)
         timing = TimingPlan(plan.timing["repeats"], plan.timing["budget"], threads, load)
         self._setup = Setup(plan, folder, self._id, self._context, timing)
         if not self._in_process:
@@ -185,6 +185,7 @@ class Session:
         self._pool.log_to(self._folder.path / LOGS)
         means = Means(self._setup, self._pool, self._events.put, partial(limits_of, self._plan), self._registry)
         if works:
+            means.begin(works, self._jobs)
             self._begin_session(state, journal)
             coordinator = Coordinator(works, means, self._registry, self._stop, self._jobs, self._events)
             self._listen(coordinator.run(), state, journal, on_event)

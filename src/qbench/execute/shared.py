@@ -30,8 +30,7 @@ class SharedImage:
     def of(cls, image: Image) -> SharedImage:
         """Copy an image into memory of its own."""
         descriptor = _new_memory()
-        with mmap.mmap(_sized(descriptor, image.pixels.nbytes), image.pixels.nbytes) as memory:
-            memory[:] = image.pixels.data.cast("B")
+        _fill(descriptor, image.pixels.data.cast("B"))
         if hasattr(fcntl, "F_ADD_SEALS") and hasattr(os, "memfd_create"):
             fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW)
         return cls(descriptor, (image.shape, image.format, image.notes))
@@ -65,6 +64,8 @@ def _new_memory() -> int:
         return os.dup(file.fileno())
 
 
-def _sized(descriptor: int, size: int) -> int:
-    os.ftruncate(descriptor, size)
-    return descriptor
+def _fill(descriptor: int, data: memoryview) -> None:
+    """Write to memory as to a file: mapped, it would come page by page."""
+    done = 0
+    while done < len(data):
+        done += os.write(descriptor, data[done:])

@@ -18,7 +18,7 @@ import numpy as np
 
 OWN = ("TORCHINDUCTOR_", "TRITON_")
 """How variables begin that torch sets for itself where its compiler is loaded."""
-LIMITS = [name for name in dir(resource) if name.startswith("RLIMIT_")]
+LIMITS = {name: getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")}
 
 
 @contextlib.contextmanager
@@ -33,8 +33,10 @@ def restored(tell: Callable[[str], None]) -> Iterator[None]:
     finally:
         for name, value in _state().items():
             if name in before and not _same(before[name], value):
-                _SETTERS[name](before[name])
-                tell(f"changed {_NAMES[name]}{_change(name, before[name], value)}; it was set back")
+                difference = _change(name, before[name], value)
+                if difference is not None:
+                    _SETTERS[name](before[name])
+                    tell(f"changed {_NAMES[name]}{difference}; it was set back")
 
 
 @contextlib.contextmanager
@@ -61,9 +63,9 @@ def _torch() -> Any:
 def _state() -> dict[str, Any]:
     state: dict[str, Any] = {
         "directory": _directory(),
-        "environment": {name: text for name, text in os.environ.items() if not name.startswith(OWN)},
+        "environment": dict(os.environb),
         "numpy_errors": np.geterr(),
-        "numpy_random": np.random.get_state(),
+        "numpy_random": _numpy_random(),
         "locale": locale.setlocale(locale.LC_ALL),
         "recursion": sys.getrecursionlimit(),
         "decimal": decimal.getcontext().prec,
@@ -71,7 +73,7 @@ def _state() -> dict[str, Any]:
         "streams": (sys.stdin, sys.stdout, sys.stderr),
         "path": list(sys.path),
         "random": random.getstate(),
-        "limits": {name: resource.getrlimit(getattr(resource, name)) for name in LIMITS},
+        "limits": {name: resource.getrlimit(number) for name, number in LIMITS.items()},
     }
     torch = _torch()
     if torch is not None and hasattr(torch, "get_default_dtype"):
@@ -96,31 +98,39 @@ def umask() -> int:
     return mask
 
 
+def _numpy_random() -> tuple[Any, ...]:
+    state: Any = np.random.get_state()
+    return state[0], state[1].tobytes(), *state[2:]
+
+
+def _set_numpy_random(value: tuple[Any, ...]) -> None:
+    kind, key, *rest = value
+    np.random.set_state((kind, np.frombuffer(key, np.uint32), *rest))
+
+
 def _same(one: Any, other: Any) -> bool:
-    if isinstance(one, tuple) and len(one) == len(other):
-        return all(_same(*pair) for pair in zip(one, other, strict=True))
-    if isinstance(one, np.ndarray):
-        return np.array_equal(one, other)
-    if hasattr(one, "write") or hasattr(one, "read"):
-        return one is other
+    if isinstance(one, tuple) and any(hasattr(each, "write") or hasattr(each, "read") for each in one):
+        return all(mine is its for mine, its in zip(one, other, strict=True))
     return bool(one == other)
 
 
-def _change(name: str, before: Any, after: Any) -> str:
+def _change(name: str, before: Any, after: Any) -> str | None:
+    """Return what to say of a change; None where it is nobody's."""
     if name in ("numpy_random", "streams", "path", "random"):
         return ""
     if isinstance(before, dict):
-        changed = sorted(key for key in {*before, *after} if before.get(key) != after.get(key))
-        return f" ({', '.join(changed[:5])})"
+        changed = sorted(os.fsdecode(key) for key in {*before, *after} if before.get(key) != after.get(key))
+        changed = [each for each in changed if not each.startswith(OWN)]
+        return f" ({', '.join(changed[:5])})" if changed else None
     return f" ({before} → {after})"
 
 
-def _set_environment(value: dict[str, str]) -> None:
-    for name in [name for name in os.environ if name not in value and not name.startswith(OWN)]:
-        del os.environ[name]
+def _set_environment(value: dict[bytes, bytes]) -> None:
+    for name in [name for name in os.environb if name not in value and not os.fsdecode(name).startswith(OWN)]:
+        del os.environb[name]
     for name, text in value.items():
-        if os.environ.get(name) != text:
-            os.environ[name] = text
+        if os.environb.get(name) != text and not os.fsdecode(name).startswith(OWN):
+            os.environb[name] = text
 
 
 def _set_directory(value: str) -> None:
@@ -135,7 +145,7 @@ def _set_streams(value: tuple[Any, Any, Any]) -> None:
 def _set_limits(value: dict[str, tuple[int, int]]) -> None:
     for name, limits in value.items():
         with contextlib.suppress(OSError, ValueError):  # what was lowered for good
-            resource.setrlimit(getattr(resource, name), limits)
+            resource.setrlimit(LIMITS[name], limits)
 
 
 def _set_precision(value: int) -> None:
@@ -146,7 +156,7 @@ _SETTERS: dict[str, Callable[[Any], Any]] = {
     "directory": _set_directory,
     "environment": _set_environment,
     "numpy_errors": lambda value: np.seterr(**value),
-    "numpy_random": lambda value: np.random.set_state(value),
+    "numpy_random": _set_numpy_random,
     "locale": lambda value: locale.setlocale(locale.LC_ALL, value),
     "recursion": sys.setrecursionlimit,
     "decimal": _set_precision,

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import os
 import pickle
 import socket
 import struct
-from collections.abc import Callable
+from array import array
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from qbench.execute.shared import Description, SharedImage
@@ -62,10 +64,12 @@ class Line:
         try:
             pickler.dump(message)
             descriptors = [shared.descriptor for shared in pickler.shared]
-            self._connection.sendall(HEADER.pack(MAGIC, buffer.tell(), len(descriptors)))
-            for first in range(0, len(descriptors), MOST_DESCRIPTORS):
-                socket.send_fds(self._connection, [b"\0"], descriptors[first : first + MOST_DESCRIPTORS])
-            self._connection.sendall(buffer.getbuffer())
+            header = memoryview(HEADER.pack(MAGIC, buffer.tell(), len(descriptors)))
+            # In one piece, if possible: whoever waits at the other end is woken up once.
+            while len(descriptors) > MOST_DESCRIPTORS:
+                self._send([header], descriptors[:MOST_DESCRIPTORS])
+                header, descriptors = memoryview(b"\0"), descriptors[MOST_DESCRIPTORS:]
+            self._send([header, buffer.getbuffer()], descriptors)
         finally:
             for shared in pickler.made:
                 shared.close()
@@ -77,27 +81,48 @@ class Line:
             EOFError: the other end is gone.
             Exception: what arrives is no message, a ValueError if it does not even begin like one.
         """
-        magic, size, count = HEADER.unpack(self._exactly(HEADER.size))
-        if magic != MAGIC:
-            raise ValueError("no message")
         descriptors: list[int] = []
-        while len(descriptors) < count:
-            data, received, flags, _ = socket.recv_fds(self._connection, 1, MOST_DESCRIPTORS)
-            if not data:
-                raise EOFError
-            if flags & socket.MSG_CTRUNC or not received:
-                raise OSError("no room for descriptors")
-            descriptors += received
+        try:
+            magic, size, count = HEADER.unpack(self._receive(HEADER.size, descriptors))
+            if magic != MAGIC:
+                raise ValueError("no message")
+            while (had := len(descriptors)) < count:
+                self._receive(1, descriptors)
+                if len(descriptors) == had:
+                    raise OSError("descriptors are missing")
+            data = self._exactly(size)
+        except BaseException:
+            for descriptor in descriptors:
+                os.close(descriptor)
+            raise
 
         def taken(index: int, description: Description) -> Image | SharedImage:
             shared = SharedImage(descriptors[index], description)
             return shared.image if self._in_station else shared
 
-        return _Unpickler(io.BytesIO(self._exactly(size)), taken, in_station=self._in_station).load()
+        return _Unpickler(io.BytesIO(data), taken, in_station=self._in_station).load()
 
     def close(self) -> None:
         """Close this end."""
         self._connection.close()
+
+    def _send(self, pieces: Sequence[memoryview], descriptors: Sequence[int]) -> None:
+        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", descriptors))] if descriptors else []
+        sent = self._connection.sendmsg(pieces, rights)
+        for piece in pieces:
+            if sent < len(piece):
+                self._connection.sendall(piece[sent:])
+            sent = max(0, sent - len(piece))
+
+    def _receive(self, size: int, descriptors: list[int]) -> bytes:
+        """Receive as many bytes, and what descriptors come with them."""
+        data, received, flags, _ = socket.recv_fds(self._connection, size, MOST_DESCRIPTORS)
+        descriptors += received
+        if flags & socket.MSG_CTRUNC:
+            raise OSError("no room for descriptors")
+        if not data:
+            raise EOFError
+        return data + self._exactly(size - len(data))
 
     def _exactly(self, size: int) -> bytes:
         data = bytearray(size)

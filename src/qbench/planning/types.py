@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache, cached_property
+from hashlib import sha256
 from json.encoder import encode_basestring_ascii
 from typing import Any
 
@@ -246,11 +246,12 @@ class Plan:
     def cell_key(self, image: PlannedImage, point: OperatingPoint) -> str:
         """SHA-256 (hex) of all that decides a cell's bitstream: codec, version, libraries, settings, pixels, seed."""
         # Weights depend on the profile, and not every codec draws random numbers; the key errs on the safe side.
-        return _key_of("cell", point.canonical_identity, [image.sha256, self.seed, self.profile])
+        rest = f"{encode_basestring_ascii(image.sha256)},{self.seed},{encode_basestring_ascii(self.profile)}"
+        return _key_of("cell", point.canonical_identity, rest)
 
     def score_key(self, metric: PlannedMetric, image: PlannedImage, bitstream: str, reconstruction: str) -> str:
         """SHA-256 (hex) of all that decides a score: metric, settings, original, bitstream and reconstruction."""
-        rest = [image.sha256, bitstream, reconstruction, self.profile]
+        rest = ",".join(map(encode_basestring_ascii, (image.sha256, bitstream, reconstruction, self.profile)))
         return _key_of("score", metric.canonical_identity, rest)
 
     def point_score_key(self, metric: PlannedMetric, reconstructions: Sequence[str]) -> str:
@@ -341,7 +342,7 @@ def plan_from_json(data: Mapping[str, Any]) -> Plan:
 
 def content_key(*parts: Any) -> str:
     """SHA-256 (hex) of a canonical JSON form of the parts."""
-    return hashlib.sha256(canonical(parts).encode()).hexdigest()
+    return sha256(canonical(parts).encode()).hexdigest()
 
 
 def canonical(value: Any) -> str:
@@ -352,10 +353,9 @@ def canonical(value: Any) -> str:
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), default=dict)
 
 
-def _key_of(kind: str, canonical_identity: str, rest: Sequence[str | int]) -> str:
-    """Return ``content_key(kind, identity, *rest)``, of an identity that is canonical already."""
-    texts = [encode_basestring_ascii(each) if isinstance(each, str) else str(each) for each in rest]
-    return hashlib.sha256(f'["{kind}",{canonical_identity},{",".join(texts)}]'.encode()).hexdigest()
+def _key_of(kind: str, canonical_identity: str, rest: str) -> str:
+    """Return ``content_key(kind, identity, *rest)``, of what is canonical already."""
+    return sha256(f'["{kind}",{canonical_identity},{rest}]'.encode()).hexdigest()
 
 
 @cache

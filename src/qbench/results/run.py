@@ -227,6 +227,8 @@ class Run:
     def failures(self) -> list[FailureNote]:
         """Every failure, with its traceback."""
         notes: list[FailureNote] = []
+        if not self._state.failed:
+            return notes
         for image in self.plan.images:
             for point in self.plan.points:
                 records: list[CellRecord | ScoreRecord | None] = [self._state.cell(image, point)]

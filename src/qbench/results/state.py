@@ -32,10 +32,12 @@ class RunState:
         """Take in one more record."""
         if isinstance(record, CellRecord):
             self._cells[record.image, record.point] = record
-            self._fitting.pop((record.image, record.point), None)
+            if self._fitting:
+                self._fitting.pop((record.image, record.point), None)
         elif isinstance(record, ScoreRecord):
             self._scores[record.image, record.point, record.metric] = record
-            self._fitting.pop((record.image, record.point), None)
+            if self._fitting:
+                self._fitting.pop((record.image, record.point), None)
         elif isinstance(record, SessionRecord):
             self.sessions[record.id] = record
         else:
@@ -57,13 +59,21 @@ class RunState:
         self, plan: Plan, metric: PlannedMetric, image: PlannedImage, point: OperatingPoint
     ) -> ScoreRecord | None:
         """Return the record of a score, None while it has none that fits the cell's present bitstream."""
-        known = self._fitting.setdefault((image.name, point.id), {})
-        if metric.label not in known:  # hashed once for each cell: a report looks a score up several times
-            record = self._scores.get((image.name, point.id, metric.label))
-            cell = self.cell(image, point)
-            fits = record is not None and cell is not None and record.key == score_key(plan, metric, image, cell)
-            known[metric.label] = record if fits else None
-        return known[metric.label]
+        place, label = (image.name, point.id), metric.label
+        known = self._fitting.get(place)
+        if known is None:
+            known = self._fitting[place] = {}
+        elif label in known:  # hashed once for each cell: a report looks a score up several times
+            return known[label]
+        record, cell = self._scores.get((*place, label)), self._cells.get(place)
+        fits = record is not None and cell is not None and record.key == score_key(plan, metric, image, cell)
+        found = known[label] = record if fits else None
+        return found
+
+    @property
+    def failed(self) -> bool:
+        """Whether any record is of a failure, fitting or not."""
+        return any(each.failure is not None for records in (self._cells, self._scores) for each in records.values())
 
     def point_score(self, plan: Plan, metric: PlannedMetric, point: OperatingPoint) -> ScoreRecord | None:
         """Return a distribution metric's record of an operating point, None while it has none that fits its cells."""

@@ -141,7 +141,7 @@ def _supported(version: int, path: Path) -> int:
 
 def _parse(line: bytes, version: int) -> Any:
     body = line[29:-1]
-    if line != b'{"crc32":"%08x","record":%s}' % (zlib.crc32(body), body):
+    if line[:29] != b'{"crc32":"%08x","record":' % zlib.crc32(body) or line[-1:] != b"}":
         return None
     try:
         if version == FORMAT_VERSION:

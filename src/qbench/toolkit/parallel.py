@@ -7,9 +7,22 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
 
-__all__ = ["in_parallel", "no_rounding_shortcuts"]
+__all__ = ["each", "in_parallel", "no_rounding_shortcuts"]
 
+A = TypeVar("A")
 T = TypeVar("T")
+
+
+def each(do: Callable[[A], T], items: Sequence[A], threads: int) -> list[T]:
+    """Call a function of each item, as many at a time as there are threads, and return what it gives, in order.
+
+    For code that lets other threads run meanwhile: NumPy's, OpenCV's, kernels. Threads are those that a plugin may use,
+    ``context.threads``.
+    """
+    if min(threads, len(items)) < 2:
+        return [do(item) for item in items]
+    with ThreadPoolExecutor(min(threads, len(items))) as pool:
+        return list(pool.map(do, items))
 
 
 def in_parallel(parts: Sequence[Callable[[], T]], device: str = "cpu") -> list[T]:
