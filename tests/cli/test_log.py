@@ -51,7 +51,7 @@ def test_a_quiet_run_has_no_log(printing, qbench_command, photos):
     assert "codecs and metrics printed nothing" in log.stderr
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_a_run_ends_within_seconds_whatever_a_codec_does(printing, environment, number):
     printing["codecs"] = {"loop": {"codec": "faulty", "how": "loop"}}
     Path("s.yaml").write_text(yaml.safe_dump(printing))

@@ -52,6 +52,27 @@ def test_batches_hold_at_least_one_and_at_most_so_many_pixels(monkeypatch):
     assert [len(group) for group in batches(on_gpu, [IMAGE] * 3, [1] * 3)] == [3]
 
 
+def test_batches_grow_by_the_threads_that_score_one_by_one(monkeypatch):
+    monkeypatch.setattr(scoring, "CPU_BATCH_PIXELS", 40 * 30)
+    assert [len(group) for group in batches(REFERENCE, [IMAGE] * 5, [1] * 5, 2)] == [2, 2, 1]
+
+
+PARALLEL = sorted(name for name, cls in default_registry().metrics.items() if cls.parallel)
+
+
+@pytest.mark.parametrize("name", PARALLEL)
+def test_threads_make_no_difference_to_scores(name):
+    cls = default_registry().metrics[name]
+    original = Image(sample_pixels(192, 176))
+    made = [Image(original.pixels ^ mask) for mask in (0, 1, 3, 7, 15)]
+    found = []
+    for threads in (1, 3):
+        metric, reference = cls(cls.Parameters(), Context(threads=threads)), Reference("a", original)
+        found.append(score_batches(metric, reference, list(batches(reference, made, [1] * 5, threads))))
+    assert found[0] == found[1]
+    assert len(found[0]) == 5
+
+
 def test_one_bad_reconstruction_does_not_take_its_neighbours_along():
     outcomes = score(toys.Oddity, [IMAGE, BLACK, IMAGE], how="black")
     assert outcomes[0] == outcomes[2] == {"oddity": 0.5, "second": 1.0}

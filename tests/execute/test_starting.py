@@ -52,6 +52,7 @@ def started(suite, before="", name="run", **environment):
     return json.loads(done.stdout)
 
 
+@pytest.mark.slow
 def test_it_is_forked_where_nobody_elses_code_has_run(suite, toy_site):
     anew, complete, failures, values = started(suite)
     assert (anew, complete, failures) == (False, True, 0)
@@ -66,6 +67,7 @@ def test_it_is_forked_where_nobody_elses_code_has_run(suite, toy_site):
         assert started(suite, before, f"run{index}", **environment) == [True, complete, failures, values]
 
 
+@pytest.mark.slow
 def test_it_is_started_anew_where_settings_name_code(suite, tmp_path):
     (tmp_path / "mine.py").write_text("import torch\n\nclass Mine(torch.nn.Module):\n    pass\n")
     suite.write_text(suite.read_text().replace("codecs: {", "codecs: {torch-codec: {factory: 'mine:Mine'}, "))

@@ -99,8 +99,8 @@ FORMULAS = {
 """Other programs in float64, and how far ours, partly in float32, may be from them."""
 
 
-LONG = ("butteraugli", "vit-score", "psnr-hvs")
-"""What others' programs and networks take seconds for."""
+LONG = ("butteraugli", "fsim", "iw-ssim", "psnr-hvs", "vifp", "vit-score", "vsi")
+"""What takes seconds, here or by others' programs."""
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import threading
 import pytest
 import torch
 
-from qbench.toolkit.parallel import in_parallel, no_rounding_shortcuts
+from qbench.toolkit.parallel import each, in_parallel, no_rounding_shortcuts
 
 
 @pytest.fixture
@@ -16,6 +16,17 @@ def three_threads():
     torch.set_num_threads(3)
     yield
     torch.set_num_threads(before)
+
+
+def test_each_in_order_and_as_many_at_a_time_as_there_are_threads():
+    together = threading.Barrier(2, timeout=30)
+    assert each(lambda item: (together.wait(), item)[1], range(6), 2) == list(range(6))
+    here = threading.get_ident()
+    assert each(lambda item: threading.get_ident(), range(3), 1) == [here] * 3
+    assert each(lambda item: threading.get_ident(), range(1), 8) == [here]
+    assert each(str, [], 8) == []
+    with pytest.raises(ZeroDivisionError):
+        each(lambda item: 1 / item, [1, 0, 2], 2)
 
 
 def test_results_are_in_order_and_each_part_has_one_thread(three_threads):
