@@ -27,7 +27,7 @@ import numpy as np
 from PIL import Image as PillowImage
 from skimage.data import astronaut
 
-from qbench.execute.device import limit_threads
+from qbench.execute.cores import limit_threads
 from qbench.plugin import Candidates, Context, Image, Pixels, Reference
 from qbench.registry.registry import default_registry
 

@@ -15,19 +15,11 @@ from qbench_fidelity.libraries import OpenCv, cv2
 def squared_errors(candidates: Candidates) -> list[float]:
     """Return the mean squared error of each candidate over rows, columns and channels, in squared 8-bit steps.
 
-    The sum is of integers and exact, on every device and for every batch size.
+    The sum is of integers, and exact.
     """
-    if candidates.device == "cpu":
-        original = candidates.reference.pixels
-        sums = [
-            round(cv2.norm(pixels, original, cv2.NORM_L2SQR)) for pixels in candidates.pixels
-        ]  # may be off by a bit
-        return [total / original.size for total in sums]
-    import torch
-
-    difference = (candidates.tensor - candidates.reference.tensor).to(torch.int32)
-    total = (difference * difference).sum(dim=(1, 2, 3), dtype=torch.int64)
-    return [int(value) / candidates.reference.pixels.size for value in total.tolist()]
+    original = candidates.reference.pixels
+    sums = [round(cv2.norm(pixels, original, cv2.NORM_L2SQR)) for pixels in candidates.pixels]  # may be off by a bit
+    return [total / original.size for total in sums]
 
 
 class Mse(OpenCv, Metric):

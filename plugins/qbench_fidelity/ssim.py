@@ -29,6 +29,8 @@ SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 class _GaussianSsim(Compiled, OneByOne):
     """What the SSIM family shares: planes that are compared each by itself, and averaged."""
 
+    runs_on = "accelerator"
+
     def planes(self, pixels: Pixels) -> Sequence[Plane]:
         """Return the planes of an image."""
         return channels(pixels)

@@ -16,6 +16,10 @@ Distance = Callable[["torch.Tensor"], "torch.Tensor"]
 
 SMALLEST_CHANGE = 1e-8
 """A change of the rate that is not larger is not made, as with torch's schedulers."""
+ADAM = (0.9, 0.999, 1e-8)
+"""Torch's own: decay of the gradient's mean and of its square's, and what is added to the latter's root."""
+LOOK = 32
+"""Iterations between two looks at whether there is still something to do, where each waits for an accelerator."""
 
 
 @dataclass(frozen=True)
@@ -74,37 +78,41 @@ def search(
     All candidates are optimised together, and each as if it were alone (but for lbfgs, whose line search and curvature
     are those of all of them). Each keeps its best iteration. ``watch`` is called with every iteration's losses.
 
+    What happens stays on the device, which is waited for every so many iterations only: they end where it is then seen
+    that no candidate moves any more, and what came after that is forgotten.
+
     Raises:
         FloatingPointError: no candidate ever had a finite loss.
     """
     import torch
 
-    # With a plateau every candidate has a rate of its own, so it is a parameter of its own.
-    plateau = Plateau(len(start), how) if how.patience and how.optimiser != "lbfgs" else None
-    rows = [part.clone().requires_grad_(True) for part in (torch.split(start, 1) if plateau else [start])]
+    latents = start.clone().requires_grad_(True)
+    plateau = Plateau(start, how) if how.patience and how.optimiser != "lbfgs" else None
     found = Found(start.clone(), torch.full((len(start),), torch.inf, device=start.device))
-    optimiser = _optimiser(rows, how)
+    optimiser = _optimiser(latents, how, plateau)
     began = time.monotonic()
+    smallest: list[torch.Tensor] = []
+    idle: list[torch.Tensor] = []
     for iteration in range(how.iterations + 1):
         if plateau is None and how.optimiser != "lbfgs":
             _follow_cosine(optimiser, how, iteration)
-        losses = _step(rows, render, distance, optimiser, found, last=iteration == how.iterations)
+        losses = _step(latents, render, distance, optimiser, found, last=iteration == how.iterations)
         if watch is not None:
             watch(iteration, losses)
-        finite = losses[torch.isfinite(losses)]
-        found.history.append(float(finite.min()) if len(finite) else float("nan"))
+        finite = torch.isfinite(losses)
+        smallest.append(torch.where(finite, losses, torch.inf).min())
         if how.snapshots and iteration % how.snapshots == 0:
-            found.snapshots[iteration] = torch.cat(rows).detach().clone()
-        if not len(finite):
-            break
-        if plateau is not None:
-            for group, rate in zip(optimiser.param_groups, plateau.step(losses.tolist()), strict=True):
-                group["lr"] = rate
-            if plateau.ended:
-                break
+            found.snapshots[iteration] = latents.detach().clone()
+        idle.append(~finite.any() if plateau is None else ~finite.any() | plateau.step(losses))
         if how.seconds and time.monotonic() - began > how.seconds:
             break
-    if not torch.isfinite(found.losses).any():
+        if (start.device.type == "cpu" or iteration % LOOK == LOOK - 1) and bool(idle[-1]):
+            break
+    ended = torch.stack([torch.stack(smallest).double(), torch.stack(idle).double()]).tolist()
+    length = 1 + next((index for index, still in enumerate(ended[1]) if still), len(smallest) - 1)
+    found.history = [loss if math.isfinite(loss) else math.nan for loss in ended[0][:length]]
+    found.snapshots = {iteration: each for iteration, each in found.snapshots.items() if iteration < length}
+    if not math.isfinite(min(ended[0])):
         raise FloatingPointError("the loss is NaN or infinite from the start")
     return found
 
@@ -113,45 +121,79 @@ class Plateau:
     """The rate of each candidate: divided by ten when its loss has stopped to fall.
 
     The rule is that of torch's ReduceLROnPlateau in mode "min" with a relative threshold, for many losses at once.
+
+    Attributes:
+        rates: float64, of each candidate.
     """
 
-    def __init__(self, count: int, how: Search) -> None:
+    def __init__(self, start: torch.Tensor, how: Search) -> None:
+        import torch
+
+        count, device = len(start), start.device
         self._how = how
-        self._rates = [how.rate] * count
-        self._best = [math.inf] * count
-        self._waiting = [0] * count
-        self._reductions = [0] * count
+        self.rates = torch.full((count,), how.rate, dtype=torch.float64, device=device)
+        self._best = torch.full((count,), torch.inf, dtype=torch.float64, device=device)
+        self._waiting = torch.zeros(count, dtype=torch.int32, device=device)
+        self._reductions = torch.zeros(count, dtype=torch.int32, device=device)
 
-    def step(self, losses: Sequence[float]) -> Sequence[float]:
-        """Take note of the losses of an iteration; return the rates for the next."""
-        for index, loss in enumerate(losses):
-            if loss < self._best[index] * (1 - self._how.threshold):
-                self._best[index], self._waiting[index] = loss, 0
-            else:
-                self._waiting[index] += 1
-            if self._waiting[index] > self._how.patience:
-                self._waiting[index] = 0
-                self._reductions[index] += 1
-                if self._rates[index] * 0.9 > SMALLEST_CHANGE:
-                    self._rates[index] *= 0.1
-            if self._stopped(index):
-                self._rates[index] = 0.0
-        return self._rates
+    def step(self, losses: torch.Tensor) -> torch.Tensor:
+        """Take note of the losses of an iteration; return whether no candidate moves any more (one boolean)."""
+        import torch
 
-    @property
-    def ended(self) -> bool:
-        """Whether no candidate moves any more."""
-        return all(self._stopped(index) for index in range(len(self._rates)))
+        found = losses.double()
+        better = found < self._best * (1 - self._how.threshold)
+        self._best = torch.where(better, found, self._best)
+        self._waiting = torch.where(better, 0, self._waiting + 1)
+        reduced = self._waiting > self._how.patience
+        self._waiting = torch.where(reduced, 0, self._waiting)
+        self._reductions = self._reductions + reduced
+        self.rates = torch.where(reduced & (self.rates * 0.9 > SMALLEST_CHANGE), self.rates * 0.1, self.rates)
+        if not self._how.stop_after:
+            return torch.zeros((), dtype=torch.bool, device=losses.device)
+        stopped = self._reductions >= self._how.stop_after
+        self.rates = torch.where(stopped, 0.0, self.rates)
+        return stopped.all()
 
-    def _stopped(self, index: int) -> bool:
-        return 0 < self._how.stop_after <= self._reductions[index]
+
+class _EachItsRate:
+    """Torch's SGD (momentum 0.9) or Adam, with a rate for each candidate, which theirs have for all only."""
+
+    def __init__(self, latents: torch.Tensor, plateau: Plateau, kind: Literal["sgd", "adam"]) -> None:
+        import torch
+
+        self._latents, self._plateau, self._kind = latents, plateau, kind
+        self._steps = 0
+        self._first, self._second = torch.zeros_like(latents), torch.zeros_like(latents)
+
+    def zero_grad(self, *, set_to_none: bool) -> None:
+        self._latents.grad = None
+
+    def step(self, closure: Callable[[], torch.Tensor]) -> None:
+        import torch
+
+        closure()
+        gradient = self._latents.grad
+        if gradient is None:
+            return
+        self._steps += 1
+        down = -self._plateau.rates[:, None]
+        with torch.no_grad():
+            if self._kind == "sgd":
+                self._first.mul_(0.9).add_(gradient)
+                self._latents.addcmul_(self._first, down.to(gradient.dtype))
+                return
+            self._first.lerp_(gradient, 1 - ADAM[0])
+            self._second.mul_(ADAM[1]).addcmul_(gradient, gradient, value=1 - ADAM[1])
+            spread = (self._second.sqrt() / math.sqrt(1 - ADAM[1] ** self._steps)).add_(ADAM[2])
+            step = (down / (1 - ADAM[0] ** self._steps)).to(gradient.dtype)
+            self._latents.addcdiv_(self._first * step, spread)
 
 
 def _step(
-    rows: Sequence[torch.Tensor],
+    latents: torch.Tensor,
     render: Callable[[torch.Tensor], torch.Tensor],
     distance: Distance,
-    optimiser: torch.optim.Optimizer,
+    optimiser: torch.optim.Optimizer | _EachItsRate,
     found: Found,
     *,
     last: bool,
@@ -163,19 +205,17 @@ def _step(
 
     def closure() -> torch.Tensor:
         optimiser.zero_grad(set_to_none=True)
-        latents = torch.cat(list(rows))
         losses = distance(render(latents))
         if not measured:
             measured.append(losses.detach())
             better = losses.detach() < found.losses
-            found.losses[better] = losses.detach()[better]
-            found.latents[better] = latents.detach()[better]
+            found.losses = torch.where(better, losses.detach(), found.losses)
+            found.latents = torch.where(better[:, None], latents.detach(), found.latents)
         # Candidates without a number have no say in where the others go.
-        total = losses[torch.isfinite(losses)].sum()
+        total = torch.where(torch.isfinite(losses), losses, 0).sum()
         if total.requires_grad:
             total.backward()  # type: ignore[no-untyped-call]
-            for row in rows:
-                row.grad = torch.nan_to_num(row.grad, 0.0, 0.0, 0.0)  # type: ignore[arg-type]
+            latents.grad = torch.nan_to_num(latents.grad, 0.0, 0.0, 0.0)  # type: ignore[arg-type]
         return total.detach()
 
     if last:
@@ -186,23 +226,24 @@ def _step(
     return measured[0]
 
 
-def _optimiser(rows: Sequence[torch.Tensor], how: Search) -> torch.optim.Optimizer:
+def _optimiser(latents: torch.Tensor, how: Search, plateau: Plateau | None) -> torch.optim.Optimizer | _EachItsRate:
     import torch
 
-    groups = [{"params": [row]} for row in rows]
+    if plateau is not None and how.optimiser != "lbfgs":
+        return _EachItsRate(latents, plateau, how.optimiser)
     made: dict[str, Callable[[], Any]] = {
-        "sgd": lambda: torch.optim.SGD(groups, lr=how.rate, momentum=0.9),
-        "adam": lambda: torch.optim.Adam(groups, lr=how.rate),
+        "sgd": lambda: torch.optim.SGD([latents], lr=how.rate, momentum=0.9),
+        "adam": lambda: torch.optim.Adam([latents], lr=how.rate),
         # One of its iterations a step; its line search may look at the images several times.
         "lbfgs": lambda: torch.optim.LBFGS(
-            list(rows), lr=how.rate, max_iter=1, history_size=20, line_search_fn="strong_wolfe"
+            [latents], lr=how.rate, max_iter=1, history_size=20, line_search_fn="strong_wolfe"
         ),
     }
     chosen: torch.optim.Optimizer = made[how.optimiser]()
     return chosen
 
 
-def _follow_cosine(optimiser: torch.optim.Optimizer, how: Search, iteration: int) -> None:
+def _follow_cosine(optimiser: Any, how: Search, iteration: int) -> None:
     share = 0.5 * (1 + math.cos(math.pi * iteration / max(1, how.iterations)))
     for group in optimiser.param_groups:
         group["lr"] = how.rate * (0.02 + 0.98 * share)

@@ -115,21 +115,22 @@ class Inverter:
         while first < targets:
             chosen = slice(first, first + max(1, self._batch // restarts))
             try:
-                done = work(chosen)
-            except torch.OutOfMemoryError as error:
-                if self._batch <= restarts:
-                    raise QbenchError(
-                        f"gan-inversion: one image with {restarts} start{'s' * (restarts > 1)} does not fit into "
-                        f"the memory of {self._device}"
-                    ) from error
-                self._batch = max(restarts, self._batch // 2)
-                torch.cuda.empty_cache()
-                self._context.notice(
-                    f"gan-inversion: {self._device} is out of memory; continuing with {self._batch} at a time"
-                )
+                yield work(chosen)
+                first = chosen.stop
                 continue
-            yield done
-            first = chosen.stop
+            except torch.OutOfMemoryError:
+                pass
+            # Only here, where what the failed search held is gone, can its memory be given back.
+            if self._batch <= restarts:
+                raise QbenchError(
+                    f"gan-inversion: one image with {restarts} start{'s' * (restarts > 1)} does not fit into "
+                    f"the memory of {self._device}"
+                )
+            self._batch = max(restarts, self._batch // 2)
+            torch.cuda.empty_cache()
+            self._context.notice(
+                f"gan-inversion: {self._device} is out of memory; continuing with {self._batch} at a time"
+            )
 
     def _find(
         self,

@@ -66,6 +66,7 @@ class ClipSimilarity(Metric):
     """
 
     name = "clip-similarity"
+    runs_on = "accelerator"
     summary = "cosine of CLIP embeddings of original and reconstruction"
     reference = "Radford et al. 2021, ICML; open_clip: Cherti et al. 2023, CVPR"
     Parameters: ClassVar = ClipParameters

@@ -30,7 +30,7 @@ from qbench.plugin import (
 )
 from qbench_perceptual.gaussians import Samples, frechet_distance, kernel_distance
 from qbench_perceptual.inception import INCEPTION
-from qbench_perceptual.patches import PatchParameters, patches
+from qbench_perceptual.patches import PatchParameters, embedded, patches
 from qbench_perceptual.sampling import interval, require_samples, sample_columns, together
 
 BUNDLED = "vit-tiny-imagenet"
@@ -68,6 +68,7 @@ class FeatureDistance(DistributionMetric):
         own: the network with which it bears its own name.
     """
 
+    runs_on = "accelerator"
     Parameters: ClassVar = DistanceParameters
     short: ClassVar[str]
     bundled: ClassVar[str] = BUNDLED
@@ -108,8 +109,7 @@ class FeatureDistance(DistributionMetric):
 
     def features(self, images: Candidates) -> Sequence[npt.NDArray[np.float32]]:
         """Return the features of every image, or of each of its patches."""
-        cut = [patches(image, self.parameters) for image in images.images]
-        return [self._embed(parts) for parts in cut]
+        return embedded(self._embed, [patches(image, self.parameters) for image in images.images], self.context)
 
     def finish(self, originals: Parts, reconstructions: Parts) -> Scores:
         """Compute the distance of all samples, and its interval over images."""

@@ -27,7 +27,7 @@ from qbench.plugin import (
 )
 from qbench.toolkit.inference import BatchedNetwork
 from qbench_perceptual.conversion import tensors_to_safetensors
-from qbench_perceptual.patches import PatchParameters, patches
+from qbench_perceptual.patches import PatchParameters, embedded, patches
 from qbench_perceptual.sampling import interval, require_samples, sample_columns, together
 
 if TYPE_CHECKING:
@@ -78,8 +78,10 @@ def network(path: Path, output: str, context: Context) -> Embed:
     batched = BatchedNetwork(INCEPTION, forward, context)
 
     def embed(images: Sequence[Image]) -> npt.NDArray[np.float32]:
-        found = [batched(torch.from_numpy(image.pixels.copy()).permute(2, 0, 1)[None])[0] for image in images]
-        return np.concatenate(found).astype(np.float32)
+        alike = context.device != "cpu" and len({image.shape for image in images}) == 1
+        groups = [images] if alike else [[image] for image in images]
+        inputs = [torch.from_numpy(np.stack([image.pixels for image in group])).permute(0, 3, 1, 2) for group in groups]
+        return np.concatenate([batched(each)[0] for each in inputs]).astype(np.float32)
 
     return embed
 
@@ -94,6 +96,7 @@ class InceptionScore(DistributionMetric):
 
     name = "inception-score"
     summary = "Inception score of the reconstructions, beside the originals' own"
+    runs_on = "accelerator"
     reference = "Salimans et al. 2016, NeurIPS"
     Parameters: ClassVar = PatchParameters
     columns: ClassVar = (
@@ -124,10 +127,9 @@ class InceptionScore(DistributionMetric):
 
     def features(self, images: Candidates) -> Sequence[npt.NDArray[np.float32]]:
         """Return the logits of every image, or of each of its patches."""
-        cut = [patches(image, self.parameters) for image in images.images]
         if self._embed is None:
             self._embed = network(find_weights(WEIGHTS), "logits_unbiased", self.context)
-        return [self._embed(parts) for parts in cut]
+        return embedded(self._embed, [patches(image, self.parameters) for image in images.images], self.context)
 
     def finish(
         self, originals: Sequence[npt.NDArray[np.float32]], reconstructions: Sequence[npt.NDArray[np.float32]]

@@ -67,6 +67,8 @@ DISTS_WEIGHTS = Weights(
 class LearnedDistance(Metric):
     """What LPIPS and DISTS have in common."""
 
+    runs_on = "accelerator"
+
     def __init__(self, parameters: Any, context: Context) -> None:
         super().__init__(parameters, context)
         self._weights = self.weights(parameters, context.profile)
@@ -87,19 +89,21 @@ class LearnedDistance(Metric):
             raise NotApplicable(f"shorter side is {shorter} pixels; {self.name} needs {LEAST}")
 
     def score(self, candidates: Candidates, prepared: Any) -> Sequence[Scores]:
-        """Score a batch, one by one; the original itself has distance 0."""
+        """Score a batch, on a processor one by one; the original itself has distance 0."""
         import torch
 
-        original = candidates.reference
-        found = []
-        for index, same in enumerate(candidates.identical):
-            if same:
-                found.append({self.name: 0.0})
-                continue
-            with torch.inference_mode():
-                made = candidates.tensor[index : index + 1] / 255
-                found.append({self.name: float(self._network(made, original.tensor / 255))})
-        return found
+        values = [0.0] * len(candidates)
+        other = [index for index, same in enumerate(candidates.identical) if not same]
+        size = 1 if candidates.device == "cpu" else max(1, len(other))
+        with torch.inference_mode():
+            original = candidates.reference.tensor / 255
+            for first in range(0, len(other), size):
+                chosen = other[first : first + size]
+                made = candidates.tensor if len(chosen) == len(candidates) else candidates.tensor[chosen]
+                found = self._network(made / 255, original.expand(len(chosen), -1, -1, -1)).flatten().tolist()
+                for index, value in zip(chosen, found, strict=True):
+                    values[index] = value
+        return [{self.name: value} for value in values]
 
 
 def needs_hub(name: str, profile: str) -> None:

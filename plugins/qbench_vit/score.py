@@ -84,6 +84,7 @@ class VitScore(Metric):
 
     name = "vit-score"
     summary = "share of top-K labels kept, by a Vision Transformer"
+    runs_on = "accelerator"
     reference = "Minchev 2022; labels by Dosovitskiy et al. 2021, ICLR"
     Parameters: ClassVar = VitScoreParameters
     columns: ClassVar = (

@@ -15,7 +15,7 @@ import toys
 
 import qbench
 from qbench.errors import PluginError, SuiteError
-from qbench.execute.device import available_cores
+from qbench.execute.cores import available_cores
 from qbench.execute.limits import processes_marked
 from qbench.execute.station import MARK
 from qbench.execute.verifying import Verdict

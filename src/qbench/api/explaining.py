@@ -10,7 +10,7 @@ from qbench.api.runs import AnyRun, load_run
 from qbench.contracts.context import Context
 from qbench.contracts.metric import Explanation, Metric, MetricDeclaration
 from qbench.errors import QbenchError, did_you_mean
-from qbench.execute.device import resolve_device
+from qbench.execute.accelerators import resolve_device
 from qbench.execute.explaining import explain_cells
 from qbench.execute.means import aside
 from qbench.images.image import Image

@@ -14,6 +14,7 @@ from qbench.api.runs import AnyRun, default_folder, load_run
 from qbench.contracts.codec import Codec
 from qbench.contracts.metric import MetricDeclaration
 from qbench.errors import QbenchError, StoreError, did_you_mean
+from qbench.execute.accelerators import kind_of, resolve_device
 from qbench.execute.extending import require_extendable
 from qbench.execute.observing import Observers
 from qbench.execute.session import Session
@@ -23,6 +24,7 @@ from qbench.home import cache_home
 from qbench.images.at_hand import ORIGINALS
 from qbench.planning.making import make_plan, plan_metric, require_distinct
 from qbench.planning.originals import found_again
+from qbench.planning.placing import placed, with_metrics
 from qbench.planning.types import Plan
 from qbench.records import CellRecord
 from qbench.registry.hookspecs import PROJECT
@@ -57,6 +59,7 @@ def plan(
     overrides: str | Sequence[str] = (),
     profile: str | None = None,
     seed: int | None = None,
+    device: str = "auto",
     registry: Registry | None = None,
 ) -> Plan:
     """Read a suite and its images, and say what a run of it would do.
@@ -65,12 +68,13 @@ def plan(
         suite: path of a YAML file, or the same structure as a mapping.
         overrides: ``"codecs.jpeg.quality=[10,50]"`` and the like.
         profile, seed: instead of the suite's own.
+        device: where its networks are to compute, as for :func:`run`; keys of their results tell that.
         registry: instead of what is installed.
 
     Raises:
         QbenchError: the suite or an image can't be used; the text lists everything found.
     """
-    return _planned(suite, registry or default_registry(), names(overrides), profile, seed)
+    return _placed(_planned(suite, registry or default_registry(), names(overrides), profile, seed), device)
 
 
 def plan_to_run(
@@ -79,13 +83,15 @@ def plan_to_run(
     overrides: Sequence[str] = (),
     profile: str | None = None,
     seed: int | None,
+    device: str,
 ) -> Plan:
     """Make a plan of what is installed, and meanwhile begin to start what will execute it.
 
     Raises:
         QbenchError: as :func:`plan`.
     """
-    return _planned(suite, default_registry(), overrides, profile, seed, begin=True, own_program=True)
+    made = _planned(suite, default_registry(), overrides, profile, seed, begin=True, own_program=True)
+    return _placed(made, device)
 
 
 def _planned(
@@ -107,6 +113,13 @@ def _planned(
             libraries |= registry.metrics.offer(metric.metric).ask("libraries").keys()
         warm_up(libraries, pristine=own_program and _pristine(suite, loaded, registry))
     return make_plan(loaded, resolve_images(loaded, registry, ORIGINALS if begin else None), registry)
+
+
+def _placed(planned: Plan, device: str) -> Plan:
+    """Return a plan whose networks compute on a device."""
+    if not any(each.runs_on == "accelerator" for each in planned.participants):
+        return planned
+    return placed(planned, kind_of(resolve_device(device)))
 
 
 def _pristine(suite: object, loaded: Suite, registry: Registry) -> bool:
@@ -163,6 +176,7 @@ def run(
     planned = (
         suite if isinstance(suite, Plan) else _planned(suite, registry, names(overrides), profile, seed, begin=separate)
     )
+    planned = _placed(planned, how.device)
     folder = RunFolder(Path(output) if output is not None else default_folder(planned))
     return _execute(planned, folder, how, options, extend=False)
 
@@ -205,12 +219,14 @@ def score(
         before = known.get(metric.label)
         if before is not None and (before.metric, before.parameters) != (metric.metric, metric.parameters):
             raise QbenchError(f"{found.path}: has a `{metric.label}` with other settings already; use another label")
-    planned = replace(old, metrics=(*old.metrics, *(metric for metric in named if metric.label not in known)))
+    further = [metric for metric in named if metric.label not in known]
+    kind = kind_of(resolve_device(how.device)) if any(each.runs_on == "accelerator" for each in further) else None
+    planned = with_metrics(replace(old, metrics=(*old.metrics, *further)), kind, known)
     require_distinct(planned.metrics)
     if output is not None:
         state = folder.load()
-        further = [metric for metric in planned.metrics if metric.label not in known]
-        require_extendable(folder, planned, state, further, registry, trust=trust)
+        added = [metric for metric in planned.metrics if metric.label not in known]
+        require_extendable(folder, planned, state, added, registry, trust=trust)
         folder = copy_run(folder, Path(output))
     return _execute(planned, folder, how, options, extend=True, trust=trust)
 

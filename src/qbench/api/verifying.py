@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from qbench.api.runs import AnyRun, load_run
 from qbench.contracts.context import Context
 from qbench.errors import PluginError
+from qbench.execute.accelerators import device_name, resolve_device
 from qbench.execute.as_planned import other_versions
-from qbench.execute.device import device_name, resolve_device
 from qbench.execute.means import aside
 from qbench.execute.trust import component
 from qbench.execute.verifying import Finding, Verdict, verify_cells

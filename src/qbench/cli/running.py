@@ -126,7 +126,7 @@ def run_command(
     from qbench.api.runs import default_folder
 
     planned = (plan if options.get("in_process") else plan_to_run)(
-        suite, overrides=overrides or (), profile=profile, seed=seed
+        suite, overrides=overrides or (), profile=profile, seed=seed, device=options.get("device", "auto")
     )
     folder = output or default_folder(planned)
     with _watched() as watch:

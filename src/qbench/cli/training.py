@@ -29,7 +29,7 @@ def train_command(
     """Train a model, or resume an interrupted training."""
     from qbench.cli.running import interruptible
     from qbench.contracts.context import Context
-    from qbench.execute.device import resolve_device
+    from qbench.execute.accelerators import resolve_device
     from qbench.registry.registry import default_registry
     from qbench.reporting.console import Console
     from qbench.reporting.progress import TrainingDisplay

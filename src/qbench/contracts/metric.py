@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -122,9 +122,14 @@ class Reference:
         return self.image.pixels
 
     @cached_property
+    def uploaded(self) -> torch.Tensor:
+        """uint8, shape 1×H×W×3, on the run's device: what :attr:`tensor` is made of there. Don't write to it."""
+        return to_device([self.pixels], self.device)
+
+    @cached_property
     def tensor(self) -> torch.Tensor:
         """float32, shape 1×3×H×W, range [0, 255], on the run's device. Shared between metrics: don't write to it."""
-        return to_tensor([self.pixels], self.device)
+        return to_tensor([self.pixels], "cpu") if self.device == "cpu" else as_floats(self.uploaded)
 
 
 @dataclass(frozen=True)
@@ -165,13 +170,23 @@ class Candidates:
         return tuple(image.equals(self.reference.image) for image in self.images)
 
     @cached_property
+    def uploaded(self) -> torch.Tensor:
+        """uint8, shape N×H×W×3, on the run's device: what :attr:`tensor` is made of there. Don't write to it."""
+        return to_device(self.pixels, self.device)
+
+    @cached_property
     def tensor(self) -> torch.Tensor:
         """float32, shape N×3×H×W, range [0, 255], on the run's device. Shared between metrics: don't write to it."""
-        return to_tensor(self.pixels, self.device)
+        return to_tensor(self.pixels, "cpu") if self.device == "cpu" else as_floats(self.uploaded)
 
     def one(self, index: int) -> Candidates:
         """Return a batch of one of them."""
-        return Candidates(self.reference, (self.images[index],), (self.bitstream_sizes[index],), self.device)
+        return self.part(index, index + 1)
+
+    def part(self, first: int, end: int) -> Candidates:
+        """Return a batch of some that follow each other."""
+        chosen = slice(first, end)
+        return Candidates(self.reference, self.images[chosen], self.bitstream_sizes[chosen], self.device)
 
 
 class MetricDeclaration:
@@ -185,6 +200,7 @@ class MetricDeclaration:
         columns: the numbers it gives; the main one first, named like the metric.
         pooling: how :meth:`pool` aggregates, in words: ``"PSNR of the mean MSE"``; empty if it does not.
         reference: the paper or standard behind the formula.
+        runs_on: ``"cpu"``, or ``"accelerator"`` when it computes on ``context.device``, where tensors of batches are.
         parallel: whether on a processor it scores as many reconstructions at a time as its context has threads; its
             batches are as many times larger.
         Parameters: the model of its settings.
@@ -197,6 +213,7 @@ class MetricDeclaration:
     columns: ClassVar[tuple[Column, ...]]
     pooling: ClassVar[str] = ""
     reference: ClassVar[str] = ""
+    runs_on: ClassVar[Literal["cpu", "accelerator"]] = "cpu"
     parallel: ClassVar[bool] = False
     Parameters: ClassVar[type[Parameters]] = NoParameters
 
@@ -333,8 +350,17 @@ def range_text(column: Column) -> str:
 
 def to_tensor(pixels: Sequence[Samples], device: str) -> torch.Tensor:
     """Return images as float32, shape N×3×H×W, range [0, 255], on a device."""
+    return as_floats(to_device(pixels, device))
+
+
+def to_device(pixels: Sequence[Samples], device: str) -> torch.Tensor:
+    """Return images as uint8, shape N×H×W×3, on a device: a quarter of what floats would carry there."""
     import torch
 
-    batch = torch.from_numpy(np.stack(pixels))
+    return torch.from_numpy(np.stack(pixels)).to(device)
+
+
+def as_floats(uploaded: torch.Tensor) -> torch.Tensor:
+    """Return uint8 N×H×W×3 as float32, shape N×3×H×W, range [0, 255], where it is."""
     # The view keeps the memory in N,H,W,C order: torch calls it channels_last, and its convolutions like it.
-    return batch.to(device).permute(0, 3, 1, 2).float()
+    return uploaded.permute(0, 3, 1, 2).float()

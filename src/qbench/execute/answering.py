@@ -43,6 +43,7 @@ class Answer:
         failure: what the plugin raised.
         refusal: the text of a failure that is the user's to mend.
         notes: what plugins told, warned of, or changed.
+        last: whether nothing else can be done where it comes from: the device no longer answers that process.
     """
 
     value: Any = None
@@ -50,6 +51,7 @@ class Answer:
     failure: Failure | None = None
     refusal: str = ""
     notes: tuple[str, ...] = ()
+    last: bool = False
 
 
 @dataclass

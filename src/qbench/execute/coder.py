@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from qbench.contracts.artifact import Artifact
 from qbench.contracts.codec import Codec, Complexity
 from qbench.errors import NotApplicable
-from qbench.execute.device import synchronise
+from qbench.execute.accelerators import synchronise
 from qbench.execute.work import ContractError, TimingPlan
 from qbench.images.image import Image, PixelFormat
 from qbench.records import CallTiming
@@ -21,6 +21,8 @@ from qbench.toolkit.common_work import charging
 T = TypeVar("T")
 Form = tuple[tuple[int, ...], PixelFormat]
 """Shape and format."""
+Size = tuple[int, ...]
+"""How many images, and the shape of the first."""
 OTHER_BYTES = "declared deterministic, but the same image gave different bytes"
 OTHER_PIXELS = "decode gave other pixels than the first time"
 MOST_PARTS = 100
@@ -54,17 +56,17 @@ class _PointInstance:
     Every method raises ContractError when the codec breaks its contract, and otherwise whatever the codec raises.
 
     Args:
-        prepared: whether another operating point of the codec has been at work in this process, and has set up what
-            takes longest to set up.
+        coded: sizes that the codec has coded in this process, at whatever operating point: that has set up what takes
+            longest to set up. An accelerator sets up for each size anew.
     """
 
-    def __init__(self, make: Callable[[], Codec], timing: TimingPlan, *, prepared: bool = False) -> None:
+    def __init__(self, make: Callable[[], Codec], timing: TimingPlan, *, coded: set[Size] | None = None) -> None:
         self._codec = make()
         self._timing = timing
-        self._prepared = prepared
+        self._coded = set() if coded is None else coded
         self._broken = ""
         self._device = self._codec.context.device if self._codec.runs_on == "accelerator" else "cpu"
-        self._cold = True
+        self._warm: set[Size] = set()
         self._codec.setup()
 
     def close(self) -> None:
@@ -72,14 +74,23 @@ class _PointInstance:
         self._codec.close()
 
     def _timed(
-        self, call: Callable[[], Any], taken: Callable[[Any], T], *, varies: str, twice: bool = False, batch: int = 1
+        self,
+        call: Callable[[], Any],
+        taken: Callable[[Any], T],
+        shape: tuple[int, ...],
+        *,
+        varies: str,
+        twice: bool = False,
+        batch: int = 1,
     ) -> tuple[T, CallTiming]:
         """Call until there are enough timings, or the budget is spent; return the first result.
 
-        The first call of an instance is a warm-up and not counted, unless it is not to be followed by another: where
-        there is no budget, where it takes very long, and where it exceeds the budget although the codec is prepared.
+        The first call of an instance (on an accelerator, of each size) is a warm-up and not counted, unless it is not
+        to be followed by another: where there is no budget, where it takes very long, and where it exceeds the budget
+        although the codec is prepared.
 
         Args:
+            shape: of the image.
             taken: checks what the codec returned, and makes it ours: its next call may change what it keeps.
             varies: what to say where calls give different results; empty if they may.
             twice: whether an instance's first input is tried twice at least, unless that takes very long. It is, too,
@@ -87,12 +98,17 @@ class _PointInstance:
         """
         if self._broken:  # once is enough to know that its results can't be relied on
             raise ContractError(self._broken)
-        cold, self._cold = self._cold, False
+        size = (batch, *shape)
+        on_processor = self._device == "cpu"
+        cold = not self._warm if on_processor else size not in self._warm
+        prepared = bool(self._coded) if on_processor else size in self._coded
+        self._warm.add(size)
+        self._coded.add(size)
         made, first = self._once(call)
         result = taken(made)
         seconds, warmup, spent = [first], 0, first
         short = first < LONGEST_WARM_UP
-        if cold and self._timing.budget and first < (self._timing.budget if self._prepared else LONGEST_WARM_UP):
+        if cold and self._timing.budget and first < (self._timing.budget if prepared else LONGEST_WARM_UP):
             seconds, warmup = [], 1
         while not seconds or (len(seconds) < self._timing.repeats and spent < self._timing.budget):
             again, duration = self._once(call, anew=True)
@@ -132,8 +148,8 @@ class PointEncoder(_PointInstance):
         batch_size: how many images the codec takes at once.
     """
 
-    def __init__(self, make: Callable[[], Codec], timing: TimingPlan, *, prepared: bool = False) -> None:
-        super().__init__(make, timing, prepared=prepared)
+    def __init__(self, make: Callable[[], Codec], timing: TimingPlan, *, coded: set[Size] | None = None) -> None:
+        super().__init__(make, timing, coded=coded)
         try:
             self.batch_size = _checked_batch_size(self._codec)
         except Exception:
@@ -159,7 +175,7 @@ class PointEncoder(_PointInstance):
     def encode(self, image: Image) -> Encoded:
         """Encode an image."""
         self._accept(image)
-        bitstream, timing = self._timed(lambda: self._codec.encode(image), _bitstream, varies=self._varies)
+        bitstream, timing = self._timed(lambda: self._codec.encode(image), _bitstream, image.shape, varies=self._varies)
         artifacts = _called("artifacts", lambda: tuple(self._codec.artifacts()))
         return Encoded(bitstream, timing, checked_artifacts("artifacts", artifacts))
 
@@ -173,7 +189,7 @@ class PointEncoder(_PointInstance):
             return [_bitstream(bitstream) for bitstream in made]
 
         made, timing = self._timed(
-            lambda: self._codec.encode_batch(images), taken, varies=self._varies, batch=len(images)
+            lambda: self._codec.encode_batch(images), taken, images[0].shape, varies=self._varies, batch=len(images)
         )
         return [Encoded(bitstream, timing) for bitstream in made]
 
@@ -197,7 +213,11 @@ class PointDecoder(_PointInstance):
     def decode(self, bitstream: bytes, form: Form) -> Decoded:
         """Decode a bitstream into an image of the original's form; the same one at every call."""
         image, timing = self._timed(
-            lambda: self._codec.decode(bitstream), lambda made: _image(made, *form), varies=OTHER_PIXELS, twice=True
+            lambda: self._codec.decode(bitstream),
+            lambda made: _image(made, *form),
+            form[0],
+            varies=OTHER_PIXELS,
+            twice=True,
         )
         return Decoded(image, timing)
 
@@ -209,7 +229,11 @@ class PointDecoder(_PointInstance):
             return [_image(image, *form) for image, form in zip(made, forms, strict=True)]
 
         made, timing = self._timed(
-            lambda: self._codec.decode_batch(bitstreams), taken, varies=OTHER_PIXELS, batch=len(bitstreams)
+            lambda: self._codec.decode_batch(bitstreams),
+            taken,
+            forms[0][0],
+            varies=OTHER_PIXELS,
+            batch=len(bitstreams),
         )
         if not made[0].equals(self.decode_stored(bitstreams[0], *forms[0])):
             raise ContractError("decode_batch and decode return different pixels")

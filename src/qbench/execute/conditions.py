@@ -12,6 +12,11 @@ EXCLUSIVE = "exclusive"
 """Load of a session that does nothing else while it codes."""
 
 
+def load_of(jobs: int) -> str:
+    """Return what else runs while a cell is timed, in words."""
+    return EXCLUSIVE if jobs == 1 else f"up to {jobs - 1} other call{'s' if jobs > 2 else ''}"
+
+
 def timed_as_asked(record: CellRecord, codec: type[Codec], asked: TimingPlan, *, exclusive: bool) -> bool:
     """Whether a cell was timed at least as carefully as a suite asks; its bytes alone won't do.
 

@@ -18,7 +18,7 @@ from qbench.contracts.metric import (
     Reference,
 )
 from qbench.execute.as_planned import as_planned
-from qbench.execute.coder import Decoded, Encoded, Form, PointDecoder, PointEncoder
+from qbench.execute.coder import Decoded, Encoded, Form, PointDecoder, PointEncoder, Size
 from qbench.execute.scoring import (
     Features,
     Outcome,
@@ -30,7 +30,7 @@ from qbench.execute.scoring import (
     original_features,
     score_batches,
 )
-from qbench.execute.sealed import tensor_holds
+from qbench.execute.sealed import tensors_hold
 from qbench.execute.work import ContractError, TimingPlan
 from qbench.images.image import Image
 from qbench.images.sources import ImageSource, read_again
@@ -41,6 +41,8 @@ from qbench.results.run import Run
 from qbench.store.folder import RunFolder
 
 P = TypeVar("P", PointEncoder, PointDecoder)
+SHARED = ("uploaded", "tensor")
+"""What metrics share of a batch once one of them has asked for it."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,7 @@ class _CodingDesk(Desk):
         super().__init__(*args)
         self._instances: dict[tuple[str, float | None], tuple[Setting, Any]] = {}
         self._unusable: dict[tuple[str, float | None], Exception] = {}
+        self._coded: dict[str, set[Size]] = {}
 
     def _instance(self, cls: type[P], setting: Setting) -> P:
         """Return the instance for a setting; made once, however many images there are, and however it fails."""
@@ -111,8 +114,8 @@ class _CodingDesk(Desk):
             raise self._unusable[setting.key]
         if setting.key not in self._instances:
             try:
-                prepared = any(known.point.codec == setting.point.codec for known, _ in self._instances.values())
-                made = coder_at(cls, self._registry, setting, self._context, self._timing, prepared=prepared)
+                coded = self._coded.setdefault(setting.point.codec, set())
+                made = coder_at(cls, self._registry, setting, self._context, self._timing, coded)
             except Exception as error:
                 self._unusable[setting.key] = error
                 raise
@@ -207,7 +210,9 @@ class ScoringDesk(Desk):
         self._images: tuple[Image, ...] = ()
         self._sizes: tuple[int, ...] = ()
         self._identical: tuple[bool, ...] = ()
-        self._tensors: dict[tuple[int, ...], Any] = {}
+        self._tensors: dict[tuple[int, ...], dict[str, Any]] = {}
+        self._prepared: dict[str, Any] = {}
+        self._largest: dict[str, int] = {}
 
     def check(self, planned: PlannedMetric) -> None:
         """Make a metric once.
@@ -219,6 +224,8 @@ class ScoringDesk(Desk):
 
     def take(self, name: str, original: Image, reconstructions: Sequence[Image], sizes: Sequence[int]) -> None:
         """Take the images that are scored from now on, and the sizes of the reconstructions' bitstreams."""
+        if not (name == self._name and self._images and original.equals(self._images[0])):
+            self._prepared = {}  # what metrics made of another original
         self._name, self._images, self._sizes = name, (original, *reconstructions), tuple(sizes)
         self._identical = tuple(image.equals(original) for image in reconstructions)
         self._tensors = {}
@@ -226,12 +233,19 @@ class ScoringDesk(Desk):
     def score(self, planned: PlannedMetric, chosen: tuple[int, ...]) -> list[Outcome]:
         """Score some of the reconstructions; an outcome for each, in order."""
         metric = self._metric(planned)
-        reference, groups = self._handed_out(chosen, self._context.threads if metric.parallel else 1)
+        threads = self._context.threads if metric.parallel else 1
+        reference, groups = self._handed_out(chosen, threads, self._largest.get(planned.label))
+
+        def lacking(largest: int) -> None:
+            self._largest[planned.label] = largest
+            device = self._context.device
+            self._context.notice(f"{planned.label}: {device} is out of memory; continuing with {largest} at a time")
+
         if isinstance(metric, Metric):
-            outcomes = score_batches(metric, reference, groups)
+            outcomes = score_batches(metric, reference, groups, self._prepared, planned.label, lacking)
         else:
             assert isinstance(metric, DistributionMetric)
-            outcomes = feature_batches(metric, groups)
+            outcomes = feature_batches(metric, groups, lacking)
         self._take_back(chosen, reference, groups)
         return outcomes
 
@@ -261,32 +275,35 @@ class ScoringDesk(Desk):
             self._metrics[planned.label] = make_metric(planned, self._registry, self._context, strict=strict)
         return self._metrics[planned.label]
 
-    def _handed_out(self, chosen: tuple[int, ...], threads: int = 1) -> tuple[Reference, list[Candidates]]:
+    def _handed_out(
+        self, chosen: tuple[int, ...], threads: int = 1, largest: int | None = None
+    ) -> tuple[Reference, list[Candidates]]:
         """Return original and batches for one metric: objects of its own, whatever it does to them, of shared samples.
 
         Metrics that score the same reconstructions in the same batches share their tensors as well.
         """
         reference = Reference(self._name, _anew(self._images[0]), self._context.device)
         images, sizes = [_anew(self._images[1 + index]) for index in chosen], [self._sizes[index] for index in chosen]
-        groups = list(batches(reference, images, sizes, threads))
+        groups = list(batches(reference, images, sizes, threads, largest))
         for indices, group in [((), reference), *self._members(chosen, groups)]:
             if indices:
                 group.__dict__["identical"] = tuple(self._identical[index] for index in indices)
-            if indices in self._tensors:
-                group.__dict__["tensor"] = self._tensors[indices]
+            group.__dict__.update(self._tensors.get(indices, {}))
         return reference, groups
 
     def _take_back(self, chosen: tuple[int, ...], reference: Reference, groups: Sequence[Candidates]) -> None:
         """Keep tensors that a metric had made; raise ContractError where it wrote to them, which others read."""
-        for indices, group in [((), reference), *self._members(chosen, groups)]:
-            tensor = group.__dict__.get("tensor")
-            if tensor is None:
-                continue
-            samples = [self._images[1 + index].pixels for index in indices] or [self._images[0].pixels]
-            if not tensor_holds(tensor, samples):
-                self._tensors = {}
-                raise ContractError("writes to the images, which other metrics read")
-            self._tensors[indices] = tensor
+        members = [((), reference), *self._members(chosen, groups)]
+        handed_out = [
+            (group, [self._images[1 + index].pixels for index in indices] or [self._images[0].pixels])
+            for indices, group in members
+            if "tensor" in group.__dict__
+        ]
+        if handed_out and not tensors_hold(handed_out):
+            self._tensors = {}
+            raise ContractError("writes to the images, which other metrics read")
+        for indices, group in members:
+            self._tensors[indices] = {name: group.__dict__[name] for name in SHARED if name in group.__dict__}
 
     @staticmethod
     def _members(chosen: tuple[int, ...], groups: Sequence[Candidates]) -> list[tuple[tuple[int, ...], Any]]:
@@ -306,13 +323,12 @@ def coder_at(
     setting: Setting,
     context: Context,
     timing: TimingPlan,
-    *,
-    prepared: bool = False,
+    coded: set[Size],
 ) -> P:
     """Return an encoder or decoder at an operating point, with the setting that was found for its target.
 
     Args:
-        prepared: whether another operating point of the codec has been at work in this process.
+        coded: sizes that the codec has coded in this process.
 
     Raises:
         QbenchError: weights or code are not what was planned.
@@ -323,4 +339,4 @@ def coder_at(
     chosen = {} if setting.found is None or point.target is None else {point.target.parameter: setting.found}
     parameters = codec.Parameters.model_validate({**point.parameters, **chosen}, strict=False)
     with as_planned(codec, parameters, point.identity, context.profile, strict=setting.strict):
-        return cls(lambda: codec(parameters, context), timing, prepared=prepared)
+        return cls(lambda: codec(parameters, context), timing, coded=coded)

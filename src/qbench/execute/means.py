@@ -79,10 +79,6 @@ class Means:
         """Of the session."""
         return self.setup.context
 
-    def on_accelerator(self, point: OperatingPoint) -> bool:
-        """Whether a codec computes on another device than the processor."""
-        return self.context.device != "cpu" and point.runs_on == "accelerator"
-
     def family(self, planned: OperatingPoint | PlannedMetric) -> str:
         """What else may work in the same process as a codec or metric."""
         name = planned.id if isinstance(planned, OperatingPoint) else planned.label
@@ -96,7 +92,7 @@ class Means:
         points = [cell.point for work in works[:hands] for cell in work.cells[:1] if cell.coded is None]
         for point in points:
             for role in CODING:
-                self.pool.begin(role, family=self.family(point), accelerator=self.on_accelerator(point))
+                self.pool.begin(role, family=self.family(point), accelerator=self.pool.on_accelerator(point))
 
     def read(self, source: ImageSource, image: PlannedImage) -> SharedImage:
         """Read an original.
@@ -134,7 +130,7 @@ def at_coder(
     Args:
         knows: what else the station should be set up for, rather.
     """
-    accelerator = means.on_accelerator(setting.point)
+    accelerator = means.pool.on_accelerator(setting.point)
 
     def preferred(station: Station) -> tuple[bool, bool]:
         return knows in station.knows, setting.key in station.knows
@@ -174,7 +170,7 @@ def at_metric(
     def ask(method: str, *arguments: Any) -> Any:
         return means.ask(station, metric, f"{metric.label} · {about}", method, *arguments)
 
-    accelerator, family = means.context.device != "cpu", means.family(metric)
+    accelerator, family = means.pool.on_accelerator(metric), means.family(metric)
     with means.pool.lease("score", family=family, accelerator=accelerator, preferred=preferred) as station:
         station.knows.add(metric.label)
         if images is not None and (key is None or station.taken != key):
@@ -199,7 +195,8 @@ def aside(
     if not here:
         warm_up({name for each in plan.participants for name in each.libraries})
     setup = Setup(plan, folder, "", context, UNTIMED)
-    pool = StationPool(setup, Stop(), (1, 1), tell, registry=registry if here else None)
+    devices = () if context.device == "cpu" else (context.device,)
+    pool = StationPool(setup, Stop(), 1, devices, tell, registry=registry if here else None)
     try:
         yield Means(setup, pool, lambda event: None, partial(limits_of, plan), registry)
     finally:

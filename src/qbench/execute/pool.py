@@ -7,21 +7,27 @@ import contextlib
 import os
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from qbench.execute.station import Role
 from qbench.execute.stations import LocalStation, ProcessStation, Station
 from qbench.execute.work import Setup, Stop
+from qbench.planning.types import OperatingPoint, PlannedMetric
 from qbench.registry.registry import Registry
+
+Place = tuple[Role, str, bool]
+"""A role, the family of plugins that works there, and whether on an accelerator."""
 
 
 class StationPool:
     """The stations of a session: made when they are needed, lent to one task at a time, replaced when they die.
 
     Args:
-        most: how many there may be of a role, for work on the processor and on an accelerator.
+        most: how many there may be of a role, for work on the processor.
+        devices: accelerators: each is shared by one process of each role, which is what has a device's memory.
         tell: takes what plugins tell.
         registry: works in this process, by these plugins; None: in processes of their own, by those installed.
     """
@@ -30,7 +36,8 @@ class StationPool:
         self,
         setup: Setup,
         stop: Stop,
-        most: tuple[int, int],
+        most: int,
+        devices: Sequence[str],
         tell: Callable[[str], None],
         *,
         registry: Registry | None = None,
@@ -38,17 +45,23 @@ class StationPool:
         self._setup = setup
         self._stop = stop
         self._most = most
+        self._devices = tuple(devices)
         self._tell = tell
         self._registry = registry
         self._log: Path | None = None
         self._changed = threading.Condition()
         self._idle: list[Station] = []
         self._all: list[Station] = []
-        self._count: dict[tuple[Role, str, bool], int] = {}
-        self._place: dict[int, tuple[Role, str, bool]] = {}
+        self._count: dict[Place, int] = {}
+        self._place: dict[int, Place] = {}
+        self._device: dict[int, tuple[Place, str]] = {}
         self._user: dict[int, int] = {}
         self._made = 0
         _POOLS.add(self)
+
+    def on_accelerator(self, planned: OperatingPoint | PlannedMetric) -> bool:
+        """Whether a codec or metric computes on another device than the processor."""
+        return bool(self._devices) and planned.runs_on == "accelerator"
 
     def log_to(self, folder: Path) -> None:
         """Keep what plugins print in a folder from now on."""
@@ -76,21 +89,18 @@ class StationPool:
         with self._changed:
             while True:
                 fit = [station for station in self._idle if self._place[id(station)] == place]
-                if fit or self._count.get(place, 0) < self._most[accelerator]:
+                if fit or self._room(place):
                     break
                 self._changed.wait()
             own = [station for station in fit if self._user.get(id(station), user) == user]
-            more = self._count.get(place, 0) < self._most[accelerator]
-            station = max(own or ([] if more else fit), key=preferred, default=None)
+            station = max(own or ([] if self._room(place) else fit), key=preferred, default=None)
             if station is not None:
                 self._idle.remove(station)
             else:
                 self._count[place] = self._count.get(place, 0) + 1
         try:
             if station is None:
-                station = self._new(role)
-                self._all.append(station)
-                self._place[id(station)] = place
+                station = self._new(place)
             self._user[id(station)] = user
             yield station
         finally:
@@ -100,6 +110,7 @@ class StationPool:
                     if isinstance(station, ProcessStation):
                         station.kill()
                         self._all.remove(station)
+                        self._device.pop(station.number, None)
                 else:
                     self._idle.append(station)
                 self._changed.notify_all()
@@ -108,18 +119,16 @@ class StationPool:
         """Begin to start a station for whoever comes first: several get ready at the same time."""
         place = role, family, accelerator
         with self._changed:
-            if self._registry is not None or self._count.get(place, 0) >= self._most[accelerator]:
+            if self._registry is not None or not self._room(place):
                 return
             self._count[place] = self._count.get(place, 0) + 1
         try:
-            station = self._new(role)
+            station = self._new(place)
         except (EOFError, OSError):  # whoever needs it will be told
             with self._changed:
                 self._count[place] -= 1
             return
         with self._changed:
-            self._all.append(station)
-            self._place[id(station)] = place
             self._idle.append(station)
 
     def close(self) -> list[str]:
@@ -142,12 +151,31 @@ class StationPool:
             if isinstance(station, ProcessStation):
                 station.kill()
 
-    def _new(self, role: Role) -> Station:
+    def _room(self, place: Place) -> bool:
+        return self._count.get(place, 0) < (len(self._devices) if place[2] else self._most)
+
+    def _new(self, place: Place) -> Station:
+        role, _, accelerator = place
         with self._changed:
             number, self._made = self._made, self._made + 1
-        if self._registry is not None:
-            return LocalStation(role, number, self._setup, self._registry, self._tell)
-        return ProcessStation(role, number, self._setup, self._log_of(role, number), self._stop, self._tell)
+            taken = {device for where, device in self._device.values() if where == place}
+            device = next(each for each in self._devices if each not in taken) if accelerator else "cpu"
+            if accelerator:
+                self._device[number] = place, device
+        setup = replace(self._setup, context=replace(self._setup.context, device=device))
+        station: Station
+        try:
+            if self._registry is not None:
+                station = LocalStation(role, number, setup, self._registry, self._tell)
+            else:
+                station = ProcessStation(role, number, setup, self._log_of(role, number), self._stop, self._tell)
+        except BaseException:
+            self._device.pop(number, None)
+            raise
+        with self._changed:
+            self._all.append(station)
+            self._place[id(station)] = place
+        return station
 
     def _log_of(self, role: Role, number: int) -> Path:
         return Path(os.devnull) if self._log is None else self._log.absolute() / f"{role}-{number}.log"

@@ -45,17 +45,14 @@ def require_weights(
             find_weights(weights)
 
 
-def require_settings(
-    metrics: Sequence[PlannedMetric], pool: StationPool, registry: Registry, context: Context, limits: Limits
-) -> None:
+def require_settings(metrics: Sequence[PlannedMetric], pool: StationPool, registry: Registry, limits: Limits) -> None:
     """Check that every metric accepts its settings.
 
     Raises:
         QbenchError: settings that only the metric itself can judge are wrong.
     """
     for metric in metrics:
-        accelerator = context.device != "cpu"
-        with pool.lease("score", family=family(metric, registry), accelerator=accelerator) as station:
+        with pool.lease("score", family=family(metric, registry), accelerator=pool.on_accelerator(metric)) as station:
             try:
                 station.ask(Request("check", (metric,), metric.owner, f"{metric.label} · settings"), limits)
             except PluginFailedError as error:  # the metric's failure will be recorded at every cell

@@ -11,7 +11,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from qbench.execute.device import available_cores, device_name
+from qbench.execute.accelerators import conditions_of, device_name
+from qbench.execute.cores import available_cores
 from qbench.execute.work import Options
 from qbench.planning.types import Plan
 from qbench.registry.registry import Registry
@@ -20,10 +21,11 @@ LIBRARIES = ("torch", "torchvision", "timm", "open_clip_torch", "numpy", "Pillow
 
 
 def provenance_of(
-    plan: Plan, registry: Registry, options: Options, device: str, jobs: int, *, in_process: bool
+    plan: Plan, registry: Registry, options: Options, devices: tuple[str, ...], jobs: int, *, in_process: bool
 ) -> dict[str, Any]:
     """Describe this session: software, machine, settings, originals."""
     used = {user.plugin for user in plan.participants}
+    device = (*devices, "cpu")[0]
     return {
         "qbench": version("qbench"),
         "command": sys.argv,
@@ -39,6 +41,7 @@ def provenance_of(
         "cores": available_cores(),
         "device": device,
         "device_name": name_of(device),
+        "accelerators": conditions_of(devices),
         "jobs": jobs,
         "in_process": in_process,
         "fail_fast": options.fail_fast,

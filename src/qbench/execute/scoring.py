@@ -21,6 +21,7 @@ from qbench.contracts.metric import (
     Reference,
 )
 from qbench.errors import NotApplicable
+from qbench.execute.accelerators import free_bytes, release_memory
 from qbench.execute.as_planned import as_planned
 from qbench.execute.coder import checked_artifacts
 from qbench.execute.work import ContractError
@@ -34,7 +35,9 @@ from qbench.store.folder import now
 CPU_BATCH_PIXELS = 600_000
 """Pixels scored at a time on a CPU: larger batches leave its caches (measured: up to twice as slow) and cost memory."""
 GPU_BATCH_PIXELS = 64_000_000
-"""Likewise on an accelerator, where small batches leave it idle."""
+"""Likewise on an accelerator, where small batches leave it idle, if it has the memory."""
+GPU_BYTES_PER_PIXEL = 200
+"""That metrics take of it: SSIM some 100; half as much again is left alone."""
 
 TENSOR_BYTES = 4
 MOST_TENSOR_BYTES = 400_000_000
@@ -45,6 +48,7 @@ ROUNDING = 1e-5
 Features = npt.NDArray[np.float32]
 Values = dict[str, float | NotApplicable]
 """Of every column, where it applies."""
+Lacking = Callable[[int], None]
 Outcome = Values | Features | NotApplicable | Exception
 """What became of one reconstruction: scores, features (of a distribution metric), or why there are none."""
 
@@ -74,35 +78,59 @@ def require_format(metric: MetricDeclaration, reference: Reference) -> None:
 
 
 def batches(
-    reference: Reference, images: Sequence[Image], sizes: Sequence[int], threads: int = 1
+    reference: Reference,
+    images: Sequence[Image],
+    sizes: Sequence[int],
+    threads: int = 1,
+    largest: int | None = None,
 ) -> Iterator[Candidates]:
     """Split an image's reconstructions into batches.
 
     Args:
         threads: that score one reconstruction each, on a processor.
+        largest: reconstructions, where more were too many for the device's memory.
     """
-    limit = CPU_BATCH_PIXELS if reference.device == "cpu" else GPU_BATCH_PIXELS
-    step = max(1, limit // (reference.image.height * reference.image.width))
-    if reference.device == "cpu":
-        step *= threads
+    limit = CPU_BATCH_PIXELS * threads
+    if reference.device != "cpu":
+        free = free_bytes(reference.device)
+        limit = GPU_BATCH_PIXELS if free is None else min(GPU_BATCH_PIXELS, free // GPU_BYTES_PER_PIXEL)
+    step = max(threads if reference.device == "cpu" else 1, limit // (reference.image.height * reference.image.width))
+    step = min(step, largest or step)
     for start in range(0, len(images), step):
         chosen = slice(start, start + step)
         yield Candidates(reference, tuple(images[chosen]), tuple(sizes[chosen]), reference.device)
 
 
-def score_batches(metric: Metric, reference: Reference, groups: Sequence[Candidates]) -> list[Outcome]:
-    """Score all reconstructions of one image with one metric; an outcome per reconstruction, in order."""
+def score_batches(
+    metric: Metric,
+    reference: Reference,
+    groups: Sequence[Candidates],
+    prepared: dict[str, Any] | None = None,
+    label: str = "",
+    lacking: Lacking = lambda largest: None,
+) -> list[Outcome]:
+    """Score all reconstructions of one image with one metric; an outcome per reconstruction, in order.
+
+    Args:
+        prepared: what metrics have made of this original, by label; takes what this one makes of it.
+        label: the metric's.
+        lacking: told how many are tried at a time from now on, where more were too many for the device's memory.
+    """
+    known = {} if prepared is None else prepared
     try:
         require_format(metric, reference)
-        prepared = metric.prepare(reference)
+        if label not in known:
+            known[label] = metric.prepare(reference)
     except Exception as problem:  # NotApplicable included
         return [problem] * sum(len(group) for group in groups)
-    return _each(groups, lambda group: score_batch(metric, group, prepared))
+    return _each(groups, lambda group: score_batch(metric, group, known[label]), lacking)
 
 
-def feature_batches(metric: DistributionMetric, groups: Sequence[Candidates]) -> list[Outcome]:
+def feature_batches(
+    metric: DistributionMetric, groups: Sequence[Candidates], lacking: Lacking = lambda largest: None
+) -> list[Outcome]:
     """Compute a distribution metric's features of all reconstructions of one image; an outcome for each, in order."""
-    return _each(groups, lambda group: list(feature_batch(metric, group)))
+    return _each(groups, lambda group: list(feature_batch(metric, group)), lacking)
 
 
 def original_features(metric: DistributionMetric, reference: Reference) -> Features:
@@ -126,25 +154,34 @@ def finish_point(
     return outcome
 
 
-def _each(groups: Sequence[Candidates], call: Callable[[Candidates], list[Outcome]]) -> list[Outcome]:
+def _each(groups: Sequence[Candidates], call: Callable[[Candidates], list[Outcome]], lacking: Lacking) -> list[Outcome]:
     """Call for every batch; a batch that raises is tried again one by one, so that one bad image harms no other."""
     outcomes: list[Outcome] = []
     large = TENSOR_BYTES * sum(image.size for group in groups for image in group.images) > MOST_TENSOR_BYTES
     for group in groups:
         if large:
             group = replace(group)  # whose tensor goes when it is scored: all together would take too much memory
-        try:
-            outcomes.extend(call(group))
-        except Exception as problem:
-            if len(group) == 1:
-                outcomes.append(problem)
-                continue
-            for index in range(len(group)):
-                try:
-                    outcomes.extend(call(group.one(index)))
-                except Exception as own:
-                    outcomes.append(own)
+        outcomes += _tried(group, call, lacking)
     return outcomes
+
+
+def _tried(group: Candidates, call: Callable[[Candidates], list[Outcome]], lacking: Lacking) -> list[Outcome]:
+    """Call for a batch; if it raises, for its halves where memory is lacking, else one by one."""
+    try:
+        return call(group)
+    except Exception as problem:
+        if len(group) == 1:
+            return [problem]
+        short = type(problem).__name__ == "OutOfMemoryError"  # torch's; it need not be loaded here
+    # Only here, where what the failed call held is gone, can its memory be given back.
+    size = 1
+    if short:
+        group.__dict__.pop("tensor", None)
+        release_memory(group.device)
+        size = len(group) // 2
+        lacking(size)
+    parts = [group.part(first, first + size) for first in range(0, len(group), size)]
+    return [outcome for part in parts for outcome in _tried(part, call, lacking)]
 
 
 def score_batch(metric: Metric, group: Candidates, prepared: Any) -> list[Outcome]:

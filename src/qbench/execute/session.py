@@ -12,10 +12,11 @@ from typing import Any
 
 from qbench.contracts.context import Context
 from qbench.errors import PluginError
+from qbench.execute.accelerators import accelerators
 from qbench.execute.as_planned import not_as_planned
-from qbench.execute.conditions import EXCLUSIVE, measured_here, timed_as_asked
+from qbench.execute.conditions import load_of, measured_here, timed_as_asked
 from qbench.execute.coordinator import Coordinator
-from qbench.execute.device import available_cores, numerical_threads, resolve_device
+from qbench.execute.cores import available_cores, numerical_threads
 from qbench.execute.extending import require_extendable
 from qbench.execute.limits import limits_of
 from qbench.execute.means import Means
@@ -60,7 +61,8 @@ class Session:
         self._options = options
         self._cache = cache
         self._stop = stop
-        self._device = resolve_device(options.device)
+        needed = any(each.runs_on == "accelerator" for each in plan.participants)
+        self._devices = accelerators(options.device) if needed or options.device != "auto" else ()
         self._cores = available_cores()
         self._in_process = options.in_process or registry is not default_registry()
         jobs = self._cores if options.jobs == "auto" else options.jobs
@@ -75,20 +77,14 @@ class Session:
         self._left: dict[str, str] = {}
         self._lacking: dict[tuple[str, str], bool] = {}
         self._events: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        load = EXCLUSIVE if self._jobs == 1 else f"up to {self._jobs - 1} other call{'s' if self._jobs > 2 else ''}"
         threads = numerical_threads(max(1, self._cores // self._jobs))
-        self._context = Context(self._device, plan.seed, plan.profile, threads=threads)
-        timing = TimingPlan(plan.timing["repeats"], plan.timing["budget"], threads, load)
+        self._context = Context((*self._devices, "cpu")[0], plan.seed, plan.profile, threads=threads)
+        timing = TimingPlan(plan.timing["repeats"], plan.timing["budget"], threads, load_of(self._jobs))
         self._setup = Setup(plan, folder, self._id, self._context, timing)
         if not self._in_process:
             warm_up({name for each in plan.participants for name in each.libraries})
-        self._pool = StationPool(
-            self._setup,
-            stop,
-            (self._jobs, 1),  # an accelerator is shared by one process of each role
-            self._tell,
-            registry=registry if self._in_process else None,
-        )
+        own = registry if self._in_process else None
+        self._pool = StationPool(self._setup, stop, self._jobs, self._devices, self._tell, registry=own)
 
     def _tell(self, text: str) -> None:
         """Take what plugins tell; the same is told once."""
@@ -201,7 +197,7 @@ class Session:
         if self._id in state.sessions:
             return
         provenance = provenance_of(
-            self._plan, self._registry, self._options, self._device, self._jobs, in_process=self._in_process
+            self._plan, self._registry, self._options, self._devices, self._jobs, in_process=self._in_process
         )
         session = SessionRecord(id=self._id, at=now(), provenance=provenance)
         journal.append([session])
@@ -227,7 +223,7 @@ class Session:
     def _preflight(self, points: Sequence[OperatingPoint], metrics: Sequence[PlannedMetric]) -> None:
         require_weights(points, metrics, self._registry, self._context)
         if metrics:
-            require_settings(metrics, self._pool, self._registry, self._context, limits_of(self._plan, None))
+            require_settings(metrics, self._pool, self._registry, limits_of(self._plan, None))
 
     @contextlib.contextmanager
     def _ended_afterwards(self, on_event: Callable[[Event], None]) -> Iterator[None]:
@@ -330,7 +326,7 @@ class Session:
         found = self._cache.cell(key) if self._cache is not None and not point.unknown_code else None
         if found is None or self._cache is None:
             return None
-        codec, asked, device = self._registry.codecs[point.codec], self._setup.timing, name_of(self._device)
+        codec, asked, device = self._registry.codecs[point.codec], self._setup.timing, name_of(self._context.device)
         session = self._cache.session(found[0].session)
         alone = self._plan.timing["exclusive"]
         if not (timed_as_asked(found[0], codec, asked, exclusive=alone) and measured_here(session, point, device)):

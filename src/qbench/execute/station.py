@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Literal
 
 from qbench.contracts.context import Context
+from qbench.execute.accelerators import compute_exactly, is_usable
 from qbench.execute.answering import Answer, Notes, Request, answer
+from qbench.execute.cores import limit_linear_algebra, limit_threads
 from qbench.execute.desks import DecodingDesk, Desk, EncodingDesk, ScoringDesk
-from qbench.execute.device import limit_linear_algebra, limit_threads
 from qbench.execute.station_log import StationLog
 from qbench.execute.wire import Line
 from qbench.execute.work import TimingPlan
@@ -58,6 +59,8 @@ def station_main(connection: socket.socket, post: Post) -> None:
     log = StationLog(post.log)
     notes = Notes()
     line = Line(connection, in_station=True)
+    device = post.context.device
+    compute_exactly(device)
     limit_threads(post.timing.threads)
     limit_linear_algebra(post.timing.threads)
     desk = DESKS[post.role](default_registry(), replace(post.context, notice=notes.add), post.timing)
@@ -76,6 +79,8 @@ def station_main(connection: socket.socket, post: Post) -> None:
             made = answer(desk, request, notes, log.printed)
         except BaseException as error:  # of what a plugin left to the code around it
             made = Answer(failure=Failure.of(request.owner, error))
+        if made.failure is not None and not is_usable(device):
+            made = replace(made, last=True)
         limit_threads(post.timing.threads)  # a plugin may just have loaded torch
         log.end()
         try:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from qbench.errors import NotApplicable, PluginError, QbenchError, StoreError
+from qbench.execute.accelerators import exactly
 from qbench.execute.answering import Answer, Notes, Request, answer
 from qbench.execute.limits import (
     LEAST_FREE,
@@ -117,6 +118,7 @@ class LocalStation:
         self.taken: Any = None
         self._tell = tell
         self._notes = Notes()
+        self._device = setup.context.device
         self._desk = DESKS[role](registry, replace(setup.context, notice=self._notes.add), setup.timing)
         self._kept: list[tuple[Image, SharedImage]] = []
 
@@ -133,7 +135,9 @@ class LocalStation:
         arguments = tuple(local(each) for each in request.arguments)
         if request.method == "take":
             self._kept = given
-        made = answer(self._desk, Request(request.method, arguments, request.owner, request.about), self._notes, str)
+        asked = Request(request.method, arguments, request.owner, request.about)
+        with exactly(self._device):
+            made = answer(self._desk, asked, self._notes, str)
         if any(not one.equals(shared.image) for one, shared in (*given, *self._kept)):
             self.taken = None
             error = ContractError("writes to the images that it is given, which others read")
@@ -201,7 +205,11 @@ class ProcessStation:
             if server_pid() == self._server:
                 raise
             raise self._lost(request, "StationDied", self._ending()) from None
-        return value_of(self._watched(request, limits), self._tell)
+        made = self._watched(request, limits)
+        if made.last:
+            self._tell(f"{request.owner}: the device no longer answers its process, which is ended; others go on")
+            self.kill()
+        return value_of(made, self._tell)
 
     def close(self) -> list[str]:
         """Ask it to release what it took, then end it, and whatever its plugins started."""

@@ -16,6 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from qbench.execute.accelerators import precision, without_tf32
+
 OWN = ("TORCHINDUCTOR_", "TRITON_")
 """How variables begin that torch sets for itself where its compiler is loaded."""
 LIMITS = {name: getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")}
@@ -81,6 +83,7 @@ def _state() -> dict[str, Any]:
         state["torch_grad"] = torch.is_grad_enabled()
         state["torch_threads"] = torch.get_num_threads()
         state["torch_deterministic"] = torch.are_deterministic_algorithms_enabled()
+        state["torch_precision"] = precision()
     return state
 
 
@@ -168,7 +171,8 @@ _SETTERS: dict[str, Callable[[Any], Any]] = {
     "torch_dtype": lambda value: _torch().set_default_dtype(value),
     "torch_grad": lambda value: _torch().set_grad_enabled(value),
     "torch_threads": lambda value: _torch().set_num_threads(value),
-    "torch_deterministic": lambda value: _torch().use_deterministic_algorithms(value),
+    "torch_deterministic": lambda value: _torch().use_deterministic_algorithms(value, warn_only=value),
+    "torch_precision": lambda value: without_tf32(),
 }
 _NAMES = {
     "directory": "the working directory",
@@ -187,4 +191,5 @@ _NAMES = {
     "torch_grad": "torch's grad mode",
     "torch_threads": "torch's number of threads",
     "torch_deterministic": "torch's deterministic mode",
+    "torch_precision": "torch's precision on accelerators",
 }

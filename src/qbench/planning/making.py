@@ -141,6 +141,7 @@ def plan_metric(spec: MetricSpec, registry: Registry, profile: str) -> PlannedMe
         metric.scope.value,
         metric.columns,
         models,
+        metric.runs_on,
     )
 
 

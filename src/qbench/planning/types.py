@@ -168,6 +168,7 @@ class PlannedMetric(Participant):
     Attributes:
         identity: everything that decides its values, for content keys; digests of weights included.
         models: the weights it uses, name → what they are.
+        runs_on: as the metric declares.
     """
 
     label: str
@@ -178,6 +179,7 @@ class PlannedMetric(Participant):
     scope: str
     columns: tuple[Column, ...]
     models: Mapping[str, str] = field(default_factory=dict)
+    runs_on: str = "cpu"
 
     @property
     def owner(self) -> str:

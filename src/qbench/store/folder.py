@@ -38,6 +38,7 @@ import numpy.typing as npt
 
 from qbench.errors import RunLockedError, StoreError
 from qbench.images.image import Image, encode_png
+from qbench.planning.placing import placed
 from qbench.planning.types import OperatingPoint, Plan, PlannedImage
 from qbench.records import JOURNAL, CellRecord, PlanRecord
 from qbench.results.bulk import many_objects
@@ -240,6 +241,12 @@ class RunFolder:
             journal.append([PlanRecord(at=now(), base=plan.key(), plan=plan.to_json())])
             return self._read()
         if state.plan_record.base != plan.key():
+            on = {each.identity["device"]["name"] for each in state.plan.participants if "device" in each.identity}
+            if placed(state.plan, None).key() == placed(plan, None).key():
+                raise StoreError(
+                    f"{self.path}: contains this run with networks on {', '.join(sorted(on)) or 'a processor'}, whose "
+                    "results differ in their last digits. Choose that --device, or another folder with --output"
+                )
             raise StoreError(
                 f"{self.path}: contains a run with a different plan ({state.plan.suite}; images, codecs, metrics, "
                 "settings or library versions differ). Choose another folder with --output"

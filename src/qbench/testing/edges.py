@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 from qbench.contracts.context import Context
 from qbench.contracts.metric import Candidates, Column, Direction, Metric, Reference, Scope
 from qbench.errors import NotApplicable
-from qbench.execute.device import limit_threads
+from qbench.execute.cores import limit_threads
 from qbench.execute.scoring import Values, score_batch
 from qbench.images.image import Image, Pixels
 from qbench.testing.promises import promised, require_same

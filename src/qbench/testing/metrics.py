@@ -20,7 +20,7 @@ from qbench.contracts.metric import (
 )
 from qbench.errors import NotApplicable
 from qbench.execute.scoring import Values, checked_explanation, feature_batch, finish_point, score_batch
-from qbench.execute.sealed import Seal, tensor_holds
+from qbench.execute.sealed import Seal, tensors_hold
 from qbench.images.image import Image, Samples
 from qbench.registry.catalogue import Offer, PluginInfo
 from qbench.registry.forms import form_problem
@@ -196,5 +196,4 @@ def _check_identity(cls: type[Metric], results: Sequence[Any]) -> None:
 
 def _whole(images: Reference | Candidates, pixels: Sequence[Samples]) -> bool:
     """Whether the tensor of images, if they have one, holds their samples."""
-    tensor = images.__dict__.get("tensor")
-    return tensor is None or tensor_holds(tensor, pixels)
+    return "tensor" not in images.__dict__ or tensors_hold([(images, pixels)])

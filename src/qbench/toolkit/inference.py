@@ -65,7 +65,10 @@ class BatchedNetwork:
         import torch
 
         parts = self._in_batches(inputs)
-        arrays = tuple(torch.cat(column).double().cpu().numpy() for column in zip(*parts, strict=True))
+        columns = [torch.cat(column).double() for column in zip(*parts, strict=True)]
+        # Fetched together: the device is waited for once.
+        fetched = torch.split(torch.cat([each.flatten() for each in columns]).cpu(), [each.numel() for each in columns])
+        arrays = tuple(each.view(column.shape).numpy() for each, column in zip(fetched, columns, strict=True))
         if not all(np.isfinite(array).all() for array in arrays):
             raise ModelError(
                 f"{self._name} gave NaN or infinity in {self._precision}: its weights are damaged, or its numbers too "
@@ -77,22 +80,24 @@ class BatchedNetwork:
         import torch
 
         while True:
+            parts = torch.split(inputs, self._batch)
+            if self._whole_only and len(parts[-1]) < self._batch:
+                parts = (*parts[:-1], *torch.split(parts[-1], 1))
             try:
-                parts = torch.split(inputs, self._batch)
-                if self._whole_only and len(parts[-1]) < self._batch:
-                    parts = (*parts[:-1], *torch.split(parts[-1], 1))
                 return [self._once(part) for part in parts]
-            except torch.OutOfMemoryError as error:
-                if min(self._batch, len(inputs)) == 1:
-                    raise ModelError(
-                        f"{self._name}: one image does not fit into the memory of {self._context.device}; "
-                        "choose --device cpu or a lower precision"
-                    ) from error
-                self._batch = min(self._batch, len(inputs)) // 2
-                torch.cuda.empty_cache()
-                self._context.notice(
-                    f"{self._name}: {self._context.device} is out of memory; continuing with {self._batch} at a time"
+            except torch.OutOfMemoryError:
+                pass
+            # Only here, where the failed pass's tensors are gone, can their memory be given back.
+            if min(self._batch, len(inputs)) == 1:
+                raise ModelError(
+                    f"{self._name}: one image does not fit into the memory of {self._context.device}; "
+                    "choose --device cpu or a lower precision"
                 )
+            self._batch = min(self._batch, len(inputs)) // 2
+            torch.cuda.empty_cache()
+            self._context.notice(
+                f"{self._name}: {self._context.device} is out of memory; continuing with {self._batch} at a time"
+            )
 
     def _once(self, inputs: torch.Tensor) -> Sequence[torch.Tensor]:
         import torch

@@ -168,10 +168,11 @@ def test_rates_fall_as_torchs_own_do():
     parameter = torch.nn.Parameter(torch.zeros(1))
     optimiser = torch.optim.SGD([parameter], lr=how.rate)
     reference = torch.optim.lr_scheduler.ReduceLROnPlateau(optimiser, factor=0.1, patience=2, threshold=how.threshold)
-    plateau = Plateau(2, how)
+    plateau = Plateau(torch.zeros(2, 5), how)
     for loss in losses:
         reference.step(loss)
-        assert plateau.step([1.0, loss])[1] == pytest.approx(optimiser.param_groups[0]["lr"])
+        assert not plateau.step(torch.tensor([1.0, loss]))
+        assert float(plateau.rates[1]) == pytest.approx(optimiser.param_groups[0]["lr"])
 
 
 def test_out_of_memory_goes_on_with_fewer_at_a_time(small, monkeypatch):
@@ -213,6 +214,28 @@ def test_a_search_keeps_its_best_iteration_and_stops_as_told(small):
     assert stopped.losses.max() < 1e-3
     hurried = search(start, lambda values: values, distance, Search("adam", 10**6, rate=0.01, seconds=0.05))
     assert len(hurried.history) < 10**5
+
+
+@pytest.mark.parametrize("kind", ["sgd", "adam"])
+def test_each_candidate_moves_as_torch_would_move_it_alone(kind):
+    def distance(values):
+        return (values * torch.arange(1.0, 6.0)).square().sum(dim=1).sqrt()
+
+    start = torch.randn(4, 5, generator=torch.Generator().manual_seed(3))
+    how = Search(kind, 60, rate=0.05, patience=4, snapshots=60)
+    found = search(start, lambda values: values, distance, how)
+    for index in range(len(start)):
+        row = start[index : index + 1].clone().requires_grad_(True)
+        make = {"sgd": lambda row=row: torch.optim.SGD([row], lr=0.05, momentum=0.9), "adam": torch.optim.Adam}[kind]
+        optimiser = make() if kind == "sgd" else make([row], lr=0.05)
+        rates = torch.optim.lr_scheduler.ReduceLROnPlateau(optimiser, factor=0.1, patience=4, threshold=how.threshold)
+        for _ in range(60):
+            optimiser.zero_grad()
+            loss = distance(row).sum()
+            loss.backward()
+            optimiser.step()
+            rates.step(loss.item())
+        assert torch.allclose(found.snapshots[60][index], row[0], rtol=1e-6, atol=1e-7)
 
 
 def test_one_candidate_without_a_number_does_not_stop_the_others():

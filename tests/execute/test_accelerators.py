@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from qbench.errors import DeviceError
-from qbench.execute import device
+from qbench.execute import accelerators as device
 
 
 def test_cpu_is_cpu():
@@ -12,7 +12,7 @@ def test_cpu_is_cpu():
 
 
 def test_auto_needs_no_torch_where_there_is_no_driver(monkeypatch):
-    monkeypatch.setattr(device, "_has_nvidia_driver", lambda: False)
+    monkeypatch.setattr(device, "_may_have_one", lambda: False)
     monkeypatch.setitem(__import__("sys").modules, "torch", None)  # importing it would raise
     assert device.resolve_device("auto") == "cpu"
 
@@ -28,9 +28,10 @@ def test_unknown_devices_are_refused(wanted):
     [("auto", 0, "cpu"), ("auto", 2, "cuda:0"), ("cuda", 1, "cuda:0"), ("cuda:1", 2, "cuda:1")],
 )
 def test_cuda_devices_are_counted(monkeypatch, wanted, count, expected):
-    monkeypatch.setattr(device, "_has_nvidia_driver", lambda: True)
+    monkeypatch.setattr(device, "_may_have_one", lambda: True)
     monkeypatch.setattr("torch.cuda.is_available", lambda: count > 0)
     monkeypatch.setattr("torch.cuda.device_count", lambda: count)
+    monkeypatch.setattr("torch.cuda.get_device_name", lambda number: "one model")
     assert device.resolve_device(wanted) == expected
 
 
@@ -38,6 +39,7 @@ def test_cuda_devices_are_counted(monkeypatch, wanted, count, expected):
 def test_a_missing_device_is_refused(monkeypatch, wanted, count, message):
     monkeypatch.setattr("torch.cuda.is_available", lambda: count > 0)
     monkeypatch.setattr("torch.cuda.device_count", lambda: count)
+    monkeypatch.setattr("torch.cuda.get_device_name", lambda number: "one model")
     with pytest.raises(DeviceError, match=message):
         device.resolve_device(wanted)
 
