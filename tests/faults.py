@@ -266,6 +266,49 @@ class Faulty(Codec):
             time.sleep(600)
 
 
+class OnDevice(Faulty):
+    """Says that it computes on an accelerator, which breaks for the process where it is told to, as CUDA's does."""
+
+    name = "on-device"
+    runs_on = "accelerator"
+
+    def setup(self):
+        import torch
+
+        if not hasattr(torch.cuda, "toy"):
+            torch.cuda.toy, torch.cuda.synchronize = set(), synchronise
+
+    def encode(self, image):
+        import torch
+
+        if self.parameters.how == "break-device":
+            torch.cuda.toy.add("broken")
+            raise RuntimeError("CUDA error: an illegal memory access was encountered")
+        if self.parameters.how == "slowly":
+            time.sleep(0.2)
+        torch.cuda.synchronize(self.context.device)
+        return b"%d,%d;" % image.shape[:2] + image.pixels.tobytes()
+
+    def parts(self, bitstream):
+        """Tell where it decodes, in a way that is recorded."""
+        return {self.context.device: len(bitstream)}
+
+
+class OnProcessor(OnDevice):
+    """Likewise, on a processor."""
+
+    name = "on-processor"
+    runs_on = "cpu"
+
+
+def synchronise(device=None):
+    """Stand in for CUDA's."""
+    import torch
+
+    if "broken" in torch.cuda.toy:
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+
 class FaultyMetric(Metric):
     """1, after doing what it is told."""
 
@@ -297,6 +340,8 @@ class BlackTest(Metric):
 @hookimpl
 def qbench_register_codecs(register):
     register(Faulty)
+    register(OnDevice)
+    register(OnProcessor)
 
 
 @hookimpl

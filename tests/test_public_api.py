@@ -11,7 +11,7 @@ from conftest import REPOSITORY
 
 import qbench.toolkit
 
-MODULES = ["qbench", "qbench.plugin", "qbench.testing"] + [
+MODULES = ["qbench", "qbench.plugin", "qbench.testing", "qbench.testing.accelerator"] + [
     f"qbench.toolkit.{module.name}"
     for module in pkgutil.iter_modules(qbench.toolkit.__path__)
     if not module.name.startswith("_")

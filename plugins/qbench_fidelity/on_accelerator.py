@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -11,15 +10,6 @@ from qbench_fidelity.windows import C1, C2, MIDDLE, SIGMA, WINDOW
 
 if TYPE_CHECKING:
     import torch
-
-
-@dataclass(frozen=True)
-class Moments:
-    """Originals (N×C×H×W, [0, 255]), with local means and variances where whole windows fit (N×C×H-10×W-10)."""
-
-    image: torch.Tensor
-    mean: torch.Tensor
-    variance: torch.Tensor
 
 
 def luma(images: torch.Tensor, *, rounded: bool) -> torch.Tensor:
@@ -49,49 +39,53 @@ def smooth(images: torch.Tensor) -> torch.Tensor:
     return functional.conv2d(rows, window.transpose(2, 3), groups=channels)
 
 
-def moments(image: torch.Tensor) -> Moments:
-    """Return originals with their local moments."""
-    centred = image - MIDDLE
-    mean = smooth(centred)
-    return Moments(image, mean + MIDDLE, smooth(centred * centred).addcmul_(mean, mean, value=-1))
+def dissimilarity(original: torch.Tensor, images: torch.Tensor, *, luminance: bool) -> torch.Tensor:
+    """Return the mean over all windows of 1 - SSIM, or of 1 - its structure factor alone: N×C, float64.
 
+    All that is filtered is filtered together: few launches, which small images would spend their time on.
 
-def dissimilarity(original: Moments, images: torch.Tensor, *, luminance: bool) -> torch.Tensor:
-    """Return the mean over all windows of 1 - SSIM, or of 1 - its structure factor alone: N×C, float64."""
+    Args:
+        original: 1×C×H×W, [0, 255].
+        images: N×C×H×W.
+    """
     import torch
 
-    difference = images - original.image
-    middle = smooth(difference)
+    count = len(images)
+    maps = images.new_empty((3 * count + 2, *images.shape[1:]))
+    difference, squares, rise = (maps[index * count : (index + 1) * count] for index in range(3))
+    torch.sub(images, original, out=difference)
+    torch.mul(difference, difference, out=squares)
+    torch.addcmul(squares, difference, original, value=2, out=rise)  # y² - x²
+    centred = torch.sub(original, MIDDLE, out=maps[-2:-1])
+    torch.mul(centred, centred, out=maps[-1:])
+    filtered = smooth(maps)
+    middle, spread, contrast = (filtered[index * count : (index + 1) * count] for index in range(3))
+    variance = filtered[-1:].addcmul(filtered[-2:-1], filtered[-2:-1], value=-1)
+    mean = filtered[-2:-1] + MIDDLE
     square = middle * middle
-    spread = smooth(difference * difference).sub_(square)
-    product = (middle + 2 * original.mean).mul_(middle)
-    contrast = smooth(difference * (difference + 2 * original.image)).sub_(product).add_(2 * original.variance + C2)
-    spread.div_(contrast)
-    total = spread.sum(dim=(2, 3), dtype=torch.float64)
+    product = square.addcmul(middle, mean, value=2)  # E[y]² - E[x]²
+    contrast = contrast.sub_(product).add_(variance, alpha=2).add_(C2)
+    lost = spread.sub_(square).div_(contrast)
     if luminance:
-        square.div_(product.add_(2 * original.mean.square() + C1))
-        total = total + square.sum(dim=(2, 3), dtype=torch.float64)
-        total = total - (square * spread).sum(dim=(2, 3), dtype=torch.float64)
-    return total / (spread.shape[2] * spread.shape[3])
+        dimmer = square.div_(product.add_(mean.square(), alpha=2).add_(C1))
+        lost = (lost + dimmer).addcmul_(lost, dimmer, value=-1)
+    return lost.sum(dim=(2, 3), dtype=torch.float64) / (lost.shape[2] * lost.shape[3])
 
 
-def moments_at_scales(image: torch.Tensor, scales: int, *, zeros: bool) -> list[Moments]:
-    """Return originals with their local moments at every scale."""
-    found = [moments(image)]
+def at_scales(image: torch.Tensor, scales: int, *, zeros: bool) -> list[torch.Tensor]:
+    """Return images, halved again and again."""
+    found = [image]
     for _ in range(scales - 1):
-        found.append(moments(halve(found[-1].image, zeros=zeros)))
+        found.append(halve(found[-1], zeros=zeros))
     return found
 
 
-def dissimilarities(originals: list[Moments], images: torch.Tensor, *, zeros: bool) -> torch.Tensor:
+def dissimilarities(originals: list[torch.Tensor], images: torch.Tensor, *, zeros: bool) -> torch.Tensor:
     """Return 1 - the mean factor of every plane and scale: N×C×scales, float64."""
     import torch
 
-    found = []
-    for original in originals:
-        found.append(dissimilarity(original, images, luminance=original is originals[-1]))
-        if original is not originals[-1]:
-            images = halve(images, zeros=zeros)
+    pairs = list(zip(originals, at_scales(images, len(originals), zeros=zeros), strict=True))
+    found = [dissimilarity(one, made, luminance=one is originals[-1]) for one, made in pairs]
     return torch.stack(found, dim=2)
 
 

@@ -45,7 +45,7 @@ class _OneScale(_GaussianSsim):
         """Compute the original's local moments."""
         require_side(reference, WINDOW, "SSIM's window")
         if reference.device != "cpu":
-            return on_accelerator.moments(self.tensor(reference.tensor))
+            return self.tensor(reference.tensor)
         from qbench_fidelity.similarity import prepare
 
         return self.of_planes(prepare, self.planes(reference.pixels), reference)
@@ -143,9 +143,7 @@ class MsSsim(_GaussianSsim):
         """Compute the original's local moments at every scale."""
         require_side(reference, (WINDOW - 1) * 2 ** (len(SCALE_WEIGHTS) - 1) + 1, self.name.upper())
         if reference.device != "cpu":
-            return on_accelerator.moments_at_scales(
-                self.tensor(reference.tensor), len(SCALE_WEIGHTS), zeros=self._zeros
-            )
+            return on_accelerator.at_scales(self.tensor(reference.tensor), len(SCALE_WEIGHTS), zeros=self._zeros)
         from qbench_fidelity.similarity import prepare
 
         def at_scales(plane: Plane) -> list[Original]:

@@ -72,8 +72,9 @@ class GanInversion(Codec):
 
     @property
     def deterministic(self) -> bool:
-        """Unless the clock decides when the search ends."""
-        return not self.parameters.seconds
+        """Unless the clock decides when the search ends, or a GPU resizes backwards, which torch can't do in order."""
+        resizing = self.context.device != "cpu" and set(self.parameters.losses) != {"mse"}
+        return not (self.parameters.seconds or resizing)
 
     @classmethod
     def rate_parameter(cls, parameters: InversionParameters) -> RateParameter:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -24,23 +25,24 @@ class _ByClassifier(Loss):
 
     @cached_property
     def _network(self) -> Any:
+        import torch
+
         network, self._config, _ = load_network(self.weights(self.context.profile)[0])
+        # Carried there once, and not at every step of a search.
+        self._mean, self._deviation = (
+            torch.tensor(self._config[name]).view(1, 3, 1, 1).to(self.context.device) for name in ("mean", "std")
+        )
         return network.to(self.context.device).eval().requires_grad_(False)
 
     def _prepared(self, images: torch.Tensor) -> torch.Tensor:
         """Resize and normalise, differentiably: N×3×H×W in [0, 1] to what the network takes."""
-        import torch
         from torch.nn import functional
 
-        network = self._network  # sets the configuration
+        _ = self._network  # sets the configuration
         size = tuple(self._config["input_size"][-2:])
         if tuple(images.shape[2:]) != size:
             images = functional.interpolate(images, size, mode="bicubic", antialias=True, align_corners=False)
-        first = next(network.parameters())
-        mean, deviation = (
-            torch.tensor(self._config[name], device=first.device).view(1, 3, 1, 1) for name in ("mean", "std")
-        )
-        normalised: torch.Tensor = (images - mean) / deviation
+        normalised: torch.Tensor = (images - self._mean) / self._deviation
         return normalised
 
 
@@ -64,7 +66,7 @@ class LabelLoss(_ByClassifier):
 
         def distance(images: torch.Tensor) -> torch.Tensor:
             found = self._network(self._prepared(images)).log_softmax(dim=1)
-            middle = torch.logaddexp(expected, found) - torch.log(torch.tensor(2.0))
+            middle = torch.logaddexp(expected, found) - math.log(2)
             each = expected.exp() * (expected - middle) + found.exp() * (found - middle)
             divergence: torch.Tensor = 0.5 * each.sum(dim=1)
             return divergence

@@ -74,6 +74,14 @@ class View:
         return agreement.top_labels(self.logits, self.k)
 
 
+@dataclass
+class Original:
+    """An original, and what the classifier says of it once it has looked."""
+
+    image: Image
+    view: View | None = None
+
+
 class VitScore(Metric):
     """Share of the top-K labels that an image classifier gives both to the original and to the reconstruction.
 
@@ -115,30 +123,31 @@ class VitScore(Metric):
         """The classifier, loaded when it is first needed."""
         return load_classifier(self._weights, self.parameters.preprocessing, self.parameters.precision, self.context)
 
-    def prepare(self, reference: Reference) -> View:
-        """Look at the original."""
-        return self._look([reference.image])[0]
+    def prepare(self, reference: Reference) -> Original:
+        """Look at the original: on an accelerator later, with reconstructions, where one more costs little."""
+        return Original(reference.image, None if reference.device != "cpu" else self._look([reference.image])[0])
 
-    def score(self, candidates: Candidates, prepared: View) -> Sequence[Scores]:
+    def score(self, candidates: Candidates, prepared: Original) -> Sequence[Scores]:
         """Score a batch."""
-        return [self.scores(prepared, view) for view in self.views(candidates, prepared)]
+        own, views = self.views(candidates, prepared)
+        return [self.scores(own, view) for view in views]
 
-    def explain(self, candidates: Candidates, prepared: View) -> Explanation:
+    def explain(self, candidates: Candidates, prepared: Original) -> Explanation:
         """List the labels that are kept, lost and new, with their probabilities."""
-        view = self.views(candidates, prepared)[0]
+        own, (view,) = self.views(candidates, prepared)
         facts: dict[str, str | int | float] = {
             "model": self.classifier.name,
             "preprocessing": self.parameters.preprocessing,
             "K": f"{view.k} of {len(self.classifier.labels)} labels",
         }
-        facts |= {column.summary: self.scores(prepared, view)[column.name] for column in self.columns}
-        shared = [index for index in prepared.top if index in view.top]
-        missing = [index for index in prepared.top if index not in view.top]
-        new = [index for index in view.top if index not in prepared.top]
+        facts |= {column.summary: self.scores(own, view)[column.name] for column in self.columns}
+        shared = [index for index in own.top if index in view.top]
+        missing = [index for index in own.top if index not in view.top]
+        new = [index for index in view.top if index not in own.top]
         return Explanation(
             facts,
             tuple(
-                self._table(title, indices, prepared, view)
+                self._table(title, indices, own, view)
                 for title, indices in (("shared labels", shared), ("missing labels", missing), ("new labels", new))
             ),
         )
@@ -148,13 +157,16 @@ class VitScore(Metric):
         rows = tuple((self.classifier.labels[i], float(p[i]), float(q[i]), float(q[i] - p[i])) for i in indices)
         return ExplanationTable(title, ("label", "original", "reconstruction", "difference"), rows)
 
-    def views(self, candidates: Candidates, prepared: View) -> list[View]:
-        """Look at reconstructions; one that is the original pixel by pixel gets the original's own view."""
+    def views(self, candidates: Candidates, prepared: Original) -> tuple[View, list[View]]:
+        """Look at reconstructions, and at the original if need be, whose own view is that of its equals, too."""
         other = [index for index, same in enumerate(candidates.identical) if not same]
-        views = [prepared] * len(candidates)
-        for index, view in zip(other, self._look([candidates.images[index] for index in other]), strict=True):
+        first = [] if prepared.view is not None else [prepared.image]
+        found = self._look([*first, *(candidates.images[index] for index in other)])
+        own = prepared.view = found.pop(0) if prepared.view is None else prepared.view
+        views = [own] * len(candidates)
+        for index, view in zip(other, found, strict=True):
             views[index] = view
-        return views
+        return own, views
 
     def _look(self, images: Sequence[Image]) -> list[View]:
         if not images:

@@ -179,6 +179,24 @@ class Settling(toys.Shift):
         return super().encode(image) + bytes(self.calls == 2)
 
 
+def test_an_accelerator_is_warmed_up_for_each_size(monkeypatch):
+    monkeypatch.setattr("qbench.execute.coder.synchronise", lambda device: None)
+
+    class There(toys.Shift):
+        runs_on = "accelerator"
+
+    coded = set()
+    timing = TimingPlan(1, 10.0, 1, "exclusive")
+    one, other = (
+        PointEncoder(lambda: There(toys.ShiftParameters(), Context("cuda:0")), timing, coded=coded) for _ in range(2)
+    )
+    warmups = [each.encode(image(*size)).timing.warmup for each in (one, other) for size in ((8, 8), (8, 8), (9, 9))]
+    assert warmups == [1, 0, 1, 1, 0, 1]
+    assert coded == {(1, 8, 8, 3), (1, 9, 9, 3)}
+    timed = PointEncoder(lambda: toys.Shift(toys.ShiftParameters(), Context()), timing)
+    assert [timed.encode(image(*size)).timing.warmup for size in ((8, 8), (9, 9))] == [1, 0]
+
+
 def test_an_encoder_that_varies_is_found_although_its_first_call_is_not_repeated_for_its_time():
     point = PointEncoder(
         lambda: Settling(toys.ShiftParameters(), Context()), TimingPlan(1, 1e-9, 1, "exclusive"), coded={(1, 9, 9, 3)}

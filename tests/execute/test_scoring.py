@@ -57,6 +57,56 @@ def test_batches_grow_by_the_threads_that_score_one_by_one(monkeypatch):
     assert [len(group) for group in batches(REFERENCE, [IMAGE] * 5, [1] * 5, 2)] == [2, 2, 1]
 
 
+def test_batches_on_a_device_are_as_large_as_its_memory_allows(monkeypatch):
+    on_gpu = Reference("a", IMAGE, "cuda:0")
+    pixels = 40 * 30 * scoring.GPU_BYTES_PER_PIXEL
+    monkeypatch.setattr(scoring, "free_bytes", lambda device: 2 * pixels)
+    assert [len(group) for group in batches(on_gpu, [IMAGE] * 5, [1] * 5)] == [2, 2, 1]
+    assert [len(group) for group in batches(on_gpu, [IMAGE] * 3, [1] * 3, largest=1)] == [1, 1, 1]
+    monkeypatch.setattr(scoring, "free_bytes", lambda device: 10)
+    assert [len(group) for group in batches(on_gpu, [IMAGE] * 2, [1] * 2)] == [1, 1]
+
+
+class OutOfMemoryError(RuntimeError):
+    """As torch's is called."""
+
+
+def test_a_batch_without_room_is_halved_and_that_is_told(monkeypatch):
+    sizes, said, given_back = [], [], []
+    monkeypatch.setattr(scoring, "release_memory", given_back.append)
+    monkeypatch.setattr(scoring, "CPU_BATCH_PIXELS", 10**6)
+
+    class Large(toys.Difference):
+        def score(self, candidates, prepared):
+            sizes.append(len(candidates))
+            if len(candidates) > 2:
+                raise OutOfMemoryError("CUDA out of memory")
+            return super().score(candidates, prepared)
+
+    metric = Large(toys.Difference.Parameters(), Context())
+    made = [Image(PIXELS ^ mask) for mask in (0, 1, 3, 7, 15)]
+    found = score_batches(metric, REFERENCE, list(batches(REFERENCE, made, [1] * 5)), None, "", said.append)
+    assert [each["difference"] for each in found] == sorted(each["difference"] for each in found)
+    assert sizes == [5, 2, 2, 1]
+    assert (said, given_back) == ([2], ["cpu"])
+
+
+def test_what_was_made_of_an_original_is_used_again():
+    calls = []
+
+    class Counting(toys.Difference):
+        def prepare(self, reference):
+            calls.append(reference.name)
+            return super().prepare(reference)
+
+    metric, known = Counting(toys.Difference.Parameters(), Context()), {}
+    for _ in range(2):
+        groups = list(batches(REFERENCE, [IMAGE, BLACK], [1, 1]))
+        score_batches(metric, REFERENCE, groups, known, "counting")
+    assert calls == ["a"]
+    assert list(known) == ["counting"]
+
+
 PARALLEL = sorted(name for name, cls in default_registry().metrics.items() if cls.parallel)
 
 

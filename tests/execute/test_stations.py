@@ -172,7 +172,7 @@ def test_a_faulty_codec_harms_none_but_its_own_cells(faulty, installed, jobs, ca
             error, message = expected[row.codec]
             failure = row.cell.failure
             assert failure.plugin == "codec faulty, plugin faults (toys 1.0)"
-            assert (failure.error, message in failure.message) == (error, True), (row.codec, failure.error)
+            assert (failure.error, message in failure.message) == (error, True), (row.codec, failure.message)
             assert failures[row.image, row.point].message == failure.message
         else:
             assert row.status is Status.OK, (row.codec, row.reason)

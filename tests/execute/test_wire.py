@@ -38,8 +38,8 @@ def memories():
     found = set()
     for entry in list(Path("/dev/fd").iterdir()):
         with contextlib.suppress(OSError):
-            status = os.stat(entry)
-            if "qbench-image" in os.readlink(entry):
+            status = entry.stat()
+            if "qbench-image" in str(entry.readlink()):
                 found.add(status.st_ino)
     return found
 

@@ -118,9 +118,9 @@ def test_the_bundled_weights_are_as_registered():
 
 def test_k_is_a_tenth_of_the_labels_unless_given(checkpoint):
     reference = Reference("a", Image(ORIGINAL))
-    assert metric().prepare(reference).k == 20
-    assert metric(model=str(checkpoint)).prepare(reference).k == 100
-    assert metric(k=7).prepare(reference).top.shape == (7,)
+    assert metric().prepare(reference).view.k == 20
+    assert metric(model=str(checkpoint)).prepare(reference).view.k == 100
+    assert metric(k=7).prepare(reference).view.top.shape == (7,)
     assert score(metric(k=200), ORIGINAL, WORSE[-1])[0]["vit-score"] == 1.0
     with pytest.raises(ModelError, match="k is 201, but vit-tiny-imagenet has 200 labels; accepted: 1 to 200"):
         metric(k=201)
@@ -152,11 +152,11 @@ def test_explains_with_both_probabilities(checkpoint):
     assert [table.title for table in explanation.tables] == ["shared labels", "missing labels", "new labels"]
     assert len(shared.rows) == round(10 * result["vit-score"])
     assert len(missing.rows) == len(new.rows) == 10 - len(shared.rows)
-    names = [ImageNetInfo().index_to_description(index) for index in prepared.top]
+    names = [ImageNetInfo().index_to_description(index) for index in prepared.view.top]
     assert [row[0] for row in shared.rows] == [name for name in names if name in {row[0] for row in shared.rows}]
-    p = agreement.probabilities(prepared.logits)
+    p = agreement.probabilities(prepared.view.logits)
     label, original, reconstruction, difference = shared.rows[0]
-    assert original == p[prepared.top[names.index(label)]]
+    assert original == p[prepared.view.top[names.index(label)]]
     assert difference == reconstruction - original
     assert explanation.facts["K"] == "10 of 1000 labels"
     assert explanation.facts["share of top-K labels in common"] == result["vit-score"]
@@ -190,7 +190,7 @@ def test_a_published_model_is_pulled_and_loaded_by_timms_name(tmp_path, monkeypa
     finally:
         server.shutdown()
         server.server_close()
-    view = made.prepare(Reference("a", Image(ORIGINAL)))
+    view = made.prepare(Reference("a", Image(ORIGINAL))).view
     transform = create_transform(**resolve_model_data_config(saved))
     with torch.inference_mode():
         expected = saved(transform(PillowImage.fromarray(ORIGINAL))[None])[0]
