@@ -24,21 +24,22 @@ class LineParameters(TrainingParameters):
 class LineTrainer(Trainer):
     """Fits y = 3x - 1."""
 
-    def __init__(self, work, *, steps=5, poison=False, **settings):
+    def __init__(self, work, *, steps=5, poison=False, device="cpu", **settings):
         self.poison = poison
-        super().__init__(LineParameters(**settings), Context(seed=7), work, steps=steps, identity={"data": "line"})
+        context = Context(device, seed=7)
+        super().__init__(LineParameters(**settings), context, work, steps=steps, identity={"data": "line"})
 
     def build(self):
         return torch.nn.Sequential(torch.nn.Conv2d(1, 1, 1))
 
     def step(self, epoch, index):
         self.set_rate(2)
-        x = torch.randn(self.settings.batch, 1, 1, 1)
+        x = torch.randn(self.settings.batch, 1, 1, 1).to(self.device)
         loss = (self.network(x) - (3 * x - 1)).square().mean()
         return {"loss": self.descend(loss * float("nan") if self.poison else loss)}
 
     def validate(self):
-        x = torch.linspace(-1, 1, 9).reshape(-1, 1, 1, 1)
+        x = torch.linspace(-1, 1, 9).reshape(-1, 1, 1, 1).to(self.device)
         return {"error": float((self.average.module(x) - (3 * x - 1)).square().mean().detach())}
 
     def finish(self):
@@ -64,6 +65,15 @@ def test_it_learns_and_what_it_wrote_says_how(tmp_path):
     card = json.loads(made.with_suffix(".json").read_text())
     assert (card["kind"], card["seed"], card["settings"]["batch"]) == ("line", 7, 4)
     assert [each["error"] for each in card["log"]] == errors
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("devices", [("cpu", "cuda:0"), ("cuda:0", "cpu")])
+def test_a_training_goes_on_on_another_device(tmp_path, devices):
+    assert train(tmp_path, stop_after=7, device=devices[0])[0] is None
+    made, reports = train(tmp_path, device=devices[1])
+    assert reports[0].done == 7
+    assert float(load_file(made)["0.weight"]) > 0
 
 
 def test_an_interrupted_training_ends_the_same_to_the_bit(tmp_path):
