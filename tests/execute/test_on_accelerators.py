@@ -60,6 +60,7 @@ def test_a_device_that_no_longer_answers_ends_its_process_and_nothing_else(there
     assert sum("no longer answers its process" in text for text in notices) == 1  # the same is told once
 
 
+@pytest.mark.slow
 def test_each_device_has_a_process_of_its_own_and_processors_none(there, two_devices):
     there["codecs"] = {"there": {"codec": "on-device", "how": "slowly"}, "here": {"codec": "on-processor"}}
     done, _ = run(there, jobs=2)
@@ -99,6 +100,7 @@ def test_a_run_is_not_gone_on_with_elsewhere(there, two_devices):
     assert len(again.sessions) == 1
 
 
+@pytest.mark.slow
 def test_the_cache_tells_them_apart(there, two_devices, home):
     run(there, device="cpu", cache=True)
     other, _ = run(there, device="cuda", output="other", cache=True)

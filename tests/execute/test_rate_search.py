@@ -41,7 +41,7 @@ def brute_force(suite, column, wanted):
 @pytest.mark.parametrize(
     ("column", "wanted"),
     [
-        ("bpp", 3.0),
+        pytest.param("bpp", 3.0, marks=pytest.mark.slow),
         ("psnr", 24),
         pytest.param("compression-ratio", 8, marks=pytest.mark.slow),
         pytest.param("mse", 250.0, marks=pytest.mark.slow),

@@ -67,8 +67,18 @@ def test_metrics_give_the_processors_values_at_a_known_cost(name):
         ("autoencoder", {"quality": 4}, (12, 8)),
         ("jpeg-restore", {"quality": 10}, (1, 4)),
         ("gan-inversion", {"iterations": 3, "refine": 2}, (12, 4)),
-        ("gan-inversion", {"iterations": 3, "losses": {"mse": 1.0, "vit-labels": 0.1}, "refine": 0}, (9, 4)),
-        ("gan-inversion", {"iterations": 3, "losses": {"vit-features": 1.0}, "refine": 0}, (9, 4)),
+        pytest.param(
+            "gan-inversion",
+            {"iterations": 3, "losses": {"mse": 1.0, "vit-labels": 0.1}, "refine": 0},
+            (9, 4),
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            "gan-inversion",
+            {"iterations": 3, "losses": {"vit-features": 1.0}, "refine": 0},
+            (9, 4),
+            marks=pytest.mark.slow,
+        ),
         (
             "gan-inversion",
             {"iterations": 3, "mode": "tile", "preset": "thesis", "coder": "qsgd", "stop_after": 1},

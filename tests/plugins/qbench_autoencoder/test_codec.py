@@ -132,7 +132,8 @@ def test_the_estimated_rate_is_the_real_one(tmp_path):
     assert np.mean(noisy) == pytest.approx(exact, rel=0.03)
 
 
-@pytest.mark.parametrize("exact", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("exact", [False, True])
 def test_threads_make_no_difference(small, tmp_path, exact):
     original = sample_pixels(150, 700)
     bits = codec(small).encode(Image(original))

@@ -116,6 +116,7 @@ def test_only_with_weights_that_are_fetched(metric_class, networks, monkeypatch)
         )
 
 
+@pytest.mark.slow
 def test_keeps_the_contract(networks, monkeypatch):
     monkeypatch.setattr(learned, "find_weights", lambda weights: networks["alex"][1])
     monkeypatch.setattr(learned, "needs_hub", lambda name, profile: None)

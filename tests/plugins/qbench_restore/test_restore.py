@@ -43,7 +43,10 @@ def codec(path, **parameters):
     return JpegRestore(JpegRestoreParameters(model=str(path), **parameters), Context())
 
 
-@pytest.mark.parametrize("parameters", [{}, {"quality": 5, "subsampling": "4:4:4", "optimize": True}])
+@pytest.mark.parametrize(
+    "parameters",
+    [{}, pytest.param({"quality": 5, "subsampling": "4:4:4", "optimize": True}, marks=pytest.mark.slow)],
+)
 def test_keeps_the_contract_of_codecs(small, parameters):
     check_codec(JpegRestore, parameters={"model": str(small), **parameters}, mutations=30)
 

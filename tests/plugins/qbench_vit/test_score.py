@@ -281,6 +281,7 @@ def test_names_of_labels_come_from_the_model_from_imagenet_or_are_numbers(tmp_pa
     assert metric(model=str(folder)).classifier.labels == ("cat", "dog", "owl")
 
 
+@pytest.mark.slow
 def test_in_a_run_tables_name_the_model_and_scores_are_explained(photos, tmp_path):
     suite = {
         "name": "vit",
