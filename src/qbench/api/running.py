@@ -83,7 +83,7 @@ def plan_to_run(
     overrides: Sequence[str] = (),
     profile: str | None = None,
     seed: int | None,
-    device: str,
+    device: str = "auto",
 ) -> Plan:
     """Make a plan of what is installed, and meanwhile begin to start what will execute it.
 

@@ -5,7 +5,8 @@ kernels, bytes carried there and back, and waits are counted. Values are the pro
 compared to the last digit. What can't be found so: rounding by other hardware, memory that runs out, and races.
 
 torch's means for backends in Python are marked experimental (``_setup_privateuseone_for_python_backend``, torch 2.10
-or later).
+or later). Where gradients are computed there, none may have been computed in the process before the device was first
+pretended: run such a test in a process of its own.
 """
 
 from __future__ import annotations
@@ -86,6 +87,13 @@ def pretended_accelerator(*, tf32: bool = True) -> Iterator[Costs]:
             setattr(place, name, made(before[name]))
         with mode_of(costs, tf32):
             yield costs
+    except RuntimeError as error:
+        if "device_ready_queues_" in str(error):
+            raise RuntimeError(
+                "gradients were computed in this process before the accelerator was first pretended; begin with it, in "
+                "a process of its own"
+            ) from error
+        raise
     finally:
         for place, name in prepared:
             setattr(place, name, before[name])

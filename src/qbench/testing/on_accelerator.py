@@ -70,6 +70,8 @@ def check_codec_on_accelerator(
         RuntimeError: places are mixed.
     """
     settings = cls.Parameters.model_validate(dict(parameters or {}))
+    with pretended_accelerator():
+        pass  # there before gradients are computed
     here = cls(settings, Context())
     here.setup()
     bitstream = here.encode(image)
