@@ -127,6 +127,13 @@ def write_over_by_address(image):
     ctypes.memset(image.pixels.ctypes.data, 0, image.pixels.nbytes)
 
 
+def change_torch():
+    import torch
+
+    torch.set_default_dtype(torch.float64)
+    torch.set_grad_enabled(False)
+
+
 def die_of_closed_descriptors():
     os.closerange(3, 256)
 
@@ -182,6 +189,8 @@ def do(how, image):
         "clock": lambda: setattr(time, "perf_counter", lambda: 0.0),
         "path": sys.path.clear,
         "random": lambda: random.seed(1),
+        "bit-generator": lambda: np.random.set_bit_generator(np.random.PCG64(1)),
+        "torch-settings": change_torch,
         "wordy-reason": lambda: (_ for _ in ()).throw(NotApplicable("n" * 50_000_000)),
         "shared-without-end": allocate_shared,
         "thread": leave_thread,

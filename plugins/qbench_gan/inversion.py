@@ -91,28 +91,30 @@ def search(
     found = Found(start.clone(), torch.full((len(start),), torch.inf, device=start.device))
     optimiser = _optimiser(latents, how, plateau)
     began = time.monotonic()
+    ended = torch.zeros((), dtype=torch.bool, device=start.device)
     smallest: list[torch.Tensor] = []
     idle: list[torch.Tensor] = []
     for iteration in range(how.iterations + 1):
         if plateau is None and how.optimiser != "lbfgs":
             _follow_cosine(optimiser, how, iteration)
-        losses = _step(latents, render, distance, optimiser, found, last=iteration == how.iterations)
+        losses = _step(latents, render, distance, optimiser, found, ended, last=iteration == how.iterations)
         if watch is not None:
             watch(iteration, losses)
         finite = torch.isfinite(losses)
         smallest.append(torch.where(finite, losses, torch.inf).min())
         if how.snapshots and iteration % how.snapshots == 0:
             found.snapshots[iteration] = latents.detach().clone()
-        idle.append(~finite.any() if plateau is None else ~finite.any() | plateau.step(losses))
+        ended = ended | ~finite.any() if plateau is None else ended | ~finite.any() | plateau.step(losses)
+        idle.append(ended)
         if how.seconds and time.monotonic() - began > how.seconds:
             break
         if (start.device.type == "cpu" or iteration % LOOK == LOOK - 1) and bool(idle[-1]):
             break
-    ended = torch.stack([torch.stack(smallest).double(), torch.stack(idle).double()]).tolist()
-    length = 1 + next((index for index, still in enumerate(ended[1]) if still), len(smallest) - 1)
-    found.history = [loss if math.isfinite(loss) else math.nan for loss in ended[0][:length]]
+    least, still = torch.stack([torch.stack(smallest).double(), torch.stack(idle).double()]).tolist()
+    length = 1 + next((index for index, each in enumerate(still) if each), len(smallest) - 1)
+    found.history = [loss if math.isfinite(loss) else math.nan for loss in least[:length]]
     found.snapshots = {iteration: each for iteration, each in found.snapshots.items() if iteration < length}
-    if not math.isfinite(min(ended[0])):
+    if not math.isfinite(min(least[:length])):
         raise FloatingPointError("the loss is NaN or infinite from the start")
     return found
 
@@ -195,10 +197,15 @@ def _step(
     distance: Distance,
     optimiser: torch.optim.Optimizer | _EachItsRate,
     found: Found,
+    ended: torch.Tensor,
     *,
     last: bool,
 ) -> torch.Tensor:
-    """Measure where the latents are, remember the best, and move on (but not after the last measurement)."""
+    """Measure where the latents are, remember the best, and move on (but not after the last measurement).
+
+    Args:
+        ended: whether the search has come to its end already, which is seen later: nothing is remembered then.
+    """
     import torch
 
     measured: list[torch.Tensor] = []
@@ -208,7 +215,7 @@ def _step(
         losses = distance(render(latents))
         if not measured:
             measured.append(losses.detach())
-            better = losses.detach() < found.losses
+            better = (losses.detach() < found.losses) & ~ended
             found.losses = torch.where(better, losses.detach(), found.losses)
             found.latents = torch.where(better[:, None], latents.detach(), found.latents)
         # Candidates without a number have no say in where the others go.

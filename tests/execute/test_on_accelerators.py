@@ -6,7 +6,7 @@ import pytest
 
 import qbench
 from qbench.errors import StoreError
-from qbench.execute.work import Notice
+from qbench.execute.work import Notice, Recorded
 from qbench.planning.placing import placed, with_metrics
 from qbench.results.run import Status
 
@@ -20,6 +20,7 @@ def two_devices(monkeypatch, installed):
     monkeypatch.setattr("qbench.execute.session.accelerators", lambda wanted: () if wanted == "cpu" else devices)
     monkeypatch.setattr("qbench.api.running.resolve_device", lambda wanted: "cpu" if wanted == "cpu" else "cuda:0")
     monkeypatch.setattr("qbench.api.running.kind_of", lambda device: None if device == "cpu" else H100)
+    monkeypatch.setattr("qbench.execute.as_planned.kind_of", lambda device: None if device == "cpu" else H100)
     monkeypatch.setattr("qbench.execute.session.name_of", lambda device: device)
     monkeypatch.setattr("qbench.execute.provenance.name_of", lambda device: device)
     monkeypatch.setattr("qbench.execute.provenance.conditions_of", lambda devices: {"devices": list(devices)})
@@ -98,6 +99,27 @@ def test_a_run_is_not_gone_on_with_elsewhere(there, two_devices):
         run(there, device="cpu", output="other")
     again, _ = run(there, device="cuda", output="other")
     assert len(again.sessions) == 1
+
+
+def test_what_is_missing_is_not_made_elsewhere(there, two_devices, monkeypatch):
+    there["codecs"] = {"there": {"codec": "on-device"}}
+    stop = qbench.Stop()
+
+    def after_one(event):
+        if isinstance(event, Recorded):
+            stop.set()
+
+    begun = qbench.run(there, output="run", cache=False, jobs=1, device="cuda", stop=stop, on_event=after_one)
+    assert not begun.complete
+    missing = {(row.image, row.point) for row in begun.rows if row.status is Status.PENDING}
+    notices = []
+    scored = qbench.score(
+        "run", ["mse"], device="cpu", cache=False, jobs=1, on_event=lambda event: notices.append(str(event))
+    )
+    assert {(row.image, row.point) for row in scored.rows if row.status is Status.PENDING} == missing
+    assert any("networks on name NVIDIA H100" in text and "on a processor now" in text for text in notices)
+    done = qbench.score("run", ["mse"], device="cuda", cache=False, jobs=1)
+    assert done.complete
 
 
 @pytest.mark.slow

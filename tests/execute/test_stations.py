@@ -142,6 +142,8 @@ HARMLESS = {
     "shy-bytes": "",
     "path": "changed sys.path",
     "random": "changed random's global state",
+    "bit-generator": "changed NumPy's global random state",
+    "torch-settings": "changed torch's default dtype",
 }
 
 

@@ -174,8 +174,26 @@ def test_places_do_not_mix_and_costs_are_counted():
         assert costs.down == 64
         assert (doubled[doubled > 1]).shape == (16,)
         assert costs.waits == 4  # for how many there are
+        assert "gpu:0" in repr(doubled)
+        for indices in (doubled > 1, torch.tensor([0]).to(DEVICE)):
+            with pytest.raises(RuntimeError, match="on the processor and on gpu:0"):
+                torch.ones(4, 4)[indices]
+        with pytest.raises(RuntimeError, match="on the processor and on gpu:0"):
+            doubled[torch.tensor([0])] = torch.ones(1, 4)
+        assert doubled[torch.tensor([0])].device.type == "gpu"
+        for made in (
+            torch.tensor([1.0], device=DEVICE, requires_grad=True),
+            torch.as_tensor([1.0], device=DEVICE),
+            doubled.new_tensor([1], dtype=torch.int64),
+            torch.tensor(doubled),
+        ):
+            assert made.device.type == "gpu"
+            assert made.is_cuda
     with pytest.raises(RuntimeError, match="pretended no more"):
         there * 2
+    assert "is_cuda" not in vars(torch.Tensor)
+    assert not torch.ones(1).is_cuda
+    assert torch.as_tensor([1.0]).device.type == "cpu"
 
 
 def test_rounding_keeps_ten_bits():

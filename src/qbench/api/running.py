@@ -117,9 +117,9 @@ def _planned(
 
 def _placed(planned: Plan, device: str) -> Plan:
     """Return a plan whose networks compute on a device."""
-    if not any(each.runs_on == "accelerator" for each in planned.participants):
-        return planned
-    return placed(planned, kind_of(resolve_device(device)))
+    needed = any(each.runs_on == "accelerator" for each in planned.participants)
+    chosen = resolve_device(device) if needed or device != "auto" else "cpu"
+    return placed(planned, kind_of(chosen)) if needed else planned
 
 
 def _pristine(suite: object, loaded: Suite, registry: Registry) -> bool:

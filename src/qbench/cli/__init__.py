@@ -38,6 +38,7 @@ def main() -> None:
     """Run the command line; bad input ends with its message and exit code 2."""
     from qbench.cli.streams import prepare_streams, silence_stdout
     from qbench.errors import QbenchError, shown
+    from qbench.results.bulk import short_lived
 
     # pydantic would ask every installed package for plugins of its own, and end with one whose metadata are damaged.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
@@ -50,7 +51,8 @@ def main() -> None:
     code: str | int | None = 0
     try:
         try:
-            app()
+            with short_lived():
+                app()
         except SystemExit as end:
             code = end.code
         sys.stdout.flush()

@@ -171,6 +171,7 @@ def plan_command(
     overrides: Overrides = None,
     profile: Profile = None,
     seed: Seed = None,
+    device: Device = "auto",
     cells: Annotated[bool, typer.Option("--cells", help="List every cell with its content key.")] = False,
 ) -> None:
     """Print the images, cells and scoring jobs of a suite without running them."""
@@ -179,7 +180,7 @@ def plan_command(
     from qbench.reporting.console import Console
     from qbench.reporting.plans import print_plan
 
-    planned = plan(suite, overrides=overrides or (), profile=profile, seed=seed)
+    planned = plan(suite, overrides=overrides or (), profile=profile, seed=seed, device=device)
     print_plan(Console(), planned, default_folder(planned), cells=cells)
 
 

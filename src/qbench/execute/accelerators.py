@@ -13,6 +13,7 @@ from typing import Any
 
 from qbench.errors import DeviceError
 
+WITHOUT_TF32 = ("ieee", "none", "none", "none", "highest")
 WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
 """Without which cuBLAS may add in another order each time; read when it is first used."""
 
@@ -109,20 +110,9 @@ def compute_exactly(device: str) -> None:
     os.environ.setdefault(WORKSPACE, ":4096:8")
     import torch
 
-    without_tf32()
+    set_precision(WITHOUT_TF32)
     torch.backends.cudnn.benchmark = False
     torch.use_deterministic_algorithms(True, warn_only=True)
-
-
-def without_tf32() -> None:
-    """Switch TF32 off, by the names that torch's own code reads: where the newer ones differ, reading these raises."""
-    import torch
-
-    if hasattr(torch.backends, "fp32_precision"):
-        torch.backends.fp32_precision = "none"
-    torch.set_float32_matmul_precision("highest")
-    torch.backends.cuda.matmul.allow_tf32 = False
-    torch.backends.cudnn.allow_tf32 = False
 
 
 def precision() -> tuple[str, ...]:
@@ -131,9 +121,30 @@ def precision() -> tuple[str, ...]:
 
     backends: Any = torch.backends
     if not hasattr(backends, "fp32_precision"):
-        return str(backends.cuda.matmul.allow_tf32), str(backends.cudnn.allow_tf32)
-    places = (backends.cuda.matmul, backends.cudnn.conv, backends.cudnn.rnn, backends)
-    return tuple(str(place.fp32_precision) for place in places)
+        places = backends.cuda.matmul.allow_tf32, backends.cudnn.allow_tf32, backends.cudnn.allow_tf32
+        return (*("tf32" if each else "none" for each in places), "none", torch.get_float32_matmul_precision())
+    found = (backends.cuda.matmul, backends.cudnn.conv, backends.cudnn.rnn, backends)
+    return (*(str(each.fp32_precision) for each in found), torch.get_float32_matmul_precision())
+
+
+def set_precision(wanted: tuple[str, ...]) -> None:
+    """Set what :func:`precision` returned.
+
+    By the names that torch's own code reads first: where the newer ones say something else, reading those raises.
+    """
+    import torch
+
+    backends: Any = torch.backends
+    newer = hasattr(backends, "fp32_precision")
+    if newer:
+        backends.fp32_precision = wanted[3]
+    torch.set_float32_matmul_precision(wanted[4])
+    backends.cuda.matmul.allow_tf32 = wanted[0] == "tf32"
+    backends.cudnn.allow_tf32 = wanted[1] == "tf32"
+    places = (backends.cuda.matmul, backends.cudnn.conv, backends.cudnn.rnn) if newer else ()
+    for place, value in zip(places, wanted[:3], strict=False):
+        if str(place.fp32_precision) != value:
+            place.fp32_precision = value
 
 
 @contextlib.contextmanager
@@ -144,20 +155,17 @@ def exactly(device: str) -> Iterator[None]:
         return
     import torch
 
-    cuda, cudnn = torch.backends.cuda, torch.backends.cudnn
-    before: tuple[bool, bool] | None = None
-    with contextlib.suppress(RuntimeError):  # set by the newer names, which these don't know
-        before = cuda.matmul.allow_tf32, cudnn.allow_tf32
-    benchmark = cudnn.benchmark
+    before, benchmark, workspace = precision(), torch.backends.cudnn.benchmark, os.environ.get(WORKSPACE)
     deterministic = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
     compute_exactly(device)
     try:
         yield
     finally:
-        if before is not None:
-            cuda.matmul.allow_tf32, cudnn.allow_tf32 = before
-        cudnn.benchmark = benchmark
+        set_precision(before)
+        torch.backends.cudnn.benchmark = benchmark
         torch.use_deterministic_algorithms(deterministic[0], warn_only=deterministic[1])
+        if workspace is None:
+            os.environ.pop(WORKSPACE, None)
 
 
 def synchronise(device: str) -> None:

@@ -11,6 +11,7 @@ from qbench.contracts.codec import Codec
 from qbench.contracts.metric import MetricDeclaration
 from qbench.contracts.weights import Weights
 from qbench.errors import ModelError, PluginError
+from qbench.execute.accelerators import kind_of
 from qbench.execute.trust import component
 from qbench.models.resolve import local_path, pinned
 from qbench.planning.types import OperatingPoint, PlannedMetric
@@ -76,6 +77,21 @@ def not_as_planned(planned: OperatingPoint | PlannedMetric, registry: Registry) 
         return "; ".join(other_versions(cls, planned.identity))
     except PluginError as error:
         return str(error)
+
+
+def elsewhere(planned: OperatingPoint | PlannedMetric, device: str) -> str:
+    """Say how the device that it would compute on here differs from the one that a plan names; empty if it doesn't."""
+    measured = planned.target is not None if isinstance(planned, OperatingPoint) else False
+    if planned.runs_on != "accelerator" and not (measured and "device" in planned.identity):
+        return ""
+    then, now = planned.identity.get("device"), kind_of(device)
+    if then == now:
+        return ""
+    names = [
+        "a processor" if kind is None else " ".join(f"{key} {value}" for key, value in kind.items())
+        for kind in (then, now)
+    ]
+    return f"networks on {names[0]} then, on {names[1]} now; --device chooses"
 
 
 def _stamps(used: list[Weights]) -> Stamps:

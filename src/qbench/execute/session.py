@@ -13,7 +13,7 @@ from typing import Any
 from qbench.contracts.context import Context
 from qbench.errors import PluginError
 from qbench.execute.accelerators import accelerators
-from qbench.execute.as_planned import not_as_planned
+from qbench.execute.as_planned import elsewhere, not_as_planned
 from qbench.execute.conditions import load_of, measured_here, timed_as_asked
 from qbench.execute.coordinator import Coordinator
 from qbench.execute.cores import available_cores, numerical_threads
@@ -129,7 +129,7 @@ class Session:
     def _leave_alone(self, planned: Sequence[OperatingPoint | PlannedMetric]) -> None:
         """Remember what is another here than the run's: what is missing of it can't be made under the run's keys."""
         for each in planned:
-            reason = not_as_planned(each, self._registry)
+            reason = not_as_planned(each, self._registry) or elsewhere(each, self._context.device)
             if reason:
                 name = each.id if isinstance(each, OperatingPoint) else each.label
                 self._left[name] = f"{each.owner} is not the one that the run was made with ({reason})"

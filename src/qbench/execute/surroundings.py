@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from qbench.execute.accelerators import precision, without_tf32
+from qbench.execute.accelerators import precision, set_precision
 
 OWN = ("TORCHINDUCTOR_", "TRITON_")
 """How variables begin that torch sets for itself where its compiler is loaded."""
@@ -34,10 +34,11 @@ def restored(tell: Callable[[str], None]) -> Iterator[None]:
         yield
     finally:
         for name, value in _state().items():
-            if name in before and not _same(before[name], value):
-                difference = _change(name, before[name], value)
+            known = before.get(name, _fresh(name))  # torch may just have been loaded
+            if known is not None and not _same(known, value):
+                difference = _change(name, known, value)
                 if difference is not None:
-                    _SETTERS[name](before[name])
+                    _SETTERS[name](known)
                     tell(f"changed {_NAMES[name]}{difference}; it was set back")
 
 
@@ -87,6 +88,13 @@ def _state() -> dict[str, Any]:
     return state
 
 
+def _fresh(name: str) -> Any:
+    """Return a setting of torch as it is when torch has just been loaded; None of those that depend on the machine."""
+    if name == "torch_dtype":
+        return _torch().float32
+    return {"torch_grad": True, "torch_deterministic": False}.get(name)
+
+
 def _directory() -> str:
     try:
         return str(Path.cwd())
@@ -102,13 +110,18 @@ def umask() -> int:
 
 
 def _numpy_random() -> tuple[Any, ...]:
-    state: Any = np.random.get_state()
-    return state[0], state[1].tobytes(), *state[2:]
+    generator, state = np.random.get_bit_generator(), np.random.get_state()  # type: ignore[attr-defined]
+    if isinstance(state, dict):  # of a generator that a plugin has put in the usual one's place
+        return generator, repr(state)
+    rest: tuple[Any, ...] = state
+    return generator, rest[0], rest[1].tobytes(), *rest[2:]
 
 
 def _set_numpy_random(value: tuple[Any, ...]) -> None:
-    kind, key, *rest = value
-    np.random.set_state((kind, np.frombuffer(key, np.uint32), *rest))
+    generator, kind, *rest = value
+    np.random.set_bit_generator(generator)  # type: ignore[attr-defined]
+    if rest:
+        np.random.set_state((kind, np.frombuffer(rest[0], np.uint32), *rest[1:]))
 
 
 def _same(one: Any, other: Any) -> bool:
@@ -172,7 +185,7 @@ _SETTERS: dict[str, Callable[[Any], Any]] = {
     "torch_grad": lambda value: _torch().set_grad_enabled(value),
     "torch_threads": lambda value: _torch().set_num_threads(value),
     "torch_deterministic": lambda value: _torch().use_deterministic_algorithms(value, warn_only=value),
-    "torch_precision": lambda value: without_tf32(),
+    "torch_precision": set_precision,
 }
 _NAMES = {
     "directory": "the working directory",

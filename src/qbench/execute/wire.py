@@ -96,11 +96,17 @@ class Line:
                 os.close(descriptor)
             raise
 
+        left = dict(enumerate(descriptors))
+
         def taken(index: int, description: Description) -> Image | SharedImage:
-            shared = SharedImage(descriptors[index], description)
+            shared = SharedImage(left.pop(index), description)
             return shared.image if self._in_station else shared
 
-        return _Unpickler(io.BytesIO(data), taken, in_station=self._in_station).load()
+        try:
+            return _Unpickler(io.BytesIO(data), taken, in_station=self._in_station).load()
+        finally:
+            for descriptor in left.values():
+                os.close(descriptor)
 
     def close(self) -> None:
         """Close this end."""

@@ -5,8 +5,8 @@ kernels, bytes carried there and back, and waits are counted. Values are the pro
 compared to the last digit. What can't be found so: rounding by other hardware, memory that runs out, and races.
 
 torch's means for backends in Python are marked experimental (``_setup_privateuseone_for_python_backend``, torch 2.10
-or later). Where gradients are computed there, none may have been computed in the process before the device was first
-pretended: run such a test in a process of its own.
+or later); once it has been pretended, torch goes on to list the device. Where gradients are computed there, none may
+have been computed in the process before the device was first pretended: run such a test in a process of its own.
 """
 
 from __future__ import annotations
@@ -81,10 +81,11 @@ def pretended_accelerator(*, tf32: bool = True) -> Iterator[Costs]:
     costs = Costs()
     swapped = torch.__future__.get_swap_module_params_on_conversion()
     torch.__future__.set_swap_module_params_on_conversion(True)
-    before = {name: getattr(place, name) for place, name in prepared}
+    before = {key: getattr(*key) for key in prepared}
+    own = {(place, name) for place, name in prepared if name in vars(place)}
     try:
         for (place, name), made in prepared.items():
-            setattr(place, name, made(before[name]))
+            setattr(place, name, made(before[place, name]))
         with mode_of(costs, tf32):
             yield costs
     except RuntimeError as error:
@@ -96,7 +97,10 @@ def pretended_accelerator(*, tf32: bool = True) -> Iterator[Costs]:
         raise
     finally:
         for place, name in prepared:
-            setattr(place, name, before[name])
+            if (place, name) in own:
+                setattr(place, name, before[place, name])
+            else:  # inherited
+                delattr(place, name)
         torch.__future__.set_swap_module_params_on_conversion(swapped)
 
 
@@ -147,6 +151,9 @@ def _backend() -> tuple[Any, dict[tuple[Any, str], Any]]:
         def __torch_dispatch__(cls, operation: Any, *_: Any, **__: Any) -> Any:  # type: ignore[override]
             raise RuntimeError(f"{operation} on a tensor of a device that is pretended no more")
 
+        def __repr__(self, **_: Any) -> str:  # type: ignore[override]
+            return f"{self.held!r} on {DEVICE}"
+
         def tolist(self) -> Any:
             return self.cpu().tolist()
 
@@ -170,7 +177,11 @@ def _backend() -> tuple[Any, dict[tuple[Any, str], Any]]:
             else:
                 here = isinstance(args[0], There) if name == "aten::copy_" else bool(ours)
             mixed = ours and not all(isinstance(tensor, There) or not tensor.ndim for tensor in tensors)
-            if mixed and not (copies or indexes):
+            if indexes and ours:  # of a tensor there, by positions from anywhere; but not the other way round
+                values = args[2:3] if name.startswith("aten::index_put") else ()
+                strange = [each for each in values if isinstance(each, torch.Tensor) and each.ndim]
+                mixed = not all(isinstance(each, There) for each in (args[0], *strange))
+            if mixed and not copies:
                 raise RuntimeError(f"{name}: tensors on the processor and on {DEVICE}")
             self._count(operation, name, args, tensors, ours, here)
             known = {id(tensor.held): tensor for tensor in ours}
@@ -201,14 +212,33 @@ def _backend() -> tuple[Any, dict[tuple[Any, str], Any]]:
                 costs.by_name[name] += 1
 
     def of_data(old: Any) -> Any:
-        return lambda *args, device=None, **kwargs: old(*args, **kwargs).to(device or "cpu")
+        def made(data: Any, *, device: Any = None, requires_grad: bool = False, **kwargs: Any) -> Any:
+            if isinstance(data, torch.Tensor):
+                found = data.detach().clone().to(device=device or data.device, **kwargs)
+            else:
+                found = old(data, **kwargs).to(device or "cpu")
+            return found.requires_grad_(requires_grad)
+
+        return made
+
+    def as_tensor(old: Any) -> Any:
+        def made(data: Any, dtype: Any = None, device: Any = None) -> Any:
+            if isinstance(data, torch.Tensor):
+                return data.to(device=device or data.device, dtype=dtype or data.dtype)
+            return old(data, dtype=dtype).to(device or "cpu")
+
+        return made
 
     def new_tensor(_: Any) -> Any:
-        return lambda self, data: torch.tensor(data, dtype=self.dtype, device=self.device)
+        def made(self: Any, data: Any, *, device: Any = None, **kwargs: Any) -> Any:
+            return torch.tensor(data, **{"dtype": self.dtype, "device": device or self.device, **kwargs})
+
+        return made
 
     replaced = {
         (torch, "autocast"): lambda old: lambda *args, **kwargs: contextlib.nullcontext(),
         (torch, "tensor"): of_data,
+        (torch, "as_tensor"): as_tensor,
         (torch.Tensor, "new_tensor"): new_tensor,
         (torch.Tensor, "is_cuda"): lambda old: property(lambda tensor: tensor.device.type == "gpu"),
     }
