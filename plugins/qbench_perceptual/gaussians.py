@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
 
 Samples = npt.NDArray[np.float64]
 """n×d: n samples of d features."""
+MOST_BYTES = 2**27
+"""Of square roots of covariances that are kept."""
+_roots: dict[tuple[bytes, str], torch.Tensor] = {}
 
 
 def frechet_distance(one: Samples, other: Samples, *, shrink: bool = False, device: str = "cpu") -> float:
@@ -84,7 +88,20 @@ def _root_trace(first: Samples, second: Samples, device: str) -> float:
     """Return tr((Σ₁Σ₂)^½)."""
     import torch
 
-    one, other = (torch.from_numpy(matrix).to(device) for matrix in (first, second))
-    values, vectors = torch.linalg.eigh(one)
-    root: torch.Tensor = (vectors * values.clamp(min=0).sqrt()) @ vectors.T
+    root, other = _root(first, device), torch.from_numpy(second).to(device)
     return float(torch.linalg.eigvalsh(root @ other @ root).clamp(min=0).sqrt().sum())
+
+
+def _root(matrix: Samples, device: str) -> torch.Tensor:
+    """Return Σ^½: once for the originals, which every operating point is compared with, if there is room to keep it."""
+    import torch
+
+    key = hashlib.sha256(np.ascontiguousarray(matrix)).digest(), device
+    found = _roots.pop(key, None)
+    if found is None:
+        values, vectors = torch.linalg.eigh(torch.from_numpy(matrix).to(device))
+        found = (vectors * values.clamp(min=0).sqrt()) @ vectors.T
+    _roots[key] = found  # the last to be forgotten
+    while len(_roots) > 1 and sum(each.nbytes for each in _roots.values()) > MOST_BYTES:
+        del _roots[next(iter(_roots))]
+    return found

@@ -16,7 +16,7 @@ from torch_fidelity import feature_extractor_inceptionv3
 import qbench
 from qbench.plugin import Candidates, Context, Image, ModelError, NotApplicable, Reference
 from qbench.testing import check_distribution_metric, check_metric
-from qbench_perceptual import inception
+from qbench_perceptual import gaussians, inception
 from qbench_perceptual.conversion import tensors_to_safetensors
 from qbench_perceptual.frechet import DistanceParameters, FdClip, FdDino, Fid, FrechetParameters, Kid
 from qbench_perceptual.inception import InceptionScore, inception_score
@@ -205,3 +205,18 @@ def test_nothing_is_unpickled(tmp_path):
     (tmp_path / "evil.pth").write_bytes(buffer.getvalue())
     with pytest.raises(Exception, match=r"[Ww]eights"):
         tensors_to_safetensors(tmp_path / "evil.pth", tmp_path / "made.safetensors")
+
+
+def test_the_originals_root_is_taken_once_and_forgotten_where_there_is_no_room(monkeypatch):
+    calls, eigh = [], torch.linalg.eigh
+    monkeypatch.setattr(torch.linalg, "eigh", lambda matrix: calls.append(1) or eigh(matrix))
+    monkeypatch.setattr(gaussians, "_roots", {})
+    rng = np.random.default_rng(5)
+    original, *made = (rng.normal(size=(40, 6)) for _ in range(4))
+    found = [gaussians.frechet_distance(original, each) for each in made]
+    assert len(calls) == 1
+    monkeypatch.setattr(gaussians, "MOST_BYTES", 0)
+    assert [gaussians.frechet_distance(original, each) for each in made] == found
+    assert gaussians.frechet_distance(made[0], original) == pytest.approx(found[0])
+    assert len(gaussians._roots) == 1
+    assert len(calls) == 2
