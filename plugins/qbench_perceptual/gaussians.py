@@ -96,7 +96,7 @@ def _root(matrix: Samples, device: str) -> torch.Tensor:
     """Return Σ^½: once for the originals, which every operating point is compared with, if there is room to keep it."""
     import torch
 
-    key = hashlib.sha256(np.ascontiguousarray(matrix)).digest(), device
+    key = hashlib.sha256(np.ascontiguousarray(matrix).data).digest(), device
     found = _roots.pop(key, None)
     if found is None:
         values, vectors = torch.linalg.eigh(torch.from_numpy(matrix).to(device))
