@@ -6,6 +6,7 @@ import pytest
 
 import qbench
 from qbench.errors import StoreError
+from qbench.execute.as_planned import made_elsewhere
 from qbench.execute.work import Notice, Recorded
 from qbench.planning.placing import placed, with_metrics
 from qbench.results.run import Status
@@ -17,10 +18,9 @@ H100 = {"name": "NVIDIA H100", "capability": "9.0", "cuda": "13.0", "cudnn": "91
 def two_devices(monkeypatch, installed):
     """Have qbench believe that there are two; plugins see to the rest in their processes."""
     devices = ("cuda:0", "cuda:1")
-    monkeypatch.setattr("qbench.execute.session.accelerators", lambda wanted: () if wanted == "cpu" else devices)
-    monkeypatch.setattr("qbench.api.running.resolve_device", lambda wanted: "cpu" if wanted == "cpu" else "cuda:0")
-    monkeypatch.setattr("qbench.api.running.kind_of", lambda device: None if device == "cpu" else H100)
-    monkeypatch.setattr("qbench.execute.as_planned.kind_of", lambda device: None if device == "cpu" else H100)
+    monkeypatch.setattr("qbench.execute.accelerators.accelerators", lambda wanted: () if wanted == "cpu" else devices)
+    for user in ("api.running", "execute.session"):
+        monkeypatch.setattr(f"qbench.{user}.kind_of", lambda device: None if device == "cpu" else H100)
     monkeypatch.setattr("qbench.execute.session.name_of", lambda device: device)
     monkeypatch.setattr("qbench.execute.provenance.name_of", lambda device: device)
     monkeypatch.setattr("qbench.execute.provenance.conditions_of", lambda devices: {"devices": list(devices)})
@@ -142,8 +142,12 @@ def test_scoring_further_leaves_what_is_there(suite, installed):
 def test_a_target_that_is_measured_there_is_another(suite, installed):
     suite["metrics"] = ["bpp", "ssim"]
     suite["codecs"] = {"jpeg": {"target": {"ssim": 0.9}}, "plain": {"codec": "jpeg", "quality": 5}}
-    found = placed(qbench.plan(suite, device="cpu"), H100)
+    plan = qbench.plan(suite, device="cpu")
+    found = placed(plan, H100)
     assert ["device" in point.identity for point in found.points] == [True, False]
+    assert set(made_elsewhere(plan, H100)) == {id(plan.points[0]), id(plan.metrics[1])}
+    assert set(made_elsewhere(found, None)) == {id(found.points[0]), id(found.metrics[1])}
+    assert made_elsewhere(plan, None) == made_elsewhere(found, H100) == {}
 
 
 def test_what_a_metric_makes_of_an_original_is_kept_for_its_next_reconstructions(suite, installed, tmp_path):

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 import torch
-from conftest import sample_pixels
+from conftest import sample_pixels, torch_threads
 
 from qbench.contracts.context import Context
 from qbench.contracts.metric import Reference
@@ -43,10 +43,8 @@ NEEDS_WEIGHTS = {"clip-similarity", "dists", "fd-clip", "fd-dino", "inception-sc
 
 @pytest.fixture(autouse=True)
 def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+    with torch_threads(1):
+        yield
 
 
 def test_every_metric_that_computes_there_has_a_budget():

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 import torch
+from conftest import torch_threads
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -63,11 +64,7 @@ def test_torchs_compiler_is_not_loaded():
 
 def test_what_is_computed_in_tiles_is_counted_whatever_the_threads():
     layer = nn.Conv2d(3, 4, 3, padding=1).eval()
-    before = torch.get_num_threads()
-    torch.set_num_threads(3)
-    try:
+    with torch_threads(3):
         cost = measure(lambda: tiled(layer, torch.zeros(3, 16, 16), 1, 8, 0))
         assert torch.get_num_threads() == 3
-    finally:
-        torch.set_num_threads(before)
     assert cost.macs == 16 * 16 * 4 * 3 * 9

@@ -6,16 +6,15 @@ import threading
 
 import pytest
 import torch
+from conftest import torch_threads
 
 from qbench.toolkit.parallel import each, in_parallel, no_rounding_shortcuts
 
 
 @pytest.fixture
 def three_threads():
-    before = torch.get_num_threads()
-    torch.set_num_threads(3)
-    yield
-    torch.set_num_threads(before)
+    with torch_threads(3):
+        yield
 
 
 def test_each_in_order_and_as_many_at_a_time_as_there_are_threads():

@@ -14,7 +14,7 @@ from qbench.api.runs import AnyRun, default_folder, load_run
 from qbench.contracts.codec import Codec
 from qbench.contracts.metric import MetricDeclaration
 from qbench.errors import QbenchError, StoreError, did_you_mean
-from qbench.execute.accelerators import kind_of, resolve_device
+from qbench.execute.accelerators import devices_for, kind_of
 from qbench.execute.extending import require_extendable
 from qbench.execute.observing import Observers
 from qbench.execute.session import Session
@@ -117,9 +117,7 @@ def _planned(
 
 def _placed(planned: Plan, device: str) -> Plan:
     """Return a plan whose networks compute on a device."""
-    needed = any(each.runs_on == "accelerator" for each in planned.participants)
-    chosen = resolve_device(device) if needed or device != "auto" else "cpu"
-    return placed(planned, kind_of(chosen)) if needed else planned
+    return placed(planned, kind_of((*devices_for(planned.participants, device), "cpu")[0]))
 
 
 def _pristine(suite: object, loaded: Suite, registry: Registry) -> bool:
@@ -220,7 +218,7 @@ def score(
         if before is not None and (before.metric, before.parameters) != (metric.metric, metric.parameters):
             raise QbenchError(f"{found.path}: has a `{metric.label}` with other settings already; use another label")
     further = [metric for metric in named if metric.label not in known]
-    kind = kind_of(resolve_device(how.device)) if any(each.runs_on == "accelerator" for each in further) else None
+    kind = kind_of((*devices_for(further, how.device), "cpu")[0])
     planned = with_metrics(replace(old, metrics=(*old.metrics, *further)), kind, known)
     require_distinct(planned.metrics)
     if output is not None:

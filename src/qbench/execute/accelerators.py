@@ -7,13 +7,15 @@ import ctypes.util
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from qbench.errors import DeviceError
+from qbench.planning.types import OperatingPoint, PlannedMetric
+from qbench.toolkit._precision import WITHOUT_TF32, set_precision
+from qbench.toolkit.parallel import no_rounding_shortcuts
 
-WITHOUT_TF32 = ("ieee", "none", "none", "none", "highest")
 WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
 """Without which cuBLAS may add in another order each time; read when it is first used."""
 
@@ -46,6 +48,16 @@ def accelerators(wanted: str) -> tuple[str, ...]:
         return (f"cuda:{index}",)
     names = [torch.cuda.get_device_name(number) for number in range(count)]
     return tuple(f"cuda:{number}" for number, name in enumerate(names) if name == names[0])
+
+
+def devices_for(participants: Iterable[OperatingPoint | PlannedMetric], wanted: str) -> tuple[str, ...]:
+    """Return the accelerators that codecs and metrics are given: none is looked for, by torch, where none is needed.
+
+    Raises:
+        DeviceError: as :func:`accelerators`.
+    """
+    needed = any(each.runs_on == "accelerator" for each in participants)
+    return accelerators(wanted) if needed or wanted != "auto" else ()
 
 
 def resolve_device(wanted: str) -> str:
@@ -115,38 +127,6 @@ def compute_exactly(device: str) -> None:
     torch.use_deterministic_algorithms(True, warn_only=True)
 
 
-def precision() -> tuple[str, ...]:
-    """Return what torch may make of float32 on an accelerator: in products, in convolutions, recurrent, otherwise."""
-    import torch
-
-    backends: Any = torch.backends
-    if not hasattr(backends, "fp32_precision"):
-        places = backends.cuda.matmul.allow_tf32, backends.cudnn.allow_tf32, backends.cudnn.allow_tf32
-        return (*("tf32" if each else "none" for each in places), "none", torch.get_float32_matmul_precision())
-    found = (backends.cuda.matmul, backends.cudnn.conv, backends.cudnn.rnn, backends)
-    return (*(str(each.fp32_precision) for each in found), torch.get_float32_matmul_precision())
-
-
-def set_precision(wanted: tuple[str, ...]) -> None:
-    """Set what :func:`precision` returned.
-
-    By the names that torch's own code reads first: where the newer ones say something else, reading those raises.
-    """
-    import torch
-
-    backends: Any = torch.backends
-    newer = hasattr(backends, "fp32_precision")
-    if newer:
-        backends.fp32_precision = wanted[3]
-    torch.set_float32_matmul_precision(wanted[4])
-    backends.cuda.matmul.allow_tf32 = wanted[0] == "tf32"
-    backends.cudnn.allow_tf32 = wanted[1] == "tf32"
-    places = (backends.cuda.matmul, backends.cudnn.conv, backends.cudnn.rnn) if newer else ()
-    for place, value in zip(places, wanted[:3], strict=False):
-        if str(place.fp32_precision) != value:
-            place.fp32_precision = value
-
-
 @contextlib.contextmanager
 def exactly(device: str) -> Iterator[None]:
     """Compute exactly (:func:`compute_exactly`) in a process that is not qbench's own, and leave it as it was."""
@@ -155,14 +135,13 @@ def exactly(device: str) -> Iterator[None]:
         return
     import torch
 
-    before, benchmark, workspace = precision(), torch.backends.cudnn.benchmark, os.environ.get(WORKSPACE)
+    workspace = os.environ.get(WORKSPACE)
     deterministic = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
-    compute_exactly(device)
     try:
-        yield
+        with no_rounding_shortcuts():
+            compute_exactly(device)
+            yield
     finally:
-        set_precision(before)
-        torch.backends.cudnn.benchmark = benchmark
         torch.use_deterministic_algorithms(deterministic[0], warn_only=deterministic[1])
         if workspace is None:
             os.environ.pop(WORKSPACE, None)

@@ -11,10 +11,10 @@ from qbench.contracts.codec import Codec
 from qbench.contracts.metric import MetricDeclaration
 from qbench.contracts.weights import Weights
 from qbench.errors import ModelError, PluginError
-from qbench.execute.accelerators import kind_of
 from qbench.execute.trust import component
 from qbench.models.resolve import local_path, pinned
-from qbench.planning.types import OperatingPoint, PlannedMetric
+from qbench.planning.placing import placed
+from qbench.planning.types import OperatingPoint, Plan, PlannedMetric
 from qbench.registry.code import PLUGIN, code_digests, source_digest
 from qbench.registry.registry import Registry
 
@@ -79,19 +79,26 @@ def not_as_planned(planned: OperatingPoint | PlannedMetric, registry: Registry) 
         return str(error)
 
 
-def elsewhere(planned: OperatingPoint | PlannedMetric, device: str) -> str:
-    """Say how the device that it would compute on here differs from the one that a plan names; empty if it doesn't."""
-    measured = planned.target is not None if isinstance(planned, OperatingPoint) else False
-    if planned.runs_on != "accelerator" and not (measured and "device" in planned.identity):
-        return ""
-    then, now = planned.identity.get("device"), kind_of(device)
-    if then == now:
-        return ""
-    names = [
-        "a processor" if kind is None else " ".join(f"{key} {value}" for key, value in kind.items())
-        for kind in (then, now)
-    ]
-    return f"networks on {names[0]} then, on {names[1]} now; --device chooses"
+def made_elsewhere(plan: Plan, kind: Mapping[str, str] | None) -> dict[int, str]:
+    """Say of which participants of a plan results would be others with networks on an accelerator of a kind, and why.
+
+    Args:
+        kind: None: networks on a processor.
+
+    Returns:
+        By the participant's ``id``.
+    """
+    pairs = zip(plan.participants, placed(plan, kind).participants, strict=True)
+    return {
+        id(each): f"networks on {_in_words(each)} then, on {_in_words(here)} now; --device chooses"
+        for each, here in pairs
+        if each.identity != here.identity
+    }
+
+
+def _in_words(planned: OperatingPoint | PlannedMetric) -> str:
+    kind = planned.identity.get("device")
+    return "a processor" if kind is None else " ".join(f"{key} {value}" for key, value in kind.items())
 
 
 def _stamps(used: list[Weights]) -> Stamps:

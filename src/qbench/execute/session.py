@@ -12,8 +12,8 @@ from typing import Any
 
 from qbench.contracts.context import Context
 from qbench.errors import PluginError
-from qbench.execute.accelerators import accelerators
-from qbench.execute.as_planned import elsewhere, not_as_planned
+from qbench.execute.accelerators import devices_for, kind_of
+from qbench.execute.as_planned import made_elsewhere, not_as_planned
 from qbench.execute.conditions import load_of, measured_here, timed_as_asked
 from qbench.execute.coordinator import Coordinator
 from qbench.execute.cores import available_cores, numerical_threads
@@ -61,8 +61,7 @@ class Session:
         self._options = options
         self._cache = cache
         self._stop = stop
-        needed = any(each.runs_on == "accelerator" for each in plan.participants)
-        self._devices = accelerators(options.device) if needed or options.device != "auto" else ()
+        self._devices = devices_for(plan.participants, options.device)
         self._cores = available_cores()
         self._in_process = options.in_process or registry is not default_registry()
         jobs = self._cores if options.jobs == "auto" else options.jobs
@@ -118,7 +117,7 @@ class Session:
         """Return the plan with the metrics that the run was scored by since, which go on to be part of it."""
         own = {metric.label for metric in self._plan.metrics}
         added = [metric for metric in state.plan.metrics if metric.label not in own]
-        self._leave_alone(added)
+        self._leave_alone(added, state.plan)
         added_here = [metric for metric in added if metric.label not in self._left]
         if added_here:
             # They come from the folder, not from the suite.
@@ -126,10 +125,11 @@ class Session:
             self._preflight((), added_here)
         return replace(self._plan, metrics=(*self._plan.metrics, *added))
 
-    def _leave_alone(self, planned: Sequence[OperatingPoint | PlannedMetric]) -> None:
-        """Remember what is another here than the run's: what is missing of it can't be made under the run's keys."""
+    def _leave_alone(self, planned: Sequence[OperatingPoint | PlannedMetric], plan: Plan) -> None:
+        """Remember what of a plan is another here: what is missing of it can't be made under the run's keys."""
+        elsewhere = made_elsewhere(plan, kind_of(self._context.device))
         for each in planned:
-            reason = not_as_planned(each, self._registry) or elsewhere(each, self._context.device)
+            reason = not_as_planned(each, self._registry) or elsewhere.get(id(each), "")
             if reason:
                 name = each.id if isinstance(each, OperatingPoint) else each.label
                 self._left[name] = f"{each.owner} is not the one that the run was made with ({reason})"
@@ -159,7 +159,7 @@ class Session:
             state = self._folder.load()
             known = {metric.label for metric in state.plan.metrics}
             further = [metric for metric in self._plan.metrics if metric.label not in known]
-            self._leave_alone(state.plan.participants)
+            self._leave_alone(state.plan.participants, state.plan)
             require_extendable(self._folder, self._plan, state, further, self._registry, trust=trust)
             self._preflight((), further)
             self._go_by(self._plan, state, journal)

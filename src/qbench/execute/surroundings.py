@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from qbench.execute.accelerators import precision, set_precision
+from qbench.toolkit._precision import precision, set_precision
 
 OWN = ("TORCHINDUCTOR_", "TRITON_")
 """How variables begin that torch sets for itself where its compiler is loaded."""

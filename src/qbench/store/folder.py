@@ -241,8 +241,8 @@ class RunFolder:
             journal.append([PlanRecord(at=now(), base=plan.key(), plan=plan.to_json())])
             return self._read()
         if state.plan_record.base != plan.key():
-            on = {each.identity["device"]["name"] for each in state.plan.participants if "device" in each.identity}
             if placed(state.plan, None).key() == placed(plan, None).key():
+                on = {each.identity["device"]["name"] for each in state.plan.participants if "device" in each.identity}
                 raise StoreError(
                     f"{self.path}: contains this run with networks on {', '.join(sorted(on)) or 'a processor'}, whose "
                     "results differ in their last digits. Choose that --device, or another folder with --output"

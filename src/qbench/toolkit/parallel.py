@@ -7,6 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
 
+from qbench.toolkit._precision import WITHOUT_TF32, precision, set_precision
+
 __all__ = ["each", "in_parallel", "no_rounding_shortcuts"]
 
 A = TypeVar("A")
@@ -61,10 +63,12 @@ def no_rounding_shortcuts() -> Iterator[None]:
     """Have an accelerator compute float32 as float32: without TF32, which keeps ten bits of each factor's mantissa."""
     import torch
 
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("highest")
+    cudnn = torch.backends.cudnn
+    before, chosen = precision(), (cudnn.enabled, cudnn.benchmark, cudnn.deterministic)
+    set_precision(WITHOUT_TF32)
+    cudnn.enabled, cudnn.benchmark, cudnn.deterministic = True, False, True
     try:
-        with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
-            yield
+        yield
     finally:
-        torch.set_float32_matmul_precision(before)
+        set_precision(before)
+        cudnn.enabled, cudnn.benchmark, cudnn.deterministic = chosen
