@@ -8,10 +8,12 @@ import signal
 import subprocess
 import sys
 import time
+from multiprocessing.popen_forkserver import Popen as ForkServerPopen
 from pathlib import Path
 
 import pytest
 
+from qbench.execute import starting
 from qbench.execute.limits import descendants
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forked on Linux alone")
@@ -92,3 +94,21 @@ def test_all_end_when_the_program_is_killed(suite, photos):
     while (left := [pid for pid in below if Path(f"/proc/{pid}/exe").exists()]) and time.monotonic() < until:
         time.sleep(0.1)
     assert left == []
+
+
+def test_a_server_that_is_about_to_go_is_waited_for(monkeypatch):
+    """It refuses connections some moments before it counts as gone, and before another one can be started."""
+    looks = iter(range(20))
+    monkeypatch.setattr(starting, "server_pid", lambda: 17 if next(looks, None) is not None else None)
+    launch = ForkServerPopen._launch
+
+    def refused(*arguments):
+        if next(looks, None) is not None:
+            raise ConnectionRefusedError
+        launch(*arguments)
+
+    monkeypatch.setattr(ForkServerPopen, "_launch", refused)
+    process = starting.start(os.getpid, (), "after")
+    process.join()
+    assert process.exitcode == 0
+    assert next(looks, None) is None

@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import threading
+import time
 import types
 import weakref
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -22,6 +23,8 @@ SHARED = {"torch": "torch", "numba": "qbench.execute.compiled", "opencv": "cv2"}
 """Libraries that take long to load, and their modules: loaded once for all stations, where something uses them."""
 TRIES = 3
 """Of starting a process, where the server has just gone."""
+GOING = 1.0
+"""Seconds that a server takes to go, at most, from when its ends of lines are closed."""
 PRELOADED = "qbench.execute.preloaded"
 
 _lock = threading.Lock()
@@ -54,9 +57,10 @@ def start(target: Callable[..., None], arguments: tuple[Any, ...], name: str) ->
             process = context.Process(target=target, args=arguments, name=name, daemon=True)
             try:
                 process.start()
-            except (EOFError, OSError):  # the server has just gone; the next try starts another
+            except (EOFError, OSError):  # the server has gone, or is about to; the next try starts another
                 if not left:
                     raise
+                has_gone(server_pid())
                 continue
             _started.add(process)
             return process
@@ -67,6 +71,16 @@ def server_pid() -> int | None:
     """Return the server's process, if there is one and it is at work."""
     pid = getattr(getattr(forkserver, "_forkserver", None), "_forkserver_pid", None)
     return pid if pid is not None and parent_of(pid) == os.getpid() else None
+
+
+def has_gone(server: int | None) -> bool:
+    """Return whether a server is no longer at work; whoever ends closes what it holds first, so this waits a moment."""
+    until = time.monotonic() + GOING
+    while server_pid() == server is not None:
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.005)
+    return True
 
 
 def end_orphans() -> None:

@@ -28,7 +28,7 @@ from qbench.execute.limits import (
     processes_marked,
 )
 from qbench.execute.shared import SharedImage
-from qbench.execute.starting import TRIES, end_orphans, server_pid, start
+from qbench.execute.starting import TRIES, end_orphans, has_gone, server_pid, start
 from qbench.execute.station import DESKS, MARK, Post, Role, station_main
 from qbench.execute.station_log import tail_of
 from qbench.execute.surroundings import umask
@@ -44,6 +44,8 @@ CLOSING = 3.0
 """Seconds that stations have to release what they took."""
 LONGEST_LOG = 200 * 2**20
 """Bytes that one call may print."""
+NO_CODE = 255
+"""What multiprocessing says of a process whose server went before it could tell how the process ended."""
 LONGEST_ANSWER = 60.0
 """Seconds that an answer may take to arrive once it has begun."""
 
@@ -202,7 +204,7 @@ class ProcessStation:
         except (OSError, EOFError):
             raise self._lost(request, "StationDied", self._ending()) from None
         except StoreError:
-            if server_pid() == self._server:
+            if not self._server_gone():
                 raise
             raise self._lost(request, "StationDied", self._ending()) from None
         made = self._watched(request, limits)
@@ -303,9 +305,15 @@ class ProcessStation:
                 return f"was killed by signal {-code}"
         return f"ended with exit code {code}"
 
+    def _server_gone(self) -> bool:
+        """Whether the server has gone that the process was started by, which takes notice of all processes with it."""
+        if self._process.exitcode == NO_CODE:
+            return has_gone(self._server)
+        return server_pid() != self._server
+
     def _lost(self, request: Request, kind: str, text: str) -> Exception:
         """Bury the station; return what to raise for the request that it was lost with."""
-        gone = kind == "StationDied" and server_pid() != self._server
+        gone = kind == "StationDied" and self._server_gone()
         self.kill()
         if self._stop.impatient or (self._stop.reason and kind == "StationDied"):
             return StoppedError()  # whoever interrupts a run may have ended it, too
