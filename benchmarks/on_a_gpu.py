@@ -37,8 +37,8 @@ from PIL import Image as PillowImage
 
 import qbench
 from qbench.execute.accelerators import conditions_of, exactly, resolve_device
-from qbench.execute.scoring import batches, feature_batches, score_batches
-from qbench.plugin import Context, DistributionMetric, Image, Reference
+from qbench.execute.scoring import batches, feature_batches, score_batches, score_several
+from qbench.plugin import Candidates, Context, DistributionMetric, Image, Metric, Reference
 from qbench.registry.registry import default_registry
 from qbench.testing.accelerator import DEVICE, Costs, pretended_accelerator
 
@@ -63,14 +63,19 @@ def counts(images: Path) -> None:
     print("| | operating points | launches | waits | MB up |\n|---|---|---|---|---|")
     for count in POINTS:
         for name in METRICS:
-            print(_row(name, count, _of_metric(name, Image(pixels), jpegs[:count]), count))
+            print(_row(name, str(count), _of_metric(name, Image(pixels), jpegs[:count]), count))
+    for name in METRICS:
+        cls = default_registry().metrics[name]
+        if issubclass(cls, Metric) and cls.score_several is not Metric.score_several:
+            several = [Candidates(Reference("a", Image(pixels), DEVICE), jpegs[:5], [1] * 5, DEVICE)] * 11
+            print(_row(name, "5, of 11 images together", _several(name, several), 55))
     square = Image(np.ascontiguousarray(pixels[:128, :128]))
     for name, settings in CODECS.items():
         for what, costs in _of_codec(name.partition(",")[0], settings, square).items():
-            print(_row(f"{name}, {what} (128×128)", 1, costs, 1))
+            print(_row(f"{name}, {what} (128×128)", "1", costs, 1))
 
 
-def _row(name: str, points: int, costs: Costs, divisor: int) -> str:
+def _row(name: str, points: str, costs: Costs, divisor: int) -> str:
     up = costs.up / divisor / 1e6
     return f"| {name} | {points} | {costs.kernels / divisor:.0f} | {costs.waits / divisor:.1f} | {up:.2f} |"
 
@@ -87,6 +92,16 @@ def _of_metric(name: str, original: Image, made: Sequence[Image]) -> Costs:
                 feature_batches(metric, groups)
             else:
                 score_batches(metric, reference, groups)
+    return costs
+
+
+def _several(name: str, groups: Sequence[Candidates]) -> Costs:
+    cls = default_registry().metrics[name]
+    with exactly("cuda:0"), pretended_accelerator() as costs:
+        metric = cls(cls.Parameters(), Context(DEVICE))
+        for _ in range(2):
+            costs.clear()
+            score_several(metric, groups)
     return costs
 
 

@@ -335,6 +335,41 @@ class FaultyMetric(Metric):
         return Explanation({OddText("from"): OddText("a plugin")})
 
 
+class LooksTogether(Metric):
+    """The mean, said to be taken on an accelerator; and how many images were looked at together for it."""
+
+    name = "looks-together"
+    summary = "how many images were looked at together"
+    runs_on = "accelerator"
+    columns: ClassVar = (
+        Column("looks-together", Direction.HIGHER, 0, None),
+        Column("mean", Direction.HIGHER, 0, 255),
+    )
+    Parameters: ClassVar = HowParameters
+
+    def prepare(self, reference):
+        if self.parameters.how == "not-the-first" and reference.name == "p0":
+            raise NotApplicable("it is the first")
+        return float(reference.pixels.mean())
+
+    def score(self, candidates, prepared):
+        return [self._scores(image, 1) for image in candidates.images]
+
+    def score_several(self, works):
+        how = self.parameters.how
+        if how == "raise":
+            raise RuntimeError("together it can't be done")
+        if how == "die":
+            os._exit(3)
+        if how == "too-few":
+            return []
+        count = sum(len(candidates) for candidates, _ in works)
+        return [[self._scores(image, count) for image in candidates.images] for candidates, _ in works]
+
+    def _scores(self, image, count):
+        return {"looks-together": count, "mean": float(image.pixels.mean())}
+
+
 class BlackTest(Metric):
     """The mean of the original, to see whether it is still there."""
 
@@ -357,6 +392,7 @@ def qbench_register_codecs(register):
 def qbench_register_metrics(register):
     register(FaultyMetric)
     register(BlackTest)
+    register(LooksTogether)
 
 
 __all__ = ["Faulty", "FaultyMetric"]

@@ -53,8 +53,8 @@ class _OneScale(_GaussianSsim):
     def score(self, candidates: Candidates, prepared: Any) -> Sequence[Scores]:
         """Score a batch."""
         if candidates.device != "cpu":
-            found = on_accelerator.dissimilarity(prepared, self.tensor(candidates.tensor), luminance=True)
-            values = found.mean(dim=1).tolist()
+            found = on_accelerator.dissimilarities([prepared], self.tensor(candidates.tensor))
+            values = found.mean(axis=(1, 2)).tolist()
         else:
             from qbench_fidelity.similarity import mean_dissimilarity
 

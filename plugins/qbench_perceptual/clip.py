@@ -33,7 +33,7 @@ from qbench.plugin import (
     Weights,
     find_weights,
 )
-from qbench.toolkit.inference import BatchedNetwork
+from qbench.toolkit.inference import BatchedNetwork, Original, look_together
 
 if TYPE_CHECKING:
     import torch
@@ -96,19 +96,24 @@ class ClipSimilarity(Metric):
     def _embed(self) -> _UnitVectors:
         return _UnitVectors(self._weights, self.context, self.parameters.precision)
 
-    def prepare(self, reference: Reference) -> Features:
-        """Embed the original."""
-        embedding: Features = self._embed([reference.image])[0]
-        return embedding
+    def prepare(self, reference: Reference) -> Original[Features]:
+        """Embed the original: on an accelerator later, with reconstructions, where one more costs little."""
+        return Original(reference.image, None if reference.device != "cpu" else self._embed([reference.image])[0])
 
-    def score(self, candidates: Candidates, prepared: Features) -> Sequence[Scores]:
-        """Score a batch; reconstructions that are the original pixel by pixel are not embedded again."""
-        values = [1.0] * len(candidates)
-        other = [index for index, same in enumerate(candidates.identical) if not same]
-        if other:
-            for index, found in zip(other, self._embed([candidates.images[index] for index in other]), strict=True):
-                values[index] = float(np.clip(found @ prepared, -1, 1))
-        return [{"clip-similarity": value} for value in values]
+    def score(self, candidates: Candidates, prepared: Original[Features]) -> Sequence[Scores]:
+        """Score a batch."""
+        return self.score_several([(candidates, prepared)])[0]
+
+    def score_several(self, works: Sequence[tuple[Candidates, Original[Features]]]) -> Sequence[Sequence[Scores]]:
+        """Score batches of several images, embedded together."""
+        return [
+            [self._score(own, found) for found in made]
+            for own, made in look_together(works, lambda images: list(self._embed(images)))
+        ]
+
+    @staticmethod
+    def _score(own: Features, found: Features) -> Scores:
+        return {"clip-similarity": 1.0 if found is own else float(np.clip(found @ own, -1, 1))}
 
 
 def embedding(name: str) -> Embedding | None:

@@ -27,6 +27,7 @@ from qbench.plugin import (
     Scores,
     Weights,
 )
+from qbench.toolkit.inference import Original, look_together
 from qbench_vit import agreement
 from qbench_vit.classifier import Array, Classifier, load_classifier
 from qbench_vit.models import BUNDLED, PUBLISHED, local_weights, timm_weights
@@ -74,14 +75,6 @@ class View:
         return agreement.top_labels(self.logits, self.k)
 
 
-@dataclass
-class Original:
-    """An original, and what the classifier says of it once it has looked."""
-
-    image: Image
-    view: View | None = None
-
-
 class VitScore(Metric):
     """Share of the top-K labels that an image classifier gives both to the original and to the reconstruction.
 
@@ -123,18 +116,21 @@ class VitScore(Metric):
         """The classifier, loaded when it is first needed."""
         return load_classifier(self._weights, self.parameters.preprocessing, self.parameters.precision, self.context)
 
-    def prepare(self, reference: Reference) -> Original:
+    def prepare(self, reference: Reference) -> Original[View]:
         """Look at the original: on an accelerator later, with reconstructions, where one more costs little."""
         return Original(reference.image, None if reference.device != "cpu" else self._look([reference.image])[0])
 
-    def score(self, candidates: Candidates, prepared: Original) -> Sequence[Scores]:
+    def score(self, candidates: Candidates, prepared: Original[View]) -> Sequence[Scores]:
         """Score a batch."""
-        own, views = self.views(candidates, prepared)
-        return [self.scores(own, view) for view in views]
+        return self.score_several([(candidates, prepared)])[0]
 
-    def explain(self, candidates: Candidates, prepared: Original) -> Explanation:
+    def score_several(self, works: Sequence[tuple[Candidates, Original[View]]]) -> Sequence[Sequence[Scores]]:
+        """Score batches of several images, looked at together."""
+        return [[self.scores(own, view) for view in views] for own, views in look_together(works, self._look)]
+
+    def explain(self, candidates: Candidates, prepared: Original[View]) -> Explanation:
         """List the labels that are kept, lost and new, with their probabilities."""
-        own, (view,) = self.views(candidates, prepared)
+        ((own, (view,)),) = look_together([(candidates, prepared)], self._look)
         facts: dict[str, str | int | float] = {
             "model": self.classifier.name,
             "preprocessing": self.parameters.preprocessing,
@@ -157,20 +153,7 @@ class VitScore(Metric):
         rows = tuple((self.classifier.labels[i], float(p[i]), float(q[i]), float(q[i] - p[i])) for i in indices)
         return ExplanationTable(title, ("label", "original", "reconstruction", "difference"), rows)
 
-    def views(self, candidates: Candidates, prepared: Original) -> tuple[View, list[View]]:
-        """Look at reconstructions, and at the original if need be, whose own view is that of its equals, too."""
-        other = [index for index, same in enumerate(candidates.identical) if not same]
-        first = [] if prepared.view is not None else [prepared.image]
-        found = self._look([*first, *(candidates.images[index] for index in other)])
-        own = prepared.view = found.pop(0) if prepared.view is None else prepared.view
-        views = [own] * len(candidates)
-        for index, view in zip(other, found, strict=True):
-            views[index] = view
-        return own, views
-
     def _look(self, images: Sequence[Image]) -> list[View]:
-        if not images:
-            return []
         found = self.classifier.look(images)
         k = self._k(found.logits.shape[1])
         return [View(logits, features, k) for logits, features in zip(found.logits, found.features, strict=True)]

@@ -130,6 +130,29 @@ def test_the_cache_tells_them_apart(there, two_devices, home):
     assert cached == {"there": False, "here": True}
 
 
+@pytest.mark.parametrize(
+    "how", ["", "die", *(pytest.param(how, marks=pytest.mark.slow) for how in ("not-the-first", "raise", "too-few"))]
+)
+def test_images_are_looked_at_together_and_alone_where_that_fails(there, two_devices, how):
+    there["codecs"] = {"here": {"codec": "shift", "bits": [2, 3]}}
+    there["metrics"] = ["original-mean", {"looks-together": {"metric": "looks-together", "how": how}}]
+    done, _ = run(there)
+    assert done.complete
+    on_processor, _ = run(there, device="cpu", output="other")
+    alone = {(row.image, row.point): row.entries["looks-together.mean"].value for row in on_processor.rows}
+    rows = {(row.image, row.point): row for row in done.rows}
+    images = len({row.image for row in done.rows})
+    assert images > 1
+    for (image, _), row in rows.items():
+        entry = row.entries["looks-together"]
+        if how == "not-the-first" and image == "p0":
+            assert entry.reason == "it is the first"
+            continue
+        several = {"": 2 * images, "not-the-first": 2 * (images - 1)}.get(how, 1)
+        assert entry.value == several
+        assert row.entries["looks-together.mean"].value == alone[image, row.point]
+
+
 def test_scoring_further_leaves_what_is_there(suite, installed):
     suite["metrics"] = ["bpp", "ssim"]
     plan = qbench.plan(suite, device="cpu")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import qbench
 from qbench.execute import tasks
-from qbench.execute.tasks import MOST_MEMORY, Task, TaskList
+from qbench.execute.tasks import GATHERED, MOST_MEMORY, Gathered, Task, TaskList
 from qbench.execute.work import CellStarted, ScoringStarted
 
 
@@ -72,3 +72,33 @@ def test_an_image_is_coded_and_scored_in_waves_where_its_reconstructions_are_lar
     assert waves.complete
     assert [row.entries for row in waves.rows] == [row.entries for row in whole.rows]
     assert waves.point_entries == whole.point_entries
+
+
+def together(listing, group, done, images=GATHERED // 2):
+    """Finish a group's first task, after which there is one that waits for others."""
+    further = task(group, 0, stage=0)
+    further.gathered = Gathered("look", images, group, lambda subjects, hand: done.append(subjects) or [])
+    listing.done(listing.take(group), [further])
+
+
+def test_tasks_that_gain_by_it_are_done_together_once_there_are_enough():
+    listing, done = listed(4), []
+    together(listing, 0, done)
+    assert taken(listing, 0) == (0, 1, 1)  # what does not wait comes first
+    together(listing, 1, done)
+    both = listing.take(0)
+    assert both.groups == (0, 1)
+    listing.done(both, both.do(0))
+    assert done == [[0, 1]]
+    assert not listing.finished
+
+
+def test_what_waits_is_done_where_nothing_else_is_left():
+    listing, done = listed(1), []
+    together(listing, 0, done)
+    listing.done(listing.take(0), [])
+    assert not listing.finished
+    last = listing.take(0)
+    listing.done(last, last.do(0))
+    assert listing.finished
+    assert listing.take(0) is None

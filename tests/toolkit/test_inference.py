@@ -7,8 +7,10 @@ import pytest
 import torch
 
 from qbench.contracts.context import Context
+from qbench.contracts.metric import Candidates, Reference
 from qbench.errors import ModelError
-from qbench.toolkit.inference import BatchedNetwork
+from qbench.images.image import Image
+from qbench.toolkit.inference import BatchedNetwork, Original, look_together
 
 INPUTS = torch.arange(12.0).reshape(6, 2)
 
@@ -93,3 +95,27 @@ def test_bfloat16_is_used_when_asked_for():
     BatchedNetwork("toy", forward, Context(), "bfloat16")(INPUTS)
     BatchedNetwork("toy", forward, Context())(INPUTS[:1])
     assert seen == [torch.bfloat16, torch.bfloat16, torch.float32]  # six images, four at a time
+
+
+def test_images_of_several_originals_are_looked_at_once():
+    looks = []
+
+    def look(images):
+        looks.append(len(images))
+        return [[int(image.pixels[0, 0, 0])] for image in images]
+
+    def image(value):
+        return Image(np.full((4, 5, 3), value, np.uint8))
+
+    def batch(own, *made):
+        images = [image(value) for value in made]
+        return Candidates(Reference("a", image(own)), images, [1] * len(images))
+
+    first, second = Original(image(10)), Original(image(20), [20])
+    works = [(batch(10, 1, 10), first), (batch(20, 2, 20, 3), second), (batch(10, 4), first)]
+    found = look_together(works, look)
+    assert found == [([10], [[1], [10]]), ([20], [[2], [20], [3]]), ([10], [[4]])]
+    assert looks == [5]  # the first original once, and neither the second nor what equals an original
+    assert found[0][1][1] is found[0][0] is first.view
+    assert look_together([(batch(20, 20), second)], look) == [([20], [[20]])]
+    assert looks == [5]

@@ -296,6 +296,17 @@ class Metric(MetricDeclaration, ABC):
             For each candidate, in order, a value for every declared column, or :class:`NotApplicable`.
         """
 
+    def score_several(self, works: Sequence[tuple[Candidates, Any]]) -> Sequence[Sequence[Scores | NotApplicable]]:
+        """Score batches of several images, each given with what :meth:`prepare` made of its original.
+
+        Override it where looking at many images together costs little more than looking at a few, as for a network on
+        an accelerator: there, and only if it is overridden, qbench gathers images before it asks for their scores.
+
+        Returns:
+            For each batch, in order, what :meth:`score` gives for it alone.
+        """
+        return [self.score(candidates, prepared) for candidates, prepared in works]
+
     def explain(self, candidates: Candidates, prepared: Any) -> Explanation:
         """Say what is behind the scores of one reconstruction (a batch of one), for ``qbench explain``.
 

@@ -29,6 +29,7 @@ from qbench.execute.scoring import (
     make_metric,
     original_features,
     score_batches,
+    score_several,
 )
 from qbench.execute.sealed import tensors_hold
 from qbench.execute.work import ContractError, TimingPlan
@@ -248,6 +249,26 @@ class ScoringDesk(Desk):
             outcomes = feature_batches(metric, groups, lacking)
         self._take_back(chosen, reference, groups)
         return outcomes
+
+    def score_several(
+        self, planned: PlannedMetric, members: Sequence[tuple[str, Image, Sequence[Image], Sequence[int]]]
+    ) -> list[list[Outcome] | None]:
+        """Score reconstructions of several images together.
+
+        Args:
+            members: of each image its name, the original, reconstructions, and sizes of their bitstreams.
+
+        Returns:
+            For each image an outcome for each of its reconstructions; None where it is to be scored alone.
+        """
+        metric = self._metric(planned)
+        assert isinstance(metric, Metric)
+        groups = []
+        for name, original, reconstructions, sizes in members:
+            reference = Reference(name, _anew(original), self._context.device)
+            images = [_anew(image) for image in reconstructions]
+            groups.append(Candidates(reference, images, tuple(sizes), self._context.device))
+        return score_several(metric, groups)
 
     def features_of_original(self, planned: PlannedMetric) -> Features:
         """Return a distribution metric's features of the original."""

@@ -7,11 +7,13 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from qbench.errors import LostError, NotApplicable, StoreError
 from qbench.execute.coder import Encoded
 from qbench.execute.desks import Promises, Setting, Unpacked
+from qbench.execute.gathering import Subject, gathered
 from qbench.execute.means import Means, at_coder, at_metric
 from qbench.execute.rate_search import find_setting
 from qbench.execute.reconstructions import stored_reconstruction
@@ -137,7 +139,11 @@ class ImageFlow:
         if not metrics:
             return self._go_on()
         return [
-            Task((self._number, 0, index), lambda hand, metric=metric: self._score(metric, hand))  # type: ignore[misc]
+            Task(
+                (self._number, 0, index),
+                partial(self.score, metric),
+                gathered(self._subject(metric), self._means),
+            )
             for index, metric in enumerate(metrics)
         ]
 
@@ -260,12 +266,30 @@ class ImageFlow:
 
     # -- scoring ------------------------------------------------------------------------------------------------------
 
-    def _score(self, metric: PlannedMetric, hand: int) -> list[Task]:
-        """Score all reconstructions that a metric is wanted for."""
-        wanted = tuple(index for index, (cell, _, _) in enumerate(self._waiting) if metric.label in cell.metrics)
+    def score(self, metric: PlannedMetric, hand: int) -> list[Task]:
+        """Score all reconstructions that a metric is wanted for; return what can be done then."""
         self._means.emit(ScoringStarted(self.name, metric.label, hand))
         images = [(shared, record.bitstream_size or 0) for _, record, shared in self._waiting]
-        outcomes = self._outcomes(metric, images, wanted, (self._number, self.name, self._wave))
+        wanted = self._wanted(metric)
+        return self.scored(
+            metric, wanted, self._outcomes(metric, images, wanted, (self._number, self.name, self._wave))
+        )
+
+    def _wanted(self, metric: PlannedMetric) -> tuple[int, ...]:
+        return tuple(index for index, (cell, _, _) in enumerate(self._waiting) if metric.label in cell.metrics)
+
+    def _subject(self, metric: PlannedMetric) -> Subject:
+        assert self.original is not None
+        wanted = self._wanted(metric)
+        made = [self._waiting[index] for index in wanted]
+        images = [(shared, record.bitstream_size or 0) for _, record, shared in made]
+        scored, alone = partial(self.scored, metric, wanted), partial(self.score, metric)
+        return Subject(self.name, metric, self.original, images, scored, alone)
+
+    def scored(
+        self, metric: PlannedMetric, wanted: tuple[int, ...], outcomes: Sequence[Outcome | Failure]
+    ) -> list[Task]:
+        """Record what a metric made of some reconstructions; return what can be done then."""
         records = []
         for index, outcome in zip(wanted, outcomes, strict=True):
             cell, record, _ = self._waiting[index]

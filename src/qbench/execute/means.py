@@ -118,8 +118,13 @@ class Means:
         self, station: Station, asked: OperatingPoint | PlannedMetric | None, about: str, method: str, *arguments: Any
     ) -> Any:
         """Have something done at a station."""
-        owner = "dataset" if asked is None else asked.owner
-        return station.ask(Request(method, arguments, owner, about), self.limits(asked))
+        return station.ask(self.request(asked, about, method, *arguments), self.limits(asked))
+
+    def request(
+        self, asked: OperatingPoint | PlannedMetric | None, about: str, method: str, *arguments: Any
+    ) -> Request:
+        """Return what a station is asked to have done by a codec, a metric or (None) a dataset."""
+        return Request(method, arguments, "dataset" if asked is None else asked.owner, about)
 
 
 def at_coder(
@@ -164,20 +169,28 @@ def at_metric(
         A function that has the metric do something there.
     """
 
-    def preferred(station: Station) -> tuple[bool, bool]:
-        return metric.label in station.knows, station.taken is not None and station.taken == key
-
     def ask(method: str, *arguments: Any) -> Any:
         return means.ask(station, metric, f"{metric.label} · {about}", method, *arguments)
 
-    accelerator, family = means.pool.on_accelerator(metric), means.family(metric)
-    with means.pool.lease("score", family=family, accelerator=accelerator, preferred=preferred) as station:
-        station.knows.add(metric.label)
+    with leased_for(means, metric, key) as station:
         if images is not None and (key is None or station.taken != key):
             station.taken = None
             ask("take", about, *images)
             station.taken = key
         yield ask
+
+
+@contextlib.contextmanager
+def leased_for(means: Means, metric: PlannedMetric, key: Any = None) -> Iterator[Station]:
+    """Lend a scoring station, if possible one that has the metric and has taken the images that a key names."""
+
+    def preferred(station: Station) -> tuple[bool, bool]:
+        return metric.label in station.knows, station.taken is not None and station.taken == key
+
+    accelerator, family = means.pool.on_accelerator(metric), means.family(metric)
+    with means.pool.lease("score", family=family, accelerator=accelerator, preferred=preferred) as station:
+        station.knows.add(metric.label)
+        yield station
 
 
 @contextlib.contextmanager

@@ -194,7 +194,35 @@ def score_batch(metric: Metric, group: Candidates, prepared: Any) -> list[Outcom
     results = list(metric.score(group, prepared))
     if len(results) != len(group):
         raise ContractError(f"score returned {len(results)} results for {len(group)} reconstructions")
-    return [result if isinstance(result, NotApplicable) else checked_scores(metric, result) for result in results]
+    return [_outcome(metric, result) for result in results]
+
+
+def score_several(metric: Metric, groups: Sequence[Candidates]) -> list[list[Outcome] | None]:
+    """Score batches of several images together; outcomes for each batch, or None where it is to be scored alone.
+
+    Whatever is not as it should be is found out so: by which image it is, and what is to be said of it.
+    """
+    found: list[list[Outcome] | None] = [None] * len(groups)
+    works: dict[int, tuple[Candidates, Any]] = {}
+    for number, group in enumerate(groups):
+        try:
+            require_format(metric, group.reference)
+            works[number] = group, metric.prepare(group.reference)
+        except Exception:  # NotApplicable included
+            continue
+    try:
+        results = list(metric.score_several(list(works.values())))
+    except Exception:
+        return found
+    if len(results) == len(works):
+        for number, result in zip(works, results, strict=True):
+            if len(result) == len(groups[number]):
+                found[number] = [_outcome(metric, each) for each in result]
+    return found
+
+
+def _outcome(metric: Metric, result: Any) -> Outcome:
+    return result if isinstance(result, NotApplicable) else checked_scores(metric, result)
 
 
 def feature_batch(metric: DistributionMetric, group: Candidates) -> Sequence[Features]:

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from qbench.contracts.context import Context
+from qbench.contracts.metric import Candidates
 from qbench.errors import ModelError
+from qbench.images.image import Image
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["BatchedNetwork", "Precision"]
+__all__ = ["BatchedNetwork", "Original", "Precision", "look_together"]
+
+V = TypeVar("V")
 
 Precision = Literal["float32", "bfloat16"]
 
@@ -106,3 +111,44 @@ class BatchedNetwork:
         reduced = self._precision == "bfloat16"
         with torch.inference_mode(), torch.autocast(device.partition(":")[0], torch.bfloat16, enabled=reduced):
             return self._forward(inputs.to(device))
+
+
+@dataclass
+class Original(Generic[V]):
+    """An original, and what a network says of it once it has looked: what a metric makes of it in ``prepare``."""
+
+    image: Image
+    view: V | None = None
+
+
+def look_together(
+    works: Sequence[tuple[Candidates, Original[V]]], look: Callable[[Sequence[Image]], Sequence[V]]
+) -> list[tuple[V, list[V]]]:
+    """Look once at the reconstructions of several images, and at those of the originals that have not been seen yet.
+
+    Args:
+        works: as ``score_several`` of a metric is given them.
+        look: gives what the network says of each of N images; is not called without any.
+
+    Returns:
+        For each batch what is said of the original, and of each reconstruction: the very object of the original for
+        those that are equal to it, so that they score as equals exactly.
+    """
+    unseen = list({id(original): original for _, original in works if original.view is None}.values())
+    other = [
+        (number, index)
+        for number, (candidates, _) in enumerate(works)
+        for index, same in enumerate(candidates.identical)
+        if not same
+    ]
+    images = [*(original.image for original in unseen), *(works[number][0].images[index] for number, index in other)]
+    found = list(look(images)) if images else []
+    for original, view in zip(unseen, found, strict=False):
+        original.view = view
+    views: list[tuple[V, list[V]]] = []
+    for candidates, original in works:
+        assert original.view is not None
+        views.append((original.view, [original.view] * len(candidates)))
+    for (number, index), view in zip(other, found[len(unseen) :], strict=True):
+        views[number][1][index] = view
+    return views

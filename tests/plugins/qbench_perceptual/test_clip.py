@@ -111,7 +111,7 @@ def test_a_published_file_is_loaded_with_the_settings_of_its_tag(home, monkeypat
     local = qbench.plugin.Weights.local(folder / "x.safetensors", "")
     (folder / "x.safetensors").rename(folder / f"{local.sha256[:16]}.safetensors")
     (folder / "pin.json").write_text(json.dumps({"sha256": local.sha256, "size": local.size}))
-    embedding = metric("hub", model="toy/tag").prepare(Reference("a", Image(ORIGINAL)))
+    embedding = metric("hub", model="toy/tag").prepare(Reference("a", Image(ORIGINAL))).view
     with torch.inference_mode():
         transform = image_transform_v2(PreprocessCfg(**PREPARED), is_train=False)
         expected = network().encode_image(transform(PillowImage.fromarray(ORIGINAL))[None])[0]
