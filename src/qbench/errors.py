@@ -78,6 +78,10 @@ class DeviceError(QbenchError):
     """A device that was asked for and is not available."""
 
 
+class ClusterError(QbenchError):
+    """Workers on other machines that can't be reached, or are not as a run needs them."""
+
+
 class StoreError(QbenchError):
     """A run folder that can't be read or written."""
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -11,9 +12,10 @@ from typing import Any, TypedDict, Unpack
 
 from qbench.api.arguments import names
 from qbench.api.runs import AnyRun, default_folder, load_run
+from qbench.cluster.opening import Cluster, open_cluster
 from qbench.contracts.codec import Codec
 from qbench.contracts.metric import MetricDeclaration
-from qbench.errors import QbenchError, StoreError, did_you_mean
+from qbench.errors import ClusterError, QbenchError, StoreError, did_you_mean
 from qbench.execute.accelerators import devices_for, kind_of
 from qbench.execute.extending import require_extendable
 from qbench.execute.observing import Observers
@@ -25,7 +27,7 @@ from qbench.images.at_hand import ORIGINALS
 from qbench.planning.making import make_plan, plan_metric, require_distinct
 from qbench.planning.originals import found_again
 from qbench.planning.placing import placed, with_metrics
-from qbench.planning.types import Plan
+from qbench.planning.types import OperatingPoint, Plan, PlannedMetric
 from qbench.records import CellRecord
 from qbench.registry.hookspecs import PROJECT
 from qbench.registry.registry import Registry, default_registry
@@ -154,6 +156,9 @@ def run(
         cache: whether to use and fill the cache across runs (True).
         fail_fast: whether to stop at the first failure (False).
         retry_failed: whether to try again what failed in an earlier session (False).
+        cluster: workers on other machines, or several on this one: ``"local:4"``, ``"tcp://scheduler:8786"``, the path
+            of a scheduler file, ``"slurm:8"``, … (docs/cluster.md).
+        cluster_options: of dask-jobqueue's class for the batch system, by name: ``{"queue": ["gpu"]}``.
         in_process: run codecs and metrics in this process, to debug them (False); always so with a ``registry``.
         on_event: called with what happens, as it happens.
         stop: a :class:`qbench.Stop` that lets another thread ask the run to end soon.
@@ -174,9 +179,10 @@ def run(
     planned = (
         suite if isinstance(suite, Plan) else _planned(suite, registry, names(overrides), profile, seed, begin=separate)
     )
-    planned = _placed(planned, how.device)
-    folder = RunFolder(Path(output) if output is not None else default_folder(planned))
-    return _execute(planned, folder, how, options, extend=False)
+    with elsewhere_of(planned.participants, how, options) as elsewhere:
+        planned = _placed(planned, how.device) if elsewhere is None else placed(planned, elsewhere.kind)
+        folder = RunFolder(Path(output) if output is not None else default_folder(planned))
+        return _execute(planned, folder, how, options, elsewhere, extend=False)
 
 
 def score(
@@ -218,15 +224,36 @@ def score(
         if before is not None and (before.metric, before.parameters) != (metric.metric, metric.parameters):
             raise QbenchError(f"{found.path}: has a `{metric.label}` with other settings already; use another label")
     further = [metric for metric in named if metric.label not in known]
-    kind = kind_of((*devices_for(further, how.device), "cpu")[0])
-    planned = with_metrics(replace(old, metrics=(*old.metrics, *further)), kind, known)
-    require_distinct(planned.metrics)
-    if output is not None:
-        state = folder.load()
-        added = [metric for metric in planned.metrics if metric.label not in known]
-        require_extendable(folder, planned, state, added, registry, trust=trust)
-        folder = copy_run(folder, Path(output))
-    return _execute(planned, folder, how, options, extend=True, trust=trust)
+    with elsewhere_of(further, how, options) as elsewhere:
+        kind = kind_of((*devices_for(further, how.device), "cpu")[0]) if elsewhere is None else elsewhere.kind
+        planned = with_metrics(replace(old, metrics=(*old.metrics, *further)), kind, known)
+        require_distinct(planned.metrics)
+        if output is not None:
+            state = folder.load()
+            added = [metric for metric in planned.metrics if metric.label not in known]
+            require_extendable(folder, planned, state, added, registry, trust=trust)
+            folder = copy_run(folder, Path(output))
+        return _execute(planned, folder, how, options, elsewhere, extend=True, trust=trust)
+
+
+@contextlib.contextmanager
+def elsewhere_of(
+    participants: Sequence[OperatingPoint | PlannedMetric], how: Options, options: RunOptions
+) -> Iterator[Cluster | None]:
+    """Find or start the workers that options ask for, if they do.
+
+    Raises:
+        ClusterError: they can't be reached, or can't take part.
+    """
+    if not how.cluster:
+        yield None
+        return
+    if how.in_process or (options.get("registry") or default_registry()) is not default_registry():
+        raise ClusterError("what works in one process can't work on a cluster; leave one of the two out")
+    listener = options.get("on_event") or (lambda event: None)
+    with open_cluster(how.cluster, how.cluster_options, lambda text: listener(Notice(text))) as cluster:
+        cluster.look(participants, how.device)
+        yield cluster
 
 
 def _checked(options: RunOptions) -> Options:
@@ -244,7 +271,14 @@ def _checked(options: RunOptions) -> Options:
 
 
 def _execute(
-    planned: Plan, folder: RunFolder, how: Options, options: RunOptions, *, extend: bool, trust: bool = True
+    planned: Plan,
+    folder: RunFolder,
+    how: Options,
+    options: RunOptions,
+    elsewhere: Cluster | None,
+    *,
+    extend: bool,
+    trust: bool = True,
 ) -> Run:
     registry = options.get("registry") or default_registry()
     listener = options.get("on_event") or (lambda event: None)
@@ -264,7 +298,7 @@ def _execute(
                     observers.call("qbench_cell_coded", "record", record)
 
     try:
-        session = Session(planned, folder, registry, how, cache, stop)
+        session = Session(planned, folder, registry, how, cache, stop, elsewhere)
         begun = partial(observers.call, "qbench_run_started", "plan", planned)
         state = session.extend(on_work, begun, trust=trust) if extend else session.run(on_work, begun)
         finished = Run(folder.path, state)

@@ -9,7 +9,7 @@ import os
 import shlex
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
@@ -47,6 +47,27 @@ EXECUTION = {
         "auto",
     ),
     "device": (Device, "auto"),
+    "cluster": (
+        Annotated[
+            str,
+            typer.Option(
+                "--cluster",
+                metavar="WORKERS",
+                help="local:N, tcp://HOST:PORT of a Dask scheduler or its file; slurm:N, pbs:N, … (jobs of a queue).",
+                show_default=False,
+            ),
+        ],
+        "",
+    ),
+    "cluster_option": (
+        Annotated[
+            list[str] | None,
+            typer.Option(
+                "--cluster-option", metavar="NAME=VALUE", help="Of the queue: queue=gpu, walltime=24:00:00. Repeatable."
+            ),
+        ],
+        None,
+    ),
     "no_cache": (
         Annotated[bool, typer.Option("--no-cache", help="Neither read nor write the cache shared across runs.")],
         False,
@@ -97,7 +118,8 @@ def executes(command: Callable[..., None]) -> Callable[..., None]:
     def wrapped(**arguments: Any) -> None:
         given = {name: arguments.pop(name) for name in EXECUTION}
         options = {**given, "jobs": _jobs(given["jobs"]), "cache": not given["no_cache"]}
-        del options["no_cache"]
+        options["cluster_options"] = _named(given["cluster_option"] or ())
+        del options["no_cache"], options["cluster_option"]
         command(**arguments, options=options)
 
     wrapped.__signature__ = own.replace(parameters=[*kept, *added], return_annotation=None)  # type: ignore[attr-defined]
@@ -123,14 +145,17 @@ def run_command(
     Exit code 0: all well; 1: some cells or scores failed; 2: bad input; 130: interrupted.
     """
     from qbench.api.running import plan, plan_to_run, run
-    from qbench.api.runs import default_folder
 
-    planned = (plan if options.get("in_process") else plan_to_run)(
-        suite, overrides=overrides or (), profile=profile, seed=seed, device=options.get("device", "auto")
+    away = bool(options.get("cluster"))
+    planned = (plan if options.get("in_process") or away else plan_to_run)(
+        suite,
+        overrides=overrides or (),
+        profile=profile,
+        seed=seed,
+        device="cpu" if away else options.get("device", "auto"),  # the cluster's own is known when it is reached
     )
-    folder = output or default_folder(planned)
     with _watched() as watch:
-        made = run(planned, output=folder, on_event=watch.on_event, stop=watch.stop, **options)
+        made = run(planned, output=output, on_event=watch.on_event, stop=watch.stop, **options)
     _finish(made, watch.interrupted, quiet=quiet, report=report)
 
 
@@ -268,6 +293,19 @@ def _finish(run: Run, interrupted: bool, *, quiet: bool, report: bool) -> None:
         say(f"incomplete; resume with: {shlex.join(['qbench', *sys.argv[1:]])}")
     if interrupted or run.failures or unwritten or not run.complete:
         raise typer.Exit(INTERRUPTED if interrupted else SOME_FAILED)
+
+
+def _named(texts: Sequence[str]) -> dict[str, list[str]]:
+    """Return options of a cluster by name; those that are given several times have several values."""
+    from qbench.errors import ClusterError
+
+    found: dict[str, list[str]] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not (name.strip() and equals):
+            raise ClusterError(f"--cluster-option {text}: accepted is NAME=VALUE, such as queue=gpu")
+        found.setdefault(name.strip(), []).append(value.strip())
+    return found
 
 
 def _jobs(text: str) -> int | str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import threading
 import time
 from collections.abc import Sequence
@@ -31,6 +32,10 @@ ALL_LOST = ("StationDied", "MemoryLimit", "OutputLimit")
 """How a call ends that leaves nothing of what it had done."""
 
 
+_SERIALS = itertools.count()
+"""Of flows in this process, whose stations may work for several sessions' parts in turn."""
+
+
 class ImageFlow:
     """What is done for one image.
 
@@ -42,6 +47,7 @@ class ImageFlow:
         self.work = work
         self.original: SharedImage | None = None
         self._number = number
+        self._serial = next(_SERIALS)
         self._means = means
         self._plan = means.setup.plan
         self._lock = threading.Lock()
@@ -272,7 +278,7 @@ class ImageFlow:
         images = [(shared, record.bitstream_size or 0) for _, record, shared in self._waiting]
         wanted = self._wanted(metric)
         return self.scored(
-            metric, wanted, self._outcomes(metric, images, wanted, (self._number, self.name, self._wave))
+            metric, wanted, self._outcomes(metric, images, wanted, (self._serial, self._wave))
         )
 
     def _wanted(self, metric: PlannedMetric) -> tuple[int, ...]:

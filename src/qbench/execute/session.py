@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import queue
 import uuid
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -14,20 +14,21 @@ from qbench.contracts.context import Context
 from qbench.errors import PluginError
 from qbench.execute.accelerators import devices_for, kind_of
 from qbench.execute.as_planned import made_elsewhere, not_as_planned
-from qbench.execute.conditions import load_of, measured_here, timed_as_asked
+from qbench.execute.conditions import load_of
 from qbench.execute.coordinator import Coordinator
 from qbench.execute.cores import available_cores, numerical_threads
+from qbench.execute.elsewhere import Elsewhere
 from qbench.execute.extending import require_extendable
+from qbench.execute.left_to_do import LeftToDo
 from qbench.execute.limits import limits_of
 from qbench.execute.means import Means
-from qbench.execute.point_scoring import PointScorer, lacks_point_score
+from qbench.execute.point_scoring import PointScorer
 from qbench.execute.pool import StationPool
 from qbench.execute.preflight import require_settings, require_weights
 from qbench.execute.provenance import name_of, provenance_of
 from qbench.execute.starting import warm_up
 from qbench.execute.trust import require_trusted
 from qbench.execute.work import (
-    CellWork,
     Event,
     ImageWork,
     Notice,
@@ -39,21 +40,31 @@ from qbench.execute.work import (
     TimingPlan,
 )
 from qbench.images.at_hand import ORIGINALS
-from qbench.planning.types import OperatingPoint, Plan, PlannedImage, PlannedMetric
+from qbench.planning.types import OperatingPoint, Plan, PlannedMetric
 from qbench.records import CellRecord, PlanRecord, ScoreRecord, SessionRecord
 from qbench.registry.registry import Registry, default_registry
-from qbench.results.state import RunState, score_key
+from qbench.results.state import RunState
 from qbench.store.cache import Cache
 from qbench.store.folder import LOGS, RunFolder, now
 from qbench.store.journal import JournalWriter
-from qbench.suite.images import sources_at
 
 
 class Session:
-    """Executes a plan in a run folder."""
+    """Executes a plan in a run folder.
+
+    Args:
+        elsewhere: machines that code and score in the place of this one.
+    """
 
     def __init__(
-        self, plan: Plan, folder: RunFolder, registry: Registry, options: Options, cache: Cache | None, stop: Stop
+        self,
+        plan: Plan,
+        folder: RunFolder,
+        registry: Registry,
+        options: Options,
+        cache: Cache | None,
+        stop: Stop,
+        elsewhere: Elsewhere | None = None,
     ) -> None:
         self._plan = plan
         self._folder = folder
@@ -61,20 +72,22 @@ class Session:
         self._options = options
         self._cache = cache
         self._stop = stop
-        self._devices = devices_for(plan.participants, options.device)
+        self._elsewhere = elsewhere
+        self._devices = devices_for(plan.participants, options.device) if elsewhere is None else ()
         self._cores = available_cores()
         self._in_process = options.in_process or registry is not default_registry()
         jobs = self._cores if options.jobs == "auto" else options.jobs
         if self._in_process:
             if options.jobs not in (1, "auto"):
                 raise PluginError("in one process there is one job at a time; use jobs=1")
+            if elsewhere is not None:
+                raise PluginError("what works in one process can't work on a cluster; leave one of the two out")
             jobs = 1
         self._jobs = 1 if plan.timing["exclusive"] else max(1, min(jobs, plan.cells))
         self._points = {point.id: point for point in plan.points}
         self._id = uuid.uuid4().hex[:12]
         self._told: set[str] = set()
         self._left: dict[str, str] = {}
-        self._lacking: dict[tuple[str, str], bool] = {}
         self._events: queue.SimpleQueue[Any] = queue.SimpleQueue()
         threads = numerical_threads(max(1, self._cores // self._jobs))
         self._context = Context((*self._devices, "cpu")[0], plan.seed, plan.profile, threads=threads)
@@ -84,6 +97,14 @@ class Session:
             warm_up({name for each in plan.participants for name in each.libraries})
         own = registry if self._in_process else None
         self._pool = StationPool(self._setup, stop, self._jobs, self._devices, self._tell, registry=own)
+
+    @property
+    def _kind(self) -> Mapping[str, str] | None:
+        return kind_of(self._context.device) if self._elsewhere is None else self._elsewhere.kind
+
+    @property
+    def _device_name(self) -> str:
+        return name_of(self._context.device) if self._elsewhere is None else self._elsewhere.device_name
 
     def _tell(self, text: str) -> None:
         """Take what plugins tell; the same is told once."""
@@ -127,7 +148,7 @@ class Session:
 
     def _leave_alone(self, planned: Sequence[OperatingPoint | PlannedMetric], plan: Plan) -> None:
         """Remember what of a plan is another here: what is missing of it can't be made under the run's keys."""
-        elsewhere = made_elsewhere(plan, kind_of(self._context.device))
+        elsewhere = made_elsewhere(plan, self._kind)
         for each in planned:
             reason = not_as_planned(each, self._registry) or elsewhere.get(id(each), "")
             if reason:
@@ -173,7 +194,8 @@ class Session:
             on_event(Notice(f"{owner}: its code ({name}) can't be read, so the cache keeps nothing of it"))
         for line in state.damaged:
             on_event(Notice(f"{self._folder.journal_path}: line {line} is damaged; its results will be recomputed"))
-        works = list(self._works(state, journal))
+        left = LeftToDo(self._setup, self._registry, self._options, self._cache, self._left, self._device_name)
+        works = list(left.works(state, journal))
         for reason in dict.fromkeys(self._left.values()):
             on_event(Notice(f"{reason}; what is missing of it stays missing. Run its suite again in another folder"))
         on_event(Progress.of(self._plan, state, works))
@@ -181,16 +203,25 @@ class Session:
         self._pool.log_to(self._folder.path / LOGS)
         means = Means(self._setup, self._pool, self._events.put, partial(limits_of, self._plan), self._registry)
         if works:
-            means.begin(works, self._jobs)
             self._begin_session(state, journal)
-            coordinator = Coordinator(works, means, self._registry, self._stop, self._jobs, self._events)
-            self._listen(coordinator.run(), state, journal, on_event)
+            self._listen(self._events_of(works, means, state), state, journal, on_event)
         if not self._stop.is_set():
             points = PointScorer(means, retry_failed=self._options.retry_failed, left=self._left)
             if points.ready(state):
                 self._begin_session(state, journal)
                 self._listen(points.score(state), state, journal, on_event)
             self._prune()
+
+    def _events_of(self, works: Sequence[ImageWork], means: Means, state: RunState) -> Generator[Event]:
+        """Code and score, here or elsewhere."""
+        if self._elsewhere is None:
+            means.begin(works, self._jobs)
+            return Coordinator(works, means, self._registry, self._stop, self._jobs, self._events).run()
+        for record in state.cells:
+            if record.timing is not None:  # what took longest before is begun first
+                known = means.seconds.get(record.point, 0.0)
+                means.seconds[record.point] = max(known, record.timing.encode.seconds + record.timing.decode.seconds)
+        return self._elsewhere.work(works, means, self._stop, self._events)
 
     def _begin_session(self, state: RunState, journal: JournalWriter) -> None:
         """Record where, when and with what this session works, once there is something to do."""
@@ -199,6 +230,8 @@ class Session:
         provenance = provenance_of(
             self._plan, self._registry, self._options, self._devices, self._jobs, in_process=self._in_process
         )
+        if self._elsewhere is not None:
+            provenance |= self._elsewhere.provenance()
         session = SessionRecord(id=self._id, at=now(), provenance=provenance)
         journal.append([session])
         state.add(session)
@@ -221,6 +254,9 @@ class Session:
                 self._tell_trouble()
 
     def _preflight(self, points: Sequence[OperatingPoint], metrics: Sequence[PlannedMetric]) -> None:
+        if self._elsewhere is not None:
+            self._elsewhere.require(self._plan)
+            return
         require_weights(points, metrics, self._registry, self._context)
         if metrics:
             require_settings(metrics, self._pool, self._registry, limits_of(self._plan, None))
@@ -237,127 +273,6 @@ class Session:
             while not self._events.empty():
                 if isinstance(event := self._events.get(), Notice):
                     on_event(event)
-
-    # -- what is left to do ---------------------------------------------------------------------------------------
-
-    def _works(self, state: RunState, journal: JournalWriter) -> Iterator[ImageWork]:
-        places = [(image.location, image.dataset, image.alpha) for image in self._plan.images]
-        for image, source in zip(self._plan.images, sources_at(places, self._registry), strict=True):
-            found = [self._cell_work(image, point, state, journal) for point in self._plan.points]
-            cells = [
-                cell
-                for cell in found
-                if not cell.left
-                if cell.coded is None or cell.metrics or self._reconstruction_missing(image, cell.coded)
-            ]
-            if cells:
-                yield ImageWork(image, source, tuple(cells))
-
-    def _cell_work(
-        self, image: PlannedImage, point: OperatingPoint, state: RunState, journal: JournalWriter
-    ) -> CellWork:
-        key = self._plan.cell_key(image, point)
-        record = state.cell(image, point)
-        retry = self._options.retry_failed
-        if record is not None and (record.key != key or (retry and record.outcome == "failed")):
-            record = None
-        if record is None and point.id in self._left:
-            return CellWork(point, key, state.cell(image, point), (), left=True)
-        earlier = record
-        if record is None:
-            record = self._cached_cell(key, image, point, state, journal)
-        scores = [state.score(self._plan, metric, image, point) for metric in self._plan.metrics]
-        if (
-            earlier is not None
-            and earlier.outcome == "coded"
-            and any(score is None or (retry and score.outcome == "failed") for score in scores)
-            and not self._folder.keeps(point, image.name)  # it has to be had once more
-        ):
-            record = None
-        missing = []
-        if record is None or record.outcome == "coded":
-            for metric, known in zip(self._plan.metrics, scores, strict=True):
-                if metric.label in self._left:
-                    continue
-                score = known if record is not None else None
-                if metric.per_point:
-                    score = self._usable_features(metric, image, point, score, state)
-                elif record is not None and score is None and not metric.unknown_code:
-                    key_of_score = score_key(self._plan, metric, image, record)
-                    score = self._cached_score(key_of_score, record, metric.label, state, journal)
-                if score is None or (retry and score.outcome == "failed"):
-                    missing.append(metric.label)
-        return CellWork(point, key, record, tuple(missing))
-
-    def _usable_features(
-        self,
-        metric: PlannedMetric,
-        image: PlannedImage,
-        point: OperatingPoint,
-        score: ScoreRecord | None,
-        state: RunState,
-    ) -> ScoreRecord | None:
-        """Return the record of a cell's features, None if they are still needed and their files are gone."""
-        if score is None or score.outcome != "scored":
-            return score
-        if not self._lacks_point_score(metric, point, state):
-            return score
-        paths = [self._folder.features_path(metric.label, where, image.name) for where in (None, point)]
-        return score if all(path.is_file() for path in paths) else None
-
-    def _lacks_point_score(self, metric: PlannedMetric, point: OperatingPoint, state: RunState) -> bool:
-        key = metric.label, point.id
-        if key not in self._lacking:
-            retry = self._options.retry_failed
-            self._lacking[key] = lacks_point_score(self._plan, metric, point, state, retry)
-        return self._lacking[key]
-
-    def _reconstruction_missing(self, image: PlannedImage, record: CellRecord) -> bool:
-        """Whether a coded cell's reconstruction is to be kept, is missing, and can be had: from the cache, mostly."""
-        if record.outcome != "coded" or not self._plan.keep["reconstructions"]:
-            return False
-        point = self._points[record.point]
-        there = self._folder.reconstruction_path(point, image.name).is_file()
-        return not there and self._folder.bitstream_path(point, image.name).is_file()
-
-    def _cached_cell(
-        self, key: str, image: PlannedImage, point: OperatingPoint, state: RunState, journal: JournalWriter
-    ) -> CellRecord | None:
-        found = self._cache.cell(key) if self._cache is not None and not point.unknown_code else None
-        if found is None or self._cache is None:
-            return None
-        codec, asked, device = self._registry.codecs[point.codec], self._setup.timing, name_of(self._context.device)
-        session = self._cache.session(found[0].session)
-        alone = self._plan.timing["exclusive"]
-        if not (timed_as_asked(found[0], codec, asked, exclusive=alone) and measured_here(session, point, device)):
-            return None
-        record, bitstream = found
-        update = {"image": image.name, "point": point.id, "cached": True, "artifacts": ()}
-        record = record.model_copy(update=update)
-        self._folder.write_file(self._folder.bitstream_path(point, image.name), bitstream)
-        self._append_cached(record, state, journal)
-        return record
-
-    def _cached_score(
-        self, key: str, cell: CellRecord, metric: str, state: RunState, journal: JournalWriter
-    ) -> ScoreRecord | None:
-        record = self._cache.score(key) if self._cache is not None else None
-        if record is None:
-            return None
-        update = {"image": cell.image, "point": cell.point, "metric": metric, "cached": True}
-        record = record.model_copy(update=update)
-        self._append_cached(record, state, journal)
-        return record
-
-    def _append_cached(self, record: CellRecord | ScoreRecord, state: RunState, journal: JournalWriter) -> None:
-        assert self._cache is not None
-        if record.session not in state.sessions:
-            session = self._cache.session(record.session)
-            if session is not None:
-                journal.append([session])
-                state.add(session)
-        journal.append([record])
-        state.add(record)
 
     # -- what was done --------------------------------------------------------------------------------------------
 

@@ -6,8 +6,8 @@ import itertools
 import math
 import threading
 import time
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal, TypedDict
 
 from qbench.contracts.context import Context
@@ -43,6 +43,10 @@ class ExecutionOptions(TypedDict, total=False):
     """Stop at the first failure."""
     retry_failed: bool
     """Try again what failed in an earlier session."""
+    cluster: str
+    """Workers on other machines, or several on this one: ``local:4``, ``tcp://scheduler:8786``, ``slurm:8``, …"""
+    cluster_options: Mapping[str, Sequence[str]]
+    """Of dask-jobqueue's class for the batch system."""
     in_process: bool
     """Run plugins in this process, for debugging: nothing protects the run, and the originals, from them."""
 
@@ -56,6 +60,8 @@ class Options:
     cache: bool = True
     fail_fast: bool = False
     retry_failed: bool = False
+    cluster: str = ""
+    cluster_options: Mapping[str, Sequence[str]] = field(default_factory=dict)
     in_process: bool = False
 
     def __post_init__(self) -> None:
@@ -110,6 +116,11 @@ class Stop:
     def is_set(self) -> bool:
         """Whether somebody asked."""
         return self._event.is_set()
+
+    @property
+    def patience(self) -> float:
+        """Seconds that are left for what is in progress."""
+        return max(0.0, self._until - time.monotonic())
 
     @property
     def impatient(self) -> bool:

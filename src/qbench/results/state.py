@@ -51,6 +51,11 @@ class RunState:
         assert self.plan_record is not None  # RunFolder.load sees to it
         return plan_from_json(self.plan_record.plan)
 
+    @property
+    def cells(self) -> Iterable[CellRecord]:
+        """The records of all cells that have one."""
+        return self._cells.values()
+
     def cell(self, image: PlannedImage, point: OperatingPoint) -> CellRecord | None:
         """Return the record of a cell, None while it has none."""
         return self._cells.get((image.name, point.id))
