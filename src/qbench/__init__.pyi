@@ -1,11 +1,13 @@
 from . import plugin, testing, toolkit
 from .api.explaining import explain
+from .api.merging import merge
 from .api.reporting import bd_rates, compare, correlate, plot, report
 from .api.running import plan, run, score
 from .api.runs import export, export_baseline, import_results, load_run, runs
 from .api.verifying import Verification, verify
 from .contracts.metric import Explanation
 from .errors import (
+    ClusterError,
     DatasetError,
     DeviceError,
     ImageError,
@@ -33,6 +35,7 @@ __all__ = [
     "BdRate",
     "CellRecord",
     "Cells",
+    "ClusterError",
     "Comparison",
     "Correlation",
     "DatasetError",
@@ -67,6 +70,7 @@ __all__ = [
     "export_baseline",
     "import_results",
     "load_run",
+    "merge",
     "plan",
     "plot",
     "plugin",

@@ -156,6 +156,7 @@ def run(
         cache: whether to use and fill the cache across runs (True).
         fail_fast: whether to stop at the first failure (False).
         retry_failed: whether to try again what failed in an earlier session (False).
+        shard: the part of the cells to do, ``"3/16"``; :func:`merge` puts parts together.
         cluster: workers on other machines, or several on this one: ``"local:4"``, ``"tcp://scheduler:8786"``, the path
             of a scheduler file, ``"slurm:8"``, … (docs/cluster.md).
         cluster_options: of dask-jobqueue's class for the batch system, by name: ``{"queue": ["gpu"]}``.
@@ -181,7 +182,7 @@ def run(
     )
     with elsewhere_of(planned.participants, how, options) as elsewhere:
         planned = _placed(planned, how.device) if elsewhere is None else placed(planned, elsewhere.kind)
-        folder = RunFolder(Path(output) if output is not None else default_folder(planned))
+        folder = RunFolder(Path(output) if output is not None else default_folder(planned, how.shard))
         return _execute(planned, folder, how, options, elsewhere, extend=False)
 
 
@@ -234,6 +235,15 @@ def score(
             require_extendable(folder, planned, state, added, registry, trust=trust)
             folder = copy_run(folder, Path(output))
         return _execute(planned, folder, how, options, elsewhere, extend=True, trust=trust)
+
+
+def go_on(run: Run, **options: Unpack[RunOptions]) -> Run:
+    """Do what is left of a run whose cells are all there.
+
+    Raises:
+        QbenchError: as :func:`score`.
+    """
+    return _execute(run.plan, RunFolder(run.path), _checked(options), options, None, extend=True)
 
 
 @contextlib.contextmanager

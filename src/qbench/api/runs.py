@@ -135,7 +135,8 @@ def export_baseline(run: AnyRun, output: str | Path) -> Path:
     return copy_run(RunFolder(opened(run).path), Path(output), RECORDS).path
 
 
-def default_folder(plan: Plan) -> Path:
-    """Return the run folder that belongs to a plan."""
+def default_folder(plan: Plan, shard: str = "") -> Path:
+    """Return the run folder that belongs to a plan, or to a shard of it."""
     safe = "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in plan.suite).strip(".")
-    return RUNS / f"{safe or 'run'}-{plan.key()[:6]}"
+    ending = f"-shard-{shard.replace('/', '-of-')}" if shard else ""
+    return RUNS / f"{safe or 'run'}-{plan.key()[:6]}{ending}"

@@ -12,7 +12,7 @@ import sys
 
 import typer
 
-from qbench.cli import checking, comparing, inspect, models, running, runs, training, verifying
+from qbench.cli import checking, clusters, comparing, inspect, models, running, runs, training, verifying
 
 app = typer.Typer(
     name="qbench",
@@ -22,6 +22,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 running.add_to(app)
+clusters.add_to(app)
 inspect.add_to(app)
 runs.add_to(app)
 verifying.add_to(app)

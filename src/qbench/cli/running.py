@@ -137,6 +137,16 @@ def run_command(
     overrides: Overrides = None,
     profile: Profile = None,
     seed: Seed = None,
+    shard: Annotated[
+        str,
+        typer.Option(
+            metavar="I/N", help="Do the I-th of N parts; `qbench merge` puts them together.", show_default=False
+        ),
+    ] = "",
+    requeue: Annotated[
+        bool,
+        typer.Option("--requeue", help="On SIGUSR1 (time is up) have this Slurm job queued again; say how it goes on."),
+    ] = False,
     report: Report = True,
     quiet: Quiet = False,
 ) -> None:
@@ -154,9 +164,14 @@ def run_command(
         seed=seed,
         device="cpu" if away else options.get("device", "auto"),  # the cluster's own is known when it is reached
     )
-    with _watched() as watch:
+    options["shard"] = shard
+    with watched() as watch:
         made = run(planned, output=output, on_event=watch.on_event, stop=watch.stop, **options)
-    _finish(made, watch.interrupted, quiet=quiet, report=report)
+    try:
+        finish(made, watch.interrupted, quiet=quiet, report=report, shard=shard)
+    finally:
+        if requeue and watch.stop.reason == TIME_IS_UP:
+            _requeue()
 
 
 @executes
@@ -177,7 +192,7 @@ def score_command(
     from qbench.api.running import score
 
     names = [name.strip() for name in metrics.split(",") if name.strip()]
-    with _watched() as watch:
+    with watched() as watch:
         scored = score(
             run,
             names,
@@ -188,7 +203,7 @@ def score_command(
             stop=watch.stop,
             **options,
         )
-    _finish(scored, watch.interrupted, quiet=quiet, report=report)
+    finish(scored, watch.interrupted, quiet=quiet, report=report)
 
 
 def plan_command(
@@ -210,18 +225,20 @@ def plan_command(
 
 
 @dataclass
-class _Watch:
+class Watch:
+    """What a command that executes is watched by."""
+
     stop: Stop
     on_event: Callable[[Event], None]
 
     @property
     def interrupted(self) -> bool:
-        """Whether the user asked to stop."""
-        return self.stop.reason == "interrupted"
+        """Whether a user, or whoever the machine belongs to, asked to stop."""
+        return self.stop.reason in ("interrupted", TIME_IS_UP)
 
 
 @contextlib.contextmanager
-def _watched() -> Iterator[_Watch]:
+def watched() -> Iterator[Watch]:
     """Show progress, and let the first Ctrl-C end the work in good order."""
     from qbench.execute.work import Notice
     from qbench.reporting.console import Console
@@ -234,11 +251,19 @@ def _watched() -> Iterator[_Watch]:
         RunDisplay(Console(stderr=True)) as display,
         interruptible(lambda text: display.on_event(Notice(text))) as stop,
     ):
-        yield _Watch(stop, display.on_event)
+        yield Watch(stop, display.on_event)
 
 
-INTERRUPTING = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
-"""Ctrl-C, what ends a job of a cluster, and a terminal that is closed."""
+OF_QUEUES = getattr(signal, "SIGUSR1", None)
+"""What batch systems send, if asked to, some time before they end a job."""
+INTERRUPTING = [
+    signal.SIGINT,
+    signal.SIGTERM,
+    *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []),
+    *([] if OF_QUEUES is None else [OF_QUEUES]),
+]
+"""Ctrl-C, what ends a job of a cluster, a terminal that is closed, and a job's time that is nearly up."""
+TIME_IS_UP = "time is up"
 
 
 @contextlib.contextmanager
@@ -251,7 +276,7 @@ def interruptible(say: Callable[[str], None]) -> Iterator[Stop]:
     def interrupt(number: int, frame: object) -> None:
         if stop.reason:
             os._exit(INTERRUPTED)  # what is on disk is whole at every instant
-        stop.set("interrupted", PATIENCE)
+        stop.set(TIME_IS_UP if number == OF_QUEUES else "interrupted", PATIENCE)
         say(f"finishing work in progress, for up to {PATIENCE:g} s; press Ctrl-C again to stop at once")
 
     previous = [(number, signal.signal(number, interrupt)) for number in INTERRUPTING]
@@ -262,10 +287,38 @@ def interruptible(say: Callable[[str], None]) -> Iterator[Stop]:
             signal.signal(number, handler)
 
 
-def _finish(run: Run, interrupted: bool, *, quiet: bool, report: bool) -> None:
+def _requeue() -> None:
+    """Have the Slurm job that this is queued again, where it is one; say how the run goes on."""
+    import subprocess
+
+    again = shlex.join(["qbench", *sys.argv[1:]])
+    array, task = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
+    job = f"{array}_{task}" if array and task else os.environ.get("SLURM_JOB_ID")
+    command = ["scontrol", "requeue", str(job)]
+    if job is None:
+        said = f"not a job of Slurm's; it goes on with: {again}"
+    else:
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+            trouble = done.stderr.strip() if done.returncode else ""
+        except (OSError, subprocess.SubprocessError) as error:
+            trouble = str(error)
+        said = f"job {job} is queued again; it goes on where it stopped"
+        if trouble:
+            said = f"{shlex.join(command)}: {trouble}; it goes on with: {again}"
+    typer.echo(said)
+
+
+def finish(run: Run, interrupted: bool, *, quiet: bool, report: bool, shard: str = "") -> None:
+    """Print what came of a run, write its report, and end with the exit code that says how it went.
+
+    Args:
+        shard: which part of the run was to be done.
+    """
     from qbench.api.reporting import report as write_report
     from qbench.api.reporting import report_is_current
     from qbench.errors import QbenchError
+    from qbench.planning.shards import Shard
     from qbench.reporting.console import Console
     from qbench.reporting.tables import print_run
 
@@ -274,11 +327,12 @@ def _finish(run: Run, interrupted: bool, *, quiet: bool, report: bool) -> None:
     def say(text: str, style: str = "") -> None:
         console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
 
-    if not quiet:
+    complete = run.measured(Shard.parse(shard)) if shard else run.complete
+    if not quiet and not shard:
         print_run(console, run)
     say(f"run folder: {run.path}")
     unwritten = False
-    if report and not interrupted:
+    if report and not interrupted and not shard:
         try:
             if not report_is_current(run):
                 write_report(run, explain=run.plan.cells <= MOST_EXPLAINED)
@@ -289,9 +343,11 @@ def _finish(run: Run, interrupted: bool, *, quiet: bool, report: bool) -> None:
             say(f"report: {run.path / 'report.html'}")
     if run.failures:
         say(f"{len(run.failures)} failed; qbench show {run.path} --failures shows their tracebacks", "red")
-    if not run.complete:
+    if shard and complete:
+        say(f"shard {shard} is done; `qbench merge RUN… -o FOLDER` puts shards together")
+    if not complete:
         say(f"incomplete; resume with: {shlex.join(['qbench', *sys.argv[1:]])}")
-    if interrupted or run.failures or unwritten or not run.complete:
+    if interrupted or run.failures or unwritten or not complete:
         raise typer.Exit(INTERRUPTED if interrupted else SOME_FAILED)
 
 

@@ -277,9 +277,7 @@ class ImageFlow:
         self._means.emit(ScoringStarted(self.name, metric.label, hand))
         images = [(shared, record.bitstream_size or 0) for _, record, shared in self._waiting]
         wanted = self._wanted(metric)
-        return self.scored(
-            metric, wanted, self._outcomes(metric, images, wanted, (self._serial, self._wave))
-        )
+        return self.scored(metric, wanted, self._outcomes(metric, images, wanted, (self._serial, self._wave)))
 
     def _wanted(self, metric: PlannedMetric) -> tuple[int, ...]:
         return tuple(index for index, (cell, _, _) in enumerate(self._waiting) if metric.label in cell.metrics)

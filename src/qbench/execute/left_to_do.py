@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from qbench.execute.conditions import measured_here, timed_as_asked
 from qbench.execute.point_scoring import lacks_point_score
 from qbench.execute.work import CellWork, ImageWork, Options, Setup
+from qbench.planning.shards import Shard
 from qbench.planning.types import OperatingPoint, PlannedImage, PlannedMetric
 from qbench.records import CellRecord, ScoreRecord
 from qbench.registry.registry import Registry
@@ -42,13 +43,19 @@ class LeftToDo:
         self._left = left
         self._device_name = device_name
         self._points = {point.id: point for point in setup.plan.points}
+        self._shard = Shard.parse(options.shard) if options.shard else None
         self._lacking: dict[tuple[str, str], bool] = {}
 
     def works(self, state: RunState, journal: JournalWriter) -> Iterator[ImageWork]:
         """Yield, image by image, what is left to do; what the cache has is taken from there, and recorded."""
         places = [(image.location, image.dataset, image.alpha) for image in self._plan.images]
-        for image, source in zip(self._plan.images, sources_at(places, self._registry), strict=True):
-            found = [self._cell_work(image, point, state, journal) for point in self._plan.points]
+        sources = sources_at(places, self._registry)
+        for number, (image, source) in enumerate(zip(self._plan.images, sources, strict=True)):
+            found = [
+                self._cell_work(image, point, state, journal)
+                for index, point in enumerate(self._plan.points)
+                if self._shard is None or self._shard.holds(self._plan, number, index)
+            ]
             cells = [
                 cell
                 for cell in found

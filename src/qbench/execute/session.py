@@ -210,7 +210,8 @@ class Session:
             if points.ready(state):
                 self._begin_session(state, journal)
                 self._listen(points.score(state), state, journal, on_event)
-            self._prune()
+            if not self._options.shard:  # whoever merges it needs all of it
+                self._prune()
 
     def _events_of(self, works: Sequence[ImageWork], means: Means, state: RunState) -> Generator[Event]:
         """Code and score, here or elsewhere."""

@@ -13,6 +13,7 @@ from typing import Literal, TypedDict
 from qbench.contracts.context import Context
 from qbench.errors import QbenchError
 from qbench.images.sources import ImageSource
+from qbench.planning.shards import Shard
 from qbench.planning.types import OperatingPoint, Plan, PlannedImage
 from qbench.records import CellRecord, ScoreRecord
 from qbench.results.state import RunState
@@ -43,6 +44,8 @@ class ExecutionOptions(TypedDict, total=False):
     """Stop at the first failure."""
     retry_failed: bool
     """Try again what failed in an earlier session."""
+    shard: str
+    """The part of the cells to do: ``3/16``."""
     cluster: str
     """Workers on other machines, or several on this one: ``local:4``, ``tcp://scheduler:8786``, ``slurm:8``, …"""
     cluster_options: Mapping[str, Sequence[str]]
@@ -60,12 +63,15 @@ class Options:
     cache: bool = True
     fail_fast: bool = False
     retry_failed: bool = False
+    shard: str = ""
     cluster: str = ""
     cluster_options: Mapping[str, Sequence[str]] = field(default_factory=dict)
     in_process: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse numbers of cores that can't be."""
+        """Refuse numbers of cores that can't be, and shards."""
+        if self.shard:
+            Shard.parse(self.shard)
         whole = isinstance(self.jobs, int) and not isinstance(self.jobs, bool)
         if self.jobs != "auto" and not (whole and 1 <= int(self.jobs) <= MOST_JOBS):
             raise QbenchError(

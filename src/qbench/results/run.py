@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from qbench.contracts.metric import Column, Direction, Scope, column_id
 from qbench.errors import QbenchError
+from qbench.planning.shards import Shard
 from qbench.planning.types import OperatingPoint, Plan, PlannedImage, PlannedMetric
 from qbench.records import IMPORTED, CellRecord, ScoreRecord, SessionRecord
 from qbench.results.state import RunState
@@ -241,18 +242,30 @@ class Run:
                     notes.append(_failure_note("all images", finished))
         return notes
 
-    @cached_property
-    def complete(self) -> bool:
-        """Whether every cell and score has an outcome."""
-        of_cells = [metric for metric in self.plan.metrics if not metric.per_point]
-        for image, point in itertools.product(self.plan.images, self.plan.points):
+    def measured(self, shard: Shard | None = None) -> bool:
+        """Whether every cell, and every score of a cell, has an outcome.
+
+        Args:
+            shard: of these cells alone; then features for distribution metrics count, too.
+        """
+        metrics = [metric for metric in self.plan.metrics if shard is not None or not metric.per_point]
+        for (i, image), (j, point) in itertools.product(enumerate(self.plan.images), enumerate(self.plan.points)):
+            if shard is not None and not shard.holds(self.plan, i, j):
+                continue
             cell = self._state.cell(image, point)
             if cell is None:
                 return False
             if cell.outcome == "coded" and any(
-                self._state.score(self.plan, metric, image, point) is None for metric in of_cells
+                self._state.score(self.plan, metric, image, point) is None for metric in metrics
             ):
                 return False
+        return True
+
+    @cached_property
+    def complete(self) -> bool:
+        """Whether every cell and score has an outcome."""
+        if not self.measured():
+            return False
         entries = [entry for found in self.point_entries.values() for entry in found.values()]
         return Status.PENDING not in {entry.status for entry in entries}
 

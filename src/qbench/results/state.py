@@ -56,6 +56,11 @@ class RunState:
         """The records of all cells that have one."""
         return self._cells.values()
 
+    @property
+    def scores(self) -> Iterable[ScoreRecord]:
+        """The records of all scores that have one, fitting or not."""
+        return self._scores.values()
+
     def cell(self, image: PlannedImage, point: OperatingPoint) -> CellRecord | None:
         """Return the record of a cell, None while it has none."""
         return self._cells.get((image.name, point.id))
