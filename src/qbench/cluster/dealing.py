@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,6 +14,8 @@ UNITS_PER_SLOT = 4
 """That there should be, so that no slot is left without while others have much to do."""
 MOST_IMAGES = 8
 """Of a unit, where there are many: what a unit costs beside its work is shared by them."""
+MOST_SECONDS = 60.0
+"""Of a unit, if it can be divided: it is what a worker takes along that is lost."""
 UNKNOWN_NETWORK, UNKNOWN = 5.0, 0.05
 """Seconds that a cell is taken to need as long as nothing is known."""
 
@@ -56,14 +59,15 @@ class Dealer:
         """
         wanted = UNITS_PER_SLOT * self._crew.slots
         together = max(1, min(MOST_IMAGES, len(works) // (4 * wanted)))
-        pieces = max(1, -(-wanted // max(1, len(works))))
+        pieces = -(-wanted // max(1, len(works)))
         found: list[Unit] = []
         for first in range(0, len(works), together):
             chosen = works[first : first + together]
             if together > 1:
                 found += self._of([(work, work.cells) for work in chosen])
             else:
-                for cells in self._dealt(chosen[0].cells, pieces):
+                cost = sum(self._expected(cell.point) for cell in chosen[0].cells)
+                for cells in self._dealt(chosen[0].cells, max(1, pieces, math.ceil(cost / MOST_SECONDS))):
                     found += self._of([(chosen[0], cells)])
         return sorted(found, key=self.cost, reverse=True)
 

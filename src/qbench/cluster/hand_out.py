@@ -20,7 +20,7 @@ from qbench.execute.means import Means
 from qbench.execute.scoring import failed_score
 from qbench.execute.stations import PluginFailedError
 from qbench.execute.tasks import BYTES_PER_PIXEL
-from qbench.execute.work import CellStarted, Event, ImageWork, Notice, Recorded, ScoringStarted, Stop
+from qbench.execute.work import GIVING_UP, CellStarted, Event, ImageWork, Notice, Recorded, ScoringStarted, Stop
 from qbench.images.image import Image
 from qbench.records import CellRecord, Failure, ScoreRecord
 
@@ -303,10 +303,10 @@ class HandOut:
         unit = flight.unit
         past = self._past[unit.number]
         del self._flying[unit.number]
-        yield from self._once(f"worker {flight.worker or worker} has gone; what it was at is done elsewhere")
         if not flight.starts and past.sent % TRIES:  # it only waited there
             self._pending.appendleft(unit)
             return
+        yield from self._once(f"worker {flight.worker or worker} has gone; what it was at is done elsewhere")
         past.ended.append(flight.worker or worker)
         if unit.cells > 1:
             for parts in unit.alone():
@@ -373,7 +373,8 @@ class HandOut:
         self._pending.clear()
         self._suspects.clear()
         with contextlib.suppress(Exception):  # whatever is wrong with the connection is found out elsewhere
-            self._client.run(stop, self._session, self._stop.patience, wait=False)
+            # What is done by then comes back in time.
+            self._client.run(stop, self._session, max(0.0, self._stop.patience - GIVING_UP), wait=False)
 
     def _end(self) -> None:
         with contextlib.suppress(Exception):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import multiprocessing
 import signal
+import threading
 import time
 from functools import partial
 from typing import Any
@@ -15,6 +15,7 @@ from distributed import Worker, WorkerPlugin, get_worker
 from qbench.cluster.units import Contract, Done, Unit, WorkerReport
 from qbench.cluster.workplace import Workplace, differences, look_around, name_of_process
 from qbench.errors import QbenchError
+from qbench.execute.starting import OF_TERMINALS
 
 TAKES_PART, ACCELERATOR = "qbench", "qbench-accelerator"
 """Dask's resources: units that a worker does at a time, and as many where it has an accelerator."""
@@ -31,8 +32,8 @@ class AtWork(WorkerPlugin):
     """Makes a worker's stations ready for a session, and tells the scheduler so.
 
     Args:
-        own: whether the worker was started for this session alone, by it.
         kind: what accelerators have to be of.
+        own: whether the worker was started for this session alone, by it.
     """
 
     def __init__(self, contract: Contract, kind: Any, *, own: bool) -> None:
@@ -47,9 +48,9 @@ class AtWork(WorkerPlugin):
         """Look whether this worker is as it must be, and offer it if so."""
         # Dask's workers are said to be daemons, which may not start processes; that their own end with them is seen to.
         multiprocessing.current_process()._config["daemon"] = False  # type: ignore[attr-defined]
-        if self._own:
-            with contextlib.suppress(ValueError):  # not in this thread
-                signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the coordinator's, which ends its workers
+        if self._own and threading.current_thread() is threading.main_thread():
+            for number in OF_TERMINALS:  # meant for the coordinator, which ends its workers
+                signal.signal(number, signal.SIG_IGN)
         threads = int(worker.state.nthreads)
         self._worker = worker
         loop = asyncio.get_running_loop()

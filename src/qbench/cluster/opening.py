@@ -9,10 +9,12 @@ import logging
 import os
 import queue
 import re
+import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from functools import partial
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +22,7 @@ from qbench.cluster.dealing import Crew
 from qbench.cluster.units import Contract, WorkerReport
 from qbench.errors import ClusterError
 from qbench.execute.means import Means
+from qbench.execute.starting import OF_TERMINALS
 from qbench.execute.work import Event, ImageWork, Stop
 from qbench.planning.types import OperatingPoint, Plan, PlannedMetric
 
@@ -57,10 +60,19 @@ QUIET = {
 class Cluster:
     """Workers that a session's work is given to. Made by :func:`open_cluster`; use it as a context manager."""
 
-    def __init__(self, client: distributed.Client, label: str, close: Callable[[], None], *, own: bool) -> None:
+    def __init__(
+        self,
+        client: distributed.Client,
+        label: str,
+        close: Callable[[], None],
+        wait: Callable[[], None],
+        *,
+        own: bool,
+    ) -> None:
         self.label = label
         self._client = client
         self._close = close
+        self._wait = wait
         self._own = own
         self._kind: Mapping[str, str] | None = None
         self._device = "auto"
@@ -86,7 +98,7 @@ class Cluster:
 
         needed = device != "auto" or any(each.runs_on == "accelerator" for each in participants)
         self._device = device
-        found: dict[str, Any] = self._client.run(on_worker.look, device, needed, on_error="return")
+        found = self._asked(on_worker.look, device, needed)
         self._reports = {address: each for address, each in found.items() if isinstance(each, WorkerReport)}
         self._refuse(
             {
@@ -110,7 +122,7 @@ class Cluster:
         """
         from qbench.cluster import on_worker
 
-        found: dict[str, Any] = self._client.run(on_worker.differs, plan, on_error="return")
+        found = self._asked(on_worker.differs, plan)
         self._refuse(
             {
                 self._name(address): [_told(each)] if isinstance(each, Exception) else each
@@ -123,6 +135,15 @@ class Cluster:
                 f"{self.label}: `timing: {{exclusive: true}}` measures with nothing beside it, but workers share a "
                 "machine; have one worker with one thread on each, or leave `exclusive` out"
             )
+
+    def _asked(self, function: Callable[..., Any], *arguments: Any) -> dict[str, Any]:
+        """Return what a function gives at each worker, or raises there; of those that are gone meanwhile, nothing."""
+        while True:
+            found: dict[str, Any] = self._client.run(function, *arguments, on_error="return")
+            there = {address: each for address, each in found.items() if not isinstance(each, OSError)}
+            if there:
+                return there
+            self._wait()
 
     def _refuse(self, problems: Mapping[str, Sequence[str]]) -> None:
         wrong = {name: each for name, each in problems.items() if each}
@@ -240,8 +261,9 @@ def open_cluster(
             _scale(own, kind, few, many)
             client = distributed.Client(own, timeout=CONNECTING, set_as_default=False)
         left.callback(_suppressed, client.close)
-        _wait(client, text, say, patient=kind in QUEUES)
-        yield Cluster(client, text, left.close, own=found is not None)
+        wait = partial(_wait, client, text, say, patient=kind in QUEUES)
+        wait()
+        yield Cluster(client, text, left.close, wait, own=found is not None)
 
 
 def _is_address(text: str) -> bool:
@@ -279,14 +301,23 @@ def _local(count: int | None) -> distributed.LocalCluster:
                     each["options"]["env"] = {**each["options"].get("env", {}), "CUDA_VISIBLE_DEVICES": visible}
             return spec
 
-    return Local(  # type: ignore[no-untyped-call]
-        n_workers=count or _devices() or available_cores(),
+    own = Local(  # type: ignore[no-untyped-call]
+        n_workers=0,
         threads_per_worker=1,
         processes=True,
         memory_limit=0,
         dashboard_address=None,
         silence_logs=logging.CRITICAL,
     )
+    # Ctrl-C is meant for this process, which ends its workers in good order; they take this over from the thread that
+    # starts them.
+    resource_tracker.ensure_running()  # which would undo this
+    loop: Any = own.loop
+    loop.add_callback(signal.pthread_sigmask, signal.SIG_BLOCK, OF_TERMINALS)
+    own.scale(  # type: ignore[no-untyped-call]
+        count or _devices() or available_cores()
+    )
+    return own
 
 
 def _devices() -> int:
@@ -315,8 +346,10 @@ def _batch_system(kind: str, options: Mapping[str, Sequence[str]]) -> Any:
     try:
         return getattr(jobqueue, QUEUES[kind])(silence_logs=logging.CRITICAL, **given)
     except (TypeError, ValueError, OSError, RuntimeError) as error:
-        text = " ".join(str(error).split())
-        raise ClusterError(f"--cluster {kind}: {text}; say it with --cluster-option NAME=VALUE") from error
+        text = " ".join(str(error).split(". Very likely")[0].split())
+        if "cores and memory" in text:
+            text = "how many cores and how much memory has a job? --cluster-option cores=8 --cluster-option memory=24GB"
+        raise ClusterError(f"--cluster {kind}: {text}. dask-jobqueue's own configuration counts, too") from error
 
 
 def _value(name: str, values: Sequence[str]) -> Any:

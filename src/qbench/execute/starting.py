@@ -14,7 +14,7 @@ import time
 import types
 import weakref
 from collections.abc import Callable, Collection, Iterable, Iterator
-from multiprocessing import forkserver, util
+from multiprocessing import forkserver, resource_tracker, util
 from typing import Any
 
 from qbench.execute.limits import children, descendants, parent_of
@@ -23,6 +23,7 @@ SHARED = {"torch": "torch", "numba": "qbench.execute.compiled", "opencv": "cv2"}
 """Libraries that take long to load, and their modules: loaded once for all stations, where something uses them."""
 TRIES = 3
 """Of starting a process, where the server has just gone."""
+OF_TERMINALS = {signal.SIGINT, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])}
 GOING = 1.0
 """Seconds that a server takes to go, at most, from when its ends of lines are closed."""
 PRELOADED = "qbench.execute.preloaded"
@@ -41,7 +42,7 @@ def warm_up(libraries: Collection[str] = (), *, pristine: bool = False) -> None:
     """
     if "forkserver" in multiprocessing.get_all_start_methods():
         pristine = pristine and sys.platform == "linux" and threading.active_count() == 1 and "torch" not in sys.modules
-        with _lock, _without_main(), _safe_path(), _forked() if pristine else contextlib.nullcontext():
+        with _lock, _without_main(), _safe_path(), undisturbed(), _forked() if pristine else contextlib.nullcontext():
             multiprocessing.set_forkserver_preload(
                 [PRELOADED, *(module for name, module in SHARED.items() if name in libraries)]
             )
@@ -53,7 +54,7 @@ def start(target: Callable[..., None], arguments: tuple[Any, ...], name: str) ->
     methods = multiprocessing.get_all_start_methods()
     context: Any = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
     for left in reversed(range(TRIES)):
-        with _lock, _without_main(), _safe_path():
+        with _lock, _without_main(), _safe_path(), undisturbed():
             process = context.Process(target=target, args=arguments, name=name, daemon=True)
             try:
                 process.start()
@@ -106,6 +107,23 @@ def _in_another_session(pid: int, server: int) -> bool:
         return os.getsid(pid) != os.getsid(server)
     except OSError:
         return False
+
+
+@contextlib.contextmanager
+def undisturbed() -> Iterator[None]:
+    """Keep signals that a terminal sends to everybody from processes that this thread starts meanwhile.
+
+    They are meant for this process, which ends the others in good order.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    resource_tracker.ensure_running()  # which would undo this when it is started
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, OF_TERMINALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextlib.contextmanager

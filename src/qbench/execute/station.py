@@ -19,6 +19,7 @@ from qbench.execute.accelerators import compute_exactly, is_usable
 from qbench.execute.answering import Answer, Notes, Request, answer
 from qbench.execute.cores import limit_linear_algebra, limit_threads
 from qbench.execute.desks import DecodingDesk, Desk, EncodingDesk, ScoringDesk
+from qbench.execute.starting import OF_TERMINALS
 from qbench.execute.station_log import StationLog
 from qbench.execute.wire import Line
 from qbench.execute.work import TimingPlan
@@ -97,6 +98,8 @@ def _settle(post: Post, connection: socket.socket) -> None:
         os.setsid()
     for name in (signal.SIGINT, signal.SIGTERM):  # the coordinator decides; programs that plugins start are not deaf
         signal.signal(name, lambda *_: None)
+    if hasattr(signal, "pthread_sigmask"):  # in a session of its own nobody disturbs it, and programs are not deaf
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, OF_TERMINALS)
     adopt_orphans()
     os.environ.clear()
     os.environ.update({**post.environment, MARK: post.mark})
