@@ -12,7 +12,8 @@ from typing import Any, TypedDict, Unpack
 
 from qbench.api.arguments import names
 from qbench.api.runs import AnyRun, default_folder, load_run
-from qbench.cluster.opening import Cluster, open_cluster
+from qbench.cluster.opening import open_cluster
+from qbench.cluster.workers import Cluster
 from qbench.contracts.codec import Codec
 from qbench.contracts.metric import MetricDeclaration
 from qbench.errors import ClusterError, QbenchError, StoreError, did_you_mean
@@ -261,7 +262,8 @@ def elsewhere_of(
     if how.in_process or (options.get("registry") or default_registry()) is not default_registry():
         raise ClusterError("what works in one process can't work on a cluster; leave one of the two out")
     listener = options.get("on_event") or (lambda event: None)
-    with open_cluster(how.cluster, how.cluster_options, lambda text: listener(Notice(text))) as cluster:
+    stop = options.get("stop")
+    with open_cluster(how.cluster, how.cluster_options, lambda text: listener(Notice(text)), stop) as cluster:
         cluster.look(participants, how.device)
         yield cluster
 

@@ -275,6 +275,9 @@ def interruptible(say: Callable[[str], None]) -> Iterator[Stop]:
 
     def interrupt(number: int, frame: object) -> None:
         if stop.reason:
+            for act in stop.last_acts:
+                with contextlib.suppress(Exception):
+                    act()
             os._exit(INTERRUPTED)  # what is on disk is whole at every instant
         stop.set(TIME_IS_UP if number == OF_QUEUES else "interrupted", PATIENCE)
         say(f"finishing work in progress, for up to {PATIENCE:g} s; press Ctrl-C again to stop at once")

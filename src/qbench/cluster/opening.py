@@ -4,27 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import json
 import logging
 import os
-import queue
 import re
+import shlex
 import signal
+import subprocess
+import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qbench.cluster.dealing import Crew
-from qbench.cluster.units import Contract, WorkerReport
+from qbench.cluster.workers import Cluster
 from qbench.errors import ClusterError
-from qbench.execute.means import Means
 from qbench.execute.starting import OF_TERMINALS
-from qbench.execute.work import Event, ImageWork, Stop
-from qbench.planning.types import OperatingPoint, Plan, PlannedMetric
+from qbench.execute.work import Stop
 
 if TYPE_CHECKING:
     import distributed
@@ -57,176 +54,18 @@ QUIET = {
 }
 
 
-class Cluster:
-    """Workers that a session's work is given to. Made by :func:`open_cluster`; use it as a context manager."""
+class InterruptedWaitError(ClusterError):
+    """Whoever waited for a worker waits no longer."""
 
-    def __init__(
-        self,
-        client: distributed.Client,
-        label: str,
-        close: Callable[[], None],
-        wait: Callable[[], None],
-        *,
-        own: bool,
-    ) -> None:
-        self.label = label
-        self._client = client
-        self._close = close
-        self._wait = wait
-        self._own = own
-        self._kind: Mapping[str, str] | None = None
-        self._device = "auto"
-        self._reports: dict[str, WorkerReport] = {}
-
-    def __enter__(self) -> Cluster:
-        """Return it."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """End what was started for it: workers, jobs in a queue."""
-        self._close()
-
-    # -- what they are ------------------------------------------------------------------------------------------------
-
-    def look(self, participants: Sequence[OperatingPoint | PlannedMetric], device: str) -> None:
-        """Find out what the workers are, and where their networks compute.
-
-        Raises:
-            ClusterError: one lacks qbench, or the accelerator that is asked for; or theirs are of several models.
-        """
-        from qbench.cluster import on_worker
-
-        needed = device != "auto" or any(each.runs_on == "accelerator" for each in participants)
-        self._device = device
-        found = self._asked(on_worker.look, device, needed)
-        self._reports = {address: each for address, each in found.items() if isinstance(each, WorkerReport)}
-        self._refuse(
-            {
-                self._name(address): [_told(each)] if isinstance(each, Exception) else each.problems
-                for address, each in found.items()
-            }
-        )
-        kinds = {json.dumps(each.kind, sort_keys=True) for each in self._reports.values() if each.kind is not None}
-        if len(kinds) > 1:
-            raise ClusterError(
-                f"{self.label}: workers have accelerators of several kinds ({'; '.join(sorted(kinds))}), whose results "
-                "differ in their last digits; have workers of one kind, or choose --device cpu"
-            )
-        self._kind = json.loads(kinds.pop()) if kinds else None
-
-    def require(self, plan: Plan) -> None:
-        """Check that the workers' plugins, libraries and weights are those of a plan.
-
-        Raises:
-            ClusterError: some are not; the differences are listed.
-        """
-        from qbench.cluster import on_worker
-
-        found = self._asked(on_worker.differs, plan)
-        self._refuse(
-            {
-                self._name(address): [_told(each)] if isinstance(each, Exception) else each
-                for address, each in found.items()
-            }
-        )
-        hosts = Counter(each.host for each in self._reports.values())
-        if plan.timing["exclusive"] and (max(hosts.values()) > 1 or any(w.threads > 1 for w in self._reports.values())):
-            raise ClusterError(
-                f"{self.label}: `timing: {{exclusive: true}}` measures with nothing beside it, but workers share a "
-                "machine; have one worker with one thread on each, or leave `exclusive` out"
-            )
-
-    def _asked(self, function: Callable[..., Any], *arguments: Any) -> dict[str, Any]:
-        """Return what a function gives at each worker, or raises there; of those that are gone meanwhile, nothing."""
-        while True:
-            found: dict[str, Any] = self._client.run(function, *arguments, on_error="return")
-            there = {address: each for address, each in found.items() if not isinstance(each, OSError)}
-            if there:
-                return there
-            self._wait()
-
-    def _refuse(self, problems: Mapping[str, Sequence[str]]) -> None:
-        wrong = {name: each for name, each in problems.items() if each}
-        if wrong:
-            lines = [f"  {name}: {'; '.join(each)}" for name, each in sorted(wrong.items())]
-            raise ClusterError("\n".join([f"{self.label}: {len(wrong)} workers can't take part:", *lines]))
-
-    def _name(self, address: str) -> str:
-        report = self._reports.get(address)
-        return address if report is None else f"{report.name} on {report.host}"
-
-    @property
-    def kind(self) -> Mapping[str, str] | None:
-        """What decides results on the workers' accelerators; None where networks compute on processors."""
-        return self._kind
-
-    @property
-    def device_name(self) -> str:
-        """The accelerators' model, or ``cpu``."""
-        return next((each.device_name for each in self._reports.values() if each.kind is not None), "cpu")
-
-    @property
-    def slots(self) -> int:
-        """How many units the workers do at a time."""
-        return max(1, sum(each.threads for each in self._reports.values()))
-
-    def provenance(self) -> dict[str, Any]:
-        """Describe the workers as they were at first, in the terms of a session's provenance."""
-        reports = list(self._reports.values())
-        there = next((each for each in reports if each.kind is not None), None)
-        return {
-            "processor": "; ".join(sorted({each.processor for each in reports})),
-            "cores": self.slots,
-            "device": "cpu" if there is None else there.device,
-            "device_name": self.device_name,
-            "accelerators": None if there is None else there.accelerators,
-            "jobs": self.slots,
-            "cluster": {
-                "scheduler": self.label,
-                "workers": [
-                    {"name": each.name, "host": each.host, "threads": each.threads, "device": each.device_name}
-                    | {"processor": each.processor, **each.versions}
-                    for each in reports
-                ],
-            },
-        }
-
-    # -- work ---------------------------------------------------------------------------------------------------------
-
-    def work(
-        self, works: Sequence[ImageWork], means: Means, stop: Stop, events: queue.SimpleQueue[Any]
-    ) -> Generator[Event]:
-        """Yield events until the work is done or stopped."""
-        from qbench.cluster.hand_out import HandOut
-        from qbench.cluster.on_worker import AtWork, plugin_name
-
-        setup = means.setup
-        neighbours = dict(Counter(each.host for each in self._reports.values()))
-        contract = Contract(
-            setup.plan, setup.session, self._device, setup.timing.repeats, setup.timing.budget, neighbours
-        )
-        name = plugin_name(setup.session)
-        self._client.register_plugin(AtWork(contract, self._kind, own=self._own), name=name)
-        try:
-            yield from HandOut(self._client, works, means, stop, partial(self._crew, setup.session), events).run()
-        finally:
-            with contextlib.suppress(Exception):  # it may be gone
-                self._client.unregister_worker_plugin(name)
-
-    def _crew(self, session: str) -> Crew:
-        """Return which workers take part now."""
-        from qbench.cluster.on_worker import ACCELERATOR, TAKES_PART
-
-        workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
-        offered = [each["resources"] for each in workers if each["resources"].get(f"{TAKES_PART}-{session}")]
-        with_one = [bool(each.get(f"{ACCELERATOR}-{session}")) for each in offered]
-        slots = int(sum(each[f"{TAKES_PART}-{session}"] for each in offered))
-        return Crew(max(1, slots), any(with_one), any(with_one) and not all(with_one))
+    exit_code = 130
 
 
 @contextlib.contextmanager
 def open_cluster(
-    text: str, options: Mapping[str, Sequence[str]] | None = None, say: Callable[[str], None] = lambda text: None
+    text: str,
+    options: Mapping[str, Sequence[str]] | None = None,
+    say: Callable[[str], None] = lambda text: None,
+    stop: Stop | None = None,
 ) -> Iterator[Cluster]:
     """Find or start workers.
 
@@ -234,6 +73,7 @@ def open_cluster(
         text: ``local:4``, ``tcp://scheduler:8786``, the path of a scheduler file, ``slurm:8``, …
         options: of dask-jobqueue's class for the batch system, by name; its own configuration file counts, too.
         say: takes what is waited for.
+        stop: ends waiting; and where it can't be waited for either, jobs are taken out of the queue at once.
 
     Raises:
         ClusterError: it can't be reached, or has no workers; what is asked for is not accepted; packages are missing.
@@ -258,12 +98,14 @@ def open_cluster(
         else:
             own: Any = _local(few) if kind == "local" else _batch_system(kind, options or {})
             left.callback(_suppressed, own.close)
+            if kind in QUEUES and stop is not None:
+                stop.last_acts.append(partial(_cancel_jobs, own))
             _scale(own, kind, few, many)
             client = distributed.Client(own, timeout=CONNECTING, set_as_default=False)
         left.callback(_suppressed, client.close)
-        wait = partial(_wait, client, text, say, patient=kind in QUEUES)
+        wait = partial(_wait, client, text, say, stop or Stop(), patient=kind in QUEUES)
         wait()
-        yield Cluster(client, text, left.close, wait, own=found is not None)
+        yield Cluster(client, text, wait, own=found is not None)
 
 
 def _is_address(text: str) -> bool:
@@ -338,8 +180,12 @@ def _visible_device(number: int) -> str | None:
 
 def _batch_system(kind: str, options: Mapping[str, Sequence[str]]) -> Any:
     """Return dask-jobqueue's cluster for a batch system, of which no job has been started yet."""
+    main = threading.current_thread() is threading.main_thread()
+    before = signal.getsignal(signal.SIGINT)
     try:
         jobqueue = importlib.import_module("dask_jobqueue")
+        if main:
+            signal.signal(signal.SIGINT, before)  # which that import sets to its own
     except ImportError as error:
         raise ClusterError(f"--cluster {kind} needs dask-jobqueue: pip install 'qbench[cluster]' ({error})") from error
     given = {name.replace("-", "_"): _value(name, values) for name, values in options.items()}
@@ -363,13 +209,25 @@ def _scale(own: Any, kind: str, few: int | None, many: int | None) -> None:
     if kind == "local":
         if many is not None:
             own.adapt(minimum=few, maximum=many)
-    elif many is not None:
+        return
+    try:
+        for _ in range(few or 1):  # as `own.scale(jobs=few)` does, which tells nobody that a job was refused
+            own.worker_spec.update(own.new_worker_spec())
+        own.sync(own._correct_state)
+    except (RuntimeError, ValueError, OSError) as error:
+        command = next((line for line in str(error).splitlines() if "Error" in line or "error" in line), str(error))
+        raise ClusterError(f"--cluster {kind}: its jobs are not accepted: {command.strip()}") from error
+    if many is not None:
         own.adapt(minimum_jobs=few, maximum_jobs=many)
-    else:
-        own.scale(jobs=few or 1)
 
 
-def _wait(client: distributed.Client, text: str, say: Callable[[str], None], *, patient: bool) -> None:
+def _cancel_jobs(own: Any) -> None:
+    """Take jobs out of the queue without waiting for anything else."""
+    for job in list(own.workers.values()):
+        subprocess.run([*shlex.split(job.cancel_command), str(job.job_id)], check=False, timeout=10)
+
+
+def _wait(client: distributed.Client, text: str, say: Callable[[str], None], stop: Stop, *, patient: bool) -> None:
     """Wait for the first worker: for as long as a queue takes, or as a scheduler that is there should need."""
     waited, told = time.monotonic(), False
     while not client.scheduler_info(n_workers=-1)["workers"]:
@@ -377,17 +235,12 @@ def _wait(client: distributed.Client, text: str, say: Callable[[str], None], *, 
             raise ClusterError(f"--cluster {text}: the connection was lost")
         if not patient and time.monotonic() - waited > ARRIVING:
             raise ClusterError(f"--cluster {text}: no worker has come within {ARRIVING:g} s")
+        if stop.is_set():
+            raise InterruptedWaitError(f"--cluster {text}: interrupted before the first worker came")
         if patient and not told and time.monotonic() - waited > 5:
             told = True
-            say(f"waiting for the first worker of {text}; its job is in the queue")
+            say(f"waiting for the first worker of {text}; its jobs are in the queue, which can say why they wait")
         time.sleep(0.1)
-
-
-def _told(error: Exception) -> str:
-    """Say what a worker could not do."""
-    if isinstance(error, ModuleNotFoundError):
-        return f"qbench can't be imported there ({error})"
-    return f"{type(error).__name__}: {error}"
 
 
 def _suppressed(do: Callable[[], object]) -> None:

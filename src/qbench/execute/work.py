@@ -6,7 +6,7 @@ import itertools
 import math
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypedDict
 
@@ -107,6 +107,8 @@ class Stop:
         self._event = threading.Event()
         self._until = math.inf
         self.reason = ""
+        self.last_acts: list[Callable[[], None]] = []
+        """Done before the process is ended without waiting for anything: what would otherwise be left elsewhere."""
 
     def set(self, reason: str = "", patience: float = math.inf) -> None:
         """Ask.
