@@ -83,6 +83,24 @@ def sample_pixels(width: int, height: int, seed: int = 0) -> np.ndarray:
     return np.clip(base + rng.normal(0, 6, base.shape), 0, 255).astype(np.uint8)
 
 
+def results_of(run):
+    """Return all that is measured alike wherever it is measured: outcomes, digests, values."""
+    cells = {
+        (row.image, row.point): (
+            row.status,
+            row.cell and (row.cell.key, row.cell.bitstream_sha256, row.cell.reconstruction_sha256),
+            {name: (entry.status, entry.value, entry.reason) for name, entry in row.entries.items()},
+        )
+        for row in run.rows
+    }
+    points = {
+        (point, name): (entry.status, entry.value, entry.reason)
+        for point, found in run.point_entries.items()
+        for name, entry in found.items()
+    }
+    return cells, points
+
+
 @pytest.fixture
 def photos(tmp_path):
     """A folder with three small images."""

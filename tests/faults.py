@@ -146,6 +146,14 @@ def write_on_the_line():
             continue
 
 
+def kill_worker():
+    """End the process that started the stations' server, as whatever ends a worker does, and with it all stations."""
+    server = os.getppid()
+    worker = int(Path(f"/proc/{server}/stat").read_text().rpartition(")")[2].split()[1])
+    os.kill(worker, signal.SIGKILL)
+    time.sleep(600)
+
+
 def do(how, image):
     """Do something wrong with an image at hand."""
     acts = {
@@ -185,6 +193,8 @@ def do(how, image):
         "orphan": leave_orphan,
         "orphan-and-die": lambda: (leave_orphan(), os._exit(0)),
         "kill-server": kill_server,
+        "kill-worker": kill_worker,
+        "sleep-a-little": lambda: time.sleep(0.3),
         "limits": lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3)),
         "clock": lambda: setattr(time, "perf_counter", lambda: 0.0),
         "path": sys.path.clear,

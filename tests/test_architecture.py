@@ -40,7 +40,7 @@ HANDED_OVER = {"qbench.planning.types", "qbench.results.run"}
 PUBLIC = ("qbench.plugin", "qbench.testing", "qbench.toolkit")
 """What plugins may import."""
 SHOWING = {"rich", "plotly", "matplotlib"}
-BY_DASK = {"qbench.cluster.hand_out", "qbench.cluster.on_worker"}
+BY_DASK = {"qbench.cluster.hand_out", "qbench.cluster.luggage", "qbench.cluster.on_worker"}
 """Loaded where there is a cluster, and only then."""
 HEAVY = {
     "distributed",

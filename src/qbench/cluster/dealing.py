@@ -25,7 +25,7 @@ class Crew:
     """The workers that there are.
 
     Attributes:
-        slots: units that they do at a time.
+        slots: units that they do at a time; 0 while there are none.
         accelerators: whether some have one that something computes on.
         processors: whether others have none.
     """
@@ -57,8 +57,9 @@ class Dealer:
         there are very many. Where there are few, operating points of one codec stay together, as they often have
         work in common, unless that leaves slots without.
         """
-        wanted = UNITS_PER_SLOT * self._crew.slots
-        together = max(1, min(MOST_IMAGES, len(works) // (4 * wanted)))
+        wanted = UNITS_PER_SLOT * max(1, self._crew.slots)
+        longest = max((self._of_image(work) for work in works), default=0.0)
+        together = max(1, min(MOST_IMAGES, len(works) // (4 * wanted), int(MOST_SECONDS // max(longest, 1e-3))))
         pieces = -(-wanted // max(1, len(works)))
         found: list[Unit] = []
         for first in range(0, len(works), together):
@@ -66,8 +67,8 @@ class Dealer:
             if together > 1:
                 found += self._of([(work, work.cells) for work in chosen])
             else:
-                cost = sum(self._expected(cell.point) for cell in chosen[0].cells)
-                for cells in self._dealt(chosen[0].cells, max(1, pieces, math.ceil(cost / MOST_SECONDS))):
+                needed = math.ceil(self._of_image(chosen[0]) / MOST_SECONDS)
+                for cells in self._dealt(chosen[0].cells, max(1, pieces, needed)):
                     found += self._of([(chosen[0], cells)])
         return sorted(found, key=self.cost, reverse=True)
 
@@ -127,6 +128,9 @@ class Dealer:
             dealt[least] += bundle
             costs[least] += sum(self._expected(cell.point) for cell in bundle)
         return [each for each in dealt if each]
+
+    def _of_image(self, work: ImageWork) -> float:
+        return sum(self._expected(cell.point) for cell in work.cells)
 
     def _expected(self, point: OperatingPoint) -> float:
         return self._seconds.get(point.id, UNKNOWN_NETWORK if point.models else UNKNOWN)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import queue
-from collections import Counter, deque
+import time
+from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -12,16 +13,14 @@ from typing import Any
 import distributed
 
 from qbench.cluster.dealing import Crew, Dealer
+from qbench.cluster.luggage import Luggage
 from qbench.cluster.on_worker import ACCELERATOR, TAKES_PART, do_unit, stop
-from qbench.cluster.units import CellPart, Done, ImagePart, Unit, write_files
-from qbench.errors import ClusterError, NotApplicable
+from qbench.cluster.units import Done, Unit, write_files
+from qbench.errors import ClusterError
 from qbench.execute.flow import ImageFlow
 from qbench.execute.means import Means
 from qbench.execute.scoring import failed_score
-from qbench.execute.stations import PluginFailedError
-from qbench.execute.tasks import BYTES_PER_PIXEL
 from qbench.execute.work import GIVING_UP, CellStarted, Event, ImageWork, Notice, Recorded, ScoringStarted, Stop
-from qbench.images.image import Image
 from qbench.records import CellRecord, Failure, ScoreRecord
 
 LISTENING = 0.2
@@ -30,6 +29,13 @@ AHEAD = 2
 """Units for each slot that are with workers, or on their way: what one is done with is followed at once."""
 MOST_BYTES = 2**29
 """Of originals and bitstreams that are on their way to workers."""
+LOOKING = 1.0
+"""Seconds between two looks at which workers there are."""
+DOING: dict[str, type[CellStarted | ScoringStarted]] = {"coding": CellStarted, "scoring": ScoringStarted}
+FETCHING = 3.0
+"""Seconds between two looks at whether a worker is there that a result is fetched from."""
+LONELY = 60.0
+"""Seconds without any worker, after which those that a scheduler has had are not waited for."""
 TRIES = 3
 """Of a unit that fails for reasons of its worker's own."""
 DEATHS = 2
@@ -41,6 +47,7 @@ class Flight:
     """A unit that a worker has, or will have.
 
     Attributes:
+        sent: which try it is.
         size: bytes that travel with it.
         starts: how often a worker began it.
         worker: the name of the last one that did.
@@ -48,6 +55,7 @@ class Flight:
 
     unit: Unit
     future: Any
+    sent: int
     size: int = 0
     starts: int = 0
     worker: str = ""
@@ -82,6 +90,7 @@ class HandOut:
     Args:
         client: Dask's, of the cluster.
         crew: says which workers there are.
+        patient: whether to wait for workers however long that takes.
     """
 
     def __init__(
@@ -92,15 +101,15 @@ class HandOut:
         stop: Stop,
         crew: Callable[[], Crew],
         events: queue.SimpleQueue[Any],
+        *,
+        patient: bool,
     ) -> None:
         self._client = client
-        self._works = {work.image.name: work for work in works}
         self._wanted = {(work.image.name, cell.point.id): cell for work in works for cell in work.cells}
         self._means = means
         self._session = means.setup.session
         self._folder = means.setup.folder
         self._plan = means.setup.plan
-        self._points = {point.id: point for point in self._plan.points}
         self._stop = stop
         self._crew = crew
         self._events = events
@@ -109,26 +118,34 @@ class HandOut:
         self._pending: deque[Unit] = deque(self._dealer.units(works))
         self._suspects: deque[Unit] = deque()
         self._flying: dict[int, Flight] = {}
-        self._scattered: dict[str, Any] = {}
-        self._units_of = Counter(part.image for unit in self._pending for part in unit.parts)
+        self._luggage = Luggage(client, works, means)
+        for unit in self._pending:
+            self._luggage.expect(unit)
         self._past: dict[int, Past] = {}
-        self._by_value: set[str] = set()
         self._told: set[str] = set()
+        self._patient = patient
+        self._there = time.monotonic()
+        self._looked, self._known_slots = -LOOKING, 0
         self._asked_to_stop = False
 
     def run(self) -> Generator[Event]:
         """Yield events until all is done, or the work was stopped."""
         self._client.subscribe_topic(self._session, lambda event: self._events.put(event[1]))
         try:
-            while self._flying or ((self._pending or self._suspects) and not self._stop.is_set()):
-                self._send()
-                yield from self._take()
-                if self._stop.is_set() and not self._asked_to_stop:
-                    self._ask_to_stop()
-                if self._stop.overdue:
-                    return
+            yield from self._run()
+        except OSError as error:
+            raise self._unreachable() from error
         finally:
             self._end()
+
+    def _run(self) -> Iterator[Event]:
+        while self._flying or ((self._pending or self._suspects) and not self._stop.is_set()):
+            self._send()
+            yield from self._take()
+            if self._stop.is_set() and not self._asked_to_stop:
+                self._ask_to_stop()
+            if self._stop.overdue:
+                return
 
     # -- out ----------------------------------------------------------------------------------------------------------
 
@@ -141,18 +158,16 @@ class HandOut:
 
     def _room(self) -> bool:
         size = sum(flight.size for flight in self._flying.values())
-        size += sum(BYTES_PER_PIXEL * self._works[name].image.pixels for name in self._scattered)
-        return len(self._flying) < AHEAD * self._crew().slots + 2 and size < MOST_BYTES
+        return len(self._flying) < AHEAD * self._slots() + 2 and size + self._luggage.size < MOST_BYTES
+
+    def _slots(self) -> int:
+        """Return how many units workers do at a time, as it was a moment ago."""
+        if time.monotonic() - self._looked > LOOKING:
+            self._looked, self._known_slots = time.monotonic(), self._crew().slots
+        return self._known_slots
 
     def _submit(self, unit: Unit) -> None:
-        unit = replace(unit, files=self._files(unit))
-        originals = {}
-        for part in unit.parts:
-            if part.image in self._by_value and not unit.looked_for:
-                if (sent := self._sent(part)) is None:
-                    unit = replace(unit, looked_for=True)
-                else:
-                    originals[part.image] = sent
+        unit, originals = self._luggage.packed(unit)
         past = self._past.setdefault(unit.number, Past())
         past.sent += 1
         what = f"{TAKES_PART}-{self._session}", f"{ACCELERATOR}-{self._session}"
@@ -161,44 +176,14 @@ class HandOut:
             unit,
             originals,
             self._session,
+            past.sent,
             key=f"qbench-{self._session}-{unit.number}-{past.sent}",
             resources=dict.fromkeys(what if unit.accelerator else what[:1], 1),
             retries=0,
             pure=False,
         )
-        self._flying[unit.number] = Flight(unit, future, sum(map(len, unit.files.values())))
+        self._flying[unit.number] = Flight(unit, future, past.sent, sum(map(len, unit.files.values())))
         future.add_done_callback(lambda future: self._events.put(Arrived(unit.number, future)))
-
-    def _files(self, unit: Unit) -> Mapping[str, bytes]:
-        """Return what a unit needs of the run folder: of cells that were coded before."""
-        if unit.files:
-            return unit.files
-        found = {}
-        for part in unit.parts:
-            for cell in part.cells:
-                if cell.coded is not None:
-                    point = self._points[cell.point]
-                    for path in (
-                        self._folder.reconstruction_path(point, part.image),
-                        self._folder.bitstream_path(point, part.image),
-                    ):
-                        if (data := self._folder.read_file(path)) is not None:
-                            found[path.relative_to(self._folder.path).as_posix()] = data
-                            break
-        return found
-
-    def _sent(self, part: ImagePart) -> Any:
-        """Return an original as Dask has it, which takes it to each worker once; None if it can't be read here."""
-        if part.image not in self._scattered:
-            work = self._works[part.image]
-            try:
-                shared = self._means.read(work.source, work.image)
-            except (PluginFailedError, NotApplicable):
-                return None
-            image = Image(shared.image.pixels.copy(), shared.image.format, shared.image.notes)
-            shared.close()
-            self._scattered[part.image] = self._client.scatter(image, hash=False)
-        return self._scattered[part.image]
 
     # -- back ---------------------------------------------------------------------------------------------------------
 
@@ -208,6 +193,7 @@ class HandOut:
             event = self._events.get(timeout=LISTENING)
         except queue.Empty:
             self._require_connection()
+            yield from self._require_workers()
             return
         if isinstance(event, Notice):
             yield from self._once(event.text)
@@ -215,24 +201,38 @@ class HandOut:
             flight = self._flying.get(event.number)
             if flight is not None and flight.future is event.future:
                 yield from self._arrived(flight)
-        elif "started" in event:
-            yield from self._started(event["started"], event["worker"])
-        elif "doing" in event:
-            about = f"{event['about']} ({event['worker']})"
-            kind = CellStarted if event["doing"] == "coding" else ScoringStarted
-            yield kind(event["image"], about)
-        elif "unfit" in event:
-            yield from self._once(f"worker {event['unfit']} takes no part: {'; '.join(event['problems'])}")
+        else:
+            yield from self._said(event)
+
+    def _said(self, event: Mapping[str, Any]) -> Iterator[Event]:
+        """Take what a worker says: that it begins a unit, what it is doing, whether it takes part."""
+        what, name = event["event"], event["name"]
+        if what == "started":
+            yield from self._started(event["unit"], event["sent"], name)
+        elif what in DOING:
+            yield DOING[what](event["image"], f"{event['about']} ({name})")
+        elif what == "unfit":
+            yield from self._once(f"worker {name} takes no part: {'; '.join(event['problems'])}")
+        elif what == "fit":
+            # Dask gives units that nobody could take to a worker that comes, but not when it says what it takes.
+            for flight in [each for each in self._flying.values() if not each.starts]:
+                del self._flying[flight.unit.number]
+                flight.future.cancel()
+                self._pending.appendleft(flight.unit)
 
     def _arrived(self, flight: Flight) -> Iterator[Event]:
         future, unit = flight.future, flight.unit
         if future.status == "finished":
+            done = self._fetched(future)
             del self._flying[unit.number]
-            yield from self._done(unit, future.result())
+            if done is None:  # the worker has gone since
+                self._pending.appendleft(unit)
+            else:
+                yield from self._done(unit, done)
             return
         if future.status != "error":  # cancelled: by the end of the connection, or with an original that was lost
             self._require_connection()
-            self._forget(unit)
+            self._luggage.forget(unit)
             yield from self._again(flight, "what it needs was lost with a worker")
             return
         error = future.exception()
@@ -241,11 +241,22 @@ class HandOut:
         else:
             yield from self._again(flight, f"{type(error).__name__}: {error}")
 
+    def _fetched(self, future: Any) -> Done | None:
+        """Return a result that a worker has; None if it has gone, and the result with it."""
+        while True:
+            try:
+                done: Done = future.result(timeout=FETCHING)
+                return done
+            except TimeoutError:
+                if not any(self._client.who_has([future]).values()):
+                    future.cancel()
+                    return None
+
     def _done(self, unit: Unit, done: Done) -> Iterator[Event]:
         for text in done.notices:
             yield from self._once(text)
         if done.unseen:
-            self._by_value.update(done.unseen)
+            self._luggage.send_along(done.unseen)
             yield from self._once(f"worker {done.worker} doesn't see the originals' files: they are sent along")
             self._pending.appendleft(unit)
             return
@@ -254,42 +265,18 @@ class HandOut:
             self._means.seconds[point] = max(self._means.seconds.get(point, 0.0), seconds)
         if done.records:
             yield Recorded(done.records)
-        further = self._scoring_of(unit, done)
+        further = self._luggage.scoring_of(unit, done, self._dealer)
         if further is not None:
             self._pending.appendleft(further)
+            self._luggage.expect(further)
         self._past.pop(unit.number, None)
-        for part in unit.parts:
-            self._units_of[part.image] -= 1
-            if not self._units_of[part.image] and further is None:
-                self._scattered.pop(part.image, None)
-
-    def _scoring_of(self, unit: Unit, done: Done) -> Unit | None:
-        """Return what is left to score where there is an accelerator, of cells that a processor has coded."""
-        coded = {(each.image, each.point): each for each in done.records if isinstance(each, CellRecord)}
-        parts, files = [], {}
-        for part in unit.parts if unit.later else ():
-            cells = []
-            for cell in part.cells:
-                record = coded.get((part.image, cell.point), cell.coded)
-                left = tuple(n for n in self._wanted[part.image, cell.point].metrics if n in unit.later)
-                if record is not None and record.outcome == "coded" and left:
-                    cells.append(CellPart(cell.point, cell.key, record, left))
-                    path = self._folder.bitstream_path(self._points[cell.point], part.image)
-                    name = path.relative_to(self._folder.path).as_posix()
-                    if name in done.files:
-                        files[name] = done.files[name]
-            if cells:
-                parts.append(replace(part, cells=tuple(cells)))
-                self._units_of[part.image] += 1
-        if not parts:
-            return None
-        return replace(self._dealer.unit(tuple(parts), accelerator=True), files=files)
+        self._luggage.unpack(unit)
 
     # -- trouble ------------------------------------------------------------------------------------------------------
 
-    def _started(self, number: int, worker: str) -> Iterator[Event]:
+    def _started(self, number: int, sent: int, worker: str) -> Iterator[Event]:
         flight = self._flying.get(number)
-        if flight is None:
+        if flight is None or flight.sent != sent:
             return
         flight.starts += 1
         if flight.starts > 1:  # Dask began it again by itself: the worker before is gone
@@ -310,18 +297,14 @@ class HandOut:
         past.ended.append(flight.worker or worker)
         if unit.cells > 1:
             for parts in unit.alone():
-                self._pending.append(self._alone(unit, parts))
-                self._units_of[parts[0].image] += 1
-            for part in unit.parts:
-                self._units_of[part.image] -= 1
+                alone = replace(self._dealer.unit(parts, accelerator=unit.accelerator), later=unit.later)
+                self._pending.append(alone)
+                self._luggage.expect(alone)
+            self._luggage.unpack(unit)
         elif len(past.ended) <= DEATHS:
             (self._pending if len(past.ended) < DEATHS else self._suspects).append(unit)
         else:
             yield from self._failed(unit, past)
-
-    def _alone(self, unit: Unit, parts: tuple[ImagePart, ...]) -> Unit:
-        made = self._dealer.unit(parts, accelerator=unit.accelerator)
-        return replace(made, later=unit.later)
 
     def _again(self, flight: Flight, reason: str) -> Iterator[Event]:
         """Do a unit again that failed for what is not its own fault, if it has not done so too often."""
@@ -351,17 +334,28 @@ class HandOut:
             )
         yield Recorded(records)
 
-    def _forget(self, unit: Unit) -> None:
-        for part in unit.parts:
-            self._scattered.pop(part.image, None)
-
     def _require_connection(self) -> None:
         """Raise ClusterError if the scheduler can't be reached any more."""
         if self._client.status != "running":
-            raise ClusterError(
-                f"the Dask scheduler at {self._address} can't be reached any more; what was done is kept, and the same "
-                "command goes on with it"
-            )
+            raise self._unreachable()
+
+    def _unreachable(self) -> ClusterError:
+        return ClusterError(
+            f"the Dask scheduler at {self._address} can't be reached any more; what was done is kept, and the same "
+            "command goes on with it"
+        )
+
+    def _require_workers(self) -> Iterator[Event]:
+        """Tell, or raise ClusterError, if nobody has taken part for a while."""
+        if self._slots() or not self._flying:
+            self._there = time.monotonic()
+        elif time.monotonic() - self._there > LONELY:
+            if not self._patient:
+                raise ClusterError(
+                    f"no worker has taken part for {LONELY:g} s; what was done is kept, and the same command goes on "
+                    "with it"
+                )
+            yield from self._once("no worker takes part at the moment; the queue is waited for")
 
     def _once(self, text: str) -> Iterator[Event]:
         if text not in self._told:
@@ -381,4 +375,4 @@ class HandOut:
             self._client.unsubscribe_topic(self._session)
             self._client.cancel([flight.future for flight in self._flying.values()], force=True)
         self._flying.clear()
-        self._scattered.clear()
+        self._luggage.clear()

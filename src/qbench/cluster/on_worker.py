@@ -63,11 +63,12 @@ class AtWork(WorkerPlugin):
             problems.append(f"its accelerator is {dict(report.kind)}, others' is {dict(self._kind)}")
         self.report = WorkerReport(**{**report.__dict__, "problems": problems})
         if problems:
-            worker.log_event(contract.session, {"unfit": name, "problems": problems[:5]})
+            worker.log_event(contract.session, {"event": "unfit", "name": name, "problems": problems[:5]})
             return
         self.workplace = await loop.run_in_executor(None, partial(Workplace, contract, name, threads, self._say))
         offered = {TAKES_PART: threads, ACCELERATOR: threads if report.kind is not None else 0}
         await worker.set_resources(**{f"{each}-{contract.session}": count for each, count in offered.items()})
+        worker.log_event(contract.session, {"event": "fit", "name": name})
 
     async def teardown(self, worker: Worker) -> None:
         """End the stations."""
@@ -78,14 +79,14 @@ class AtWork(WorkerPlugin):
     def _say(self, what: str, image: str, about: str) -> None:
         if time.monotonic() - self._said > SAYING:
             self._said = time.monotonic()
-            event = {"doing": what, "image": image, "about": about, "worker": _name_of(self._worker)}
+            event = {"event": what, "image": image, "about": about, "name": _name_of(self._worker)}
             self._worker.log_event(self._contract.session, event)
 
 
-def do_unit(unit: Unit, originals: Any, session: str) -> Done:
-    """Do a unit at this worker, with what was sent along, if anything was."""
+def do_unit(unit: Unit, originals: Any, session: str, sent: int) -> Done:
+    """Do a unit at this worker, with originals if any were sent along; ``sent`` tells tries of it apart."""
     worker = get_worker()
-    worker.log_event(session, {"started": unit.number, "worker": _name_of(worker)})
+    worker.log_event(session, {"event": "started", "unit": unit.number, "sent": sent, "name": _name_of(worker)})
     plugin = worker.plugins[plugin_name(session)]
     assert isinstance(plugin, AtWork)
     if plugin.workplace is None:

@@ -39,6 +39,8 @@ QUEUES = {
     "oar": "OARCluster",
     "moab": "MoabCluster",
 }
+NOISY = ("distributed", "asyncio", "tornado")
+"""Whose logs tell of what is seen to here: workers that are lost, connections that are closed."""
 CONNECTING = 10.0
 """Seconds within which a scheduler answers."""
 ARRIVING = 60.0
@@ -105,7 +107,7 @@ def open_cluster(
         left.callback(_suppressed, client.close)
         wait = partial(_wait, client, text, say, stop or Stop(), patient=kind in QUEUES)
         wait()
-        yield Cluster(client, text, wait, own=found is not None)
+        yield Cluster(client, text, wait, own=found is not None, patient=kind in QUEUES)
 
 
 def _is_address(text: str) -> bool:
@@ -148,7 +150,7 @@ def _local(count: int | None) -> distributed.LocalCluster:
         threads_per_worker=1,
         processes=True,
         memory_limit=0,
-        dashboard_address=None,
+        dashboard_address=":0",
         silence_logs=logging.CRITICAL,
     )
     # Ctrl-C is meant for this process, which ends its workers in good order; they take this over from the thread that

@@ -28,6 +28,7 @@ class Cluster:
         label: what they were asked for by.
         wait: waits until there is a worker.
         own: whether they were started for this session alone, by it.
+        patient: whether others may come after any time, as from a queue.
     """
 
     def __init__(
@@ -37,11 +38,13 @@ class Cluster:
         wait: Callable[[], None],
         *,
         own: bool,
+        patient: bool,
     ) -> None:
         self.label = label
         self._client = client
         self._wait = wait
         self._own = own
+        self._patient = patient
         self._kind: Mapping[str, str] | None = None
         self._device = "auto"
         self._reports: dict[str, WorkerReport] = {}
@@ -168,7 +171,8 @@ class Cluster:
         name = plugin_name(setup.session)
         self._client.register_plugin(AtWork(contract, self._kind, own=self._own), name=name)
         try:
-            yield from HandOut(self._client, works, means, stop, partial(self._crew, setup.session), events).run()
+            crew = partial(self._crew, setup.session)
+            yield from HandOut(self._client, works, means, stop, crew, events, patient=self._patient).run()
         finally:
             with contextlib.suppress(Exception):  # it may be gone
                 self._client.unregister_worker_plugin(name)
@@ -181,7 +185,7 @@ class Cluster:
         offered = [each["resources"] for each in workers if each["resources"].get(f"{TAKES_PART}-{session}")]
         with_one = [bool(each.get(f"{ACCELERATOR}-{session}")) for each in offered]
         slots = int(sum(each[f"{TAKES_PART}-{session}"] for each in offered))
-        return Crew(max(1, slots), any(with_one), any(with_one) and not all(with_one))
+        return Crew(slots, any(with_one), any(with_one) and not all(with_one))
 
 
 def _told(error: Exception) -> str:

@@ -77,7 +77,7 @@ def differences(plan: Plan) -> list[str]:
             require_weights(plan.points, plan.metrics, registry, Context("cpu", plan.seed, plan.profile))
         except QbenchError as error:
             found.append(str(error))
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(each.partition(" (known")[0] for each in found))
 
 
 class Workplace:

@@ -32,7 +32,7 @@ class Shard:
         Raises:
             QbenchError: it means none.
         """
-        found = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text)
+        found = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text)
         if found is None or not 1 <= int(found[1]) <= int(found[2]) <= MOST_SHARDS:
             raise QbenchError(f"--shard {text}: accepted is NUMBER/COUNT, such as 3/16, from 1/16 to 16/16")
         return cls(int(found[1]), int(found[2]))
