@@ -61,7 +61,8 @@ def merge_command(
 
     with watched() as watch:
         made = merge(list(runs), output, on_event=watch.on_event, stop=watch.stop, **options)
-    finish(made, watch.interrupted, quiet=quiet, report=report)
+    resume = f"go on with: qbench run SUITE -o {shlex.quote(str(output))}, or merge the parts that are missing, too"
+    finish(made, watch.interrupted, quiet=quiet, report=report, resume=resume)
 
 
 def slurm_script_command(

@@ -312,11 +312,12 @@ def _requeue() -> None:
     typer.echo(said)
 
 
-def finish(run: Run, interrupted: bool, *, quiet: bool, report: bool, shard: str = "") -> None:
+def finish(run: Run, interrupted: bool, *, quiet: bool, report: bool, shard: str = "", resume: str = "") -> None:
     """Print what came of a run, write its report, and end with the exit code that says how it went.
 
     Args:
         shard: which part of the run was to be done.
+        resume: how it is gone on with, in words; by default by the same command.
     """
     from qbench.api.reporting import report as write_report
     from qbench.api.reporting import report_is_current
@@ -349,7 +350,8 @@ def finish(run: Run, interrupted: bool, *, quiet: bool, report: bool, shard: str
     if shard and complete:
         say(f"shard {shard} is done; `qbench merge RUN… -o FOLDER` puts shards together")
     if not complete:
-        say(f"incomplete; resume with: {shlex.join(['qbench', *sys.argv[1:]])}")
+        again = resume or f"resume with: {shlex.join(['qbench', *sys.argv[1:]])}"
+        say(f"incomplete; {again}")
     if interrupted or run.failures or unwritten or not complete:
         raise typer.Exit(INTERRUPTED if interrupted else SOME_FAILED)
 
