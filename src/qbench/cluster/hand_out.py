@@ -14,7 +14,7 @@ import distributed
 
 from qbench.cluster.dealing import Crew, Dealer
 from qbench.cluster.luggage import Luggage
-from qbench.cluster.on_worker import ACCELERATOR, TAKES_PART, do_unit, stop
+from qbench.cluster.on_worker import ACCELERATOR, SILENCE, TAKES_PART, do_unit, hear, stop
 from qbench.cluster.units import Done, Unit, write_files
 from qbench.errors import ClusterError
 from qbench.execute.flow import ImageFlow
@@ -32,6 +32,8 @@ MOST_BYTES = 2**29
 LOOKING = 1.0
 """Seconds between two looks at which workers there are."""
 DOING: dict[str, type[CellStarted | ScoringStarted]] = {"coding": CellStarted, "scoring": ScoringStarted}
+SPEAKING = SILENCE / 20
+"""Seconds between two signs of life."""
 FETCHING = 3.0
 """Seconds between two looks at whether a worker is there that a result is fetched from."""
 LONELY = 60.0
@@ -126,6 +128,7 @@ class HandOut:
         self._patient = patient
         self._there = time.monotonic()
         self._looked, self._known_slots = -LOOKING, 0
+        self._heard = time.monotonic()
         self._asked_to_stop = False
 
     def run(self) -> Generator[Event]:
@@ -164,6 +167,9 @@ class HandOut:
         """Return how many units workers do at a time, as it was a moment ago."""
         if time.monotonic() - self._looked > LOOKING:
             self._looked, self._known_slots = time.monotonic(), self._crew().slots
+            if self._looked - self._heard > SPEAKING:
+                self._heard = self._looked
+                self._client.run(hear, self._session, wait=False)
         return self._known_slots
 
     def _submit(self, unit: Unit) -> None:

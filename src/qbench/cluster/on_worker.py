@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import multiprocessing
 import signal
 import threading
@@ -19,6 +20,8 @@ from qbench.execute.starting import OF_TERMINALS
 
 TAKES_PART, ACCELERATOR = "qbench", "qbench-accelerator"
 """Dask's resources: units that a worker does at a time, and as many where it has an accelerator."""
+SILENCE = 600.0
+"""Seconds after which a coordinator that was not heard of is taken for gone, and its stations are ended."""
 SAYING = 0.5
 """Seconds between two lines that a worker says of what it is doing."""
 
@@ -43,6 +46,7 @@ class AtWork(WorkerPlugin):
         self.workplace: Workplace | None = None
         self.report: WorkerReport | None = None
         self._said = 0.0
+        self.heard = 0.0
 
     async def setup(self, worker: Worker) -> None:
         """Look whether this worker is as it must be, and offer it if so."""
@@ -66,6 +70,8 @@ class AtWork(WorkerPlugin):
             worker.log_event(contract.session, {"event": "unfit", "name": name, "problems": problems[:5]})
             return
         self.workplace = await loop.run_in_executor(None, partial(Workplace, contract, name, threads, self._say))
+        self.heard = time.monotonic()
+        self._watching = asyncio.create_task(self._watch(worker))
         offered = {TAKES_PART: threads, ACCELERATOR: threads if report.kind is not None else 0}
         await worker.set_resources(**{f"{each}-{contract.session}": count for each, count in offered.items()})
         worker.log_event(contract.session, {"event": "fit", "name": name})
@@ -73,8 +79,17 @@ class AtWork(WorkerPlugin):
     async def teardown(self, worker: Worker) -> None:
         """End the stations."""
         workplace, self.workplace = self.workplace, None
+        offered = [f"{each}-{self._contract.session}" for each in (TAKES_PART, ACCELERATOR)]
+        with contextlib.suppress(Exception):  # the scheduler may be gone
+            await worker.set_resources(**dict.fromkeys(offered, 0))
         if workplace is not None:
             await asyncio.get_running_loop().run_in_executor(None, workplace.close)
+
+    async def _watch(self, worker: Worker) -> None:
+        """End the stations when nobody is left to take what they make."""
+        while time.monotonic() - self.heard < SILENCE:
+            await asyncio.sleep(SILENCE / 20)
+        await self.teardown(worker)
 
     def _say(self, what: str, image: str, about: str) -> None:
         if time.monotonic() - self._said > SAYING:
@@ -102,6 +117,13 @@ def look(device: str, needed: bool, dask_worker: Worker) -> WorkerReport:  # cal
 def differs(plan: Any, dask_worker: Worker) -> list[str]:  # what Dask gives
     """Say in what this worker is not as a plan needs it."""
     return differences(plan)
+
+
+def hear(session: str, dask_worker: Worker) -> None:
+    """Take note that a session's coordinator is there."""
+    plugin = dask_worker.plugins.get(plugin_name(session))
+    if isinstance(plugin, AtWork):
+        plugin.heard = time.monotonic()
 
 
 def stop(session: str, patience: float, dask_worker: Worker) -> None:

@@ -145,9 +145,11 @@ def _local(count: int | None) -> distributed.LocalCluster:
                     each["options"]["env"] = {**each["options"].get("env", {}), "CUDA_VISIBLE_DEVICES": visible}
             return spec
 
+    devices, cores = _devices(), available_cores()
+    number = count or devices or cores
     own = Local(  # type: ignore[no-untyped-call]
         n_workers=0,
-        threads_per_worker=1,
+        threads_per_worker=max(1, cores // number) if devices else 1,  # which code beside a GPU that scores
         processes=True,
         memory_limit=0,
         dashboard_address=":0",
@@ -158,9 +160,7 @@ def _local(count: int | None) -> distributed.LocalCluster:
     resource_tracker.ensure_running()  # which would undo this
     loop: Any = own.loop
     loop.add_callback(signal.pthread_sigmask, signal.SIG_BLOCK, OF_TERMINALS)
-    own.scale(  # type: ignore[no-untyped-call]
-        count or _devices() or available_cores()
-    )
+    own.scale(number)  # type: ignore[no-untyped-call]
     return own
 
 
