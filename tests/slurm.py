@@ -91,7 +91,11 @@ def slurm(folder: Path):
                 started.append(subprocess.Popen(command, env=environment, stdout=out, stderr=out))
             if command is munged:
                 wait_for(lambda: (folder / "munge.socket").exists())
-        wait_for(lambda: "idle" in told(environment, "sinfo", "-h", "-o", "%T"))
+        try:
+            wait_for(lambda: "idle" in told(environment, "sinfo", "-h", "-o", "%T"))
+        except TimeoutError as error:
+            logs = [path.read_text(errors="replace")[-300:] for path in folder.glob("slurm*.log")]
+            raise RuntimeError("\n".join(logs)) from error
         yield environment
     finally:
         with contextlib.suppress(Exception):

@@ -17,6 +17,9 @@ from conftest import results_of
 
 import qbench
 from qbench.cluster import opening
+from qbench.cluster.dealing import Crew
+from qbench.cluster.hand_out import HandOut
+from qbench.cluster.workers import Cluster
 from qbench.errors import ClusterError
 from qbench.execute.work import Notice, Recorded
 
@@ -254,3 +257,44 @@ def test_times_with_nothing_beside_them_want_a_machine_for_each_worker(suite, sc
     suite["timing"] = {"exclusive": True}
     with pytest.raises(ClusterError, match="workers share a machine"):
         run(suite, cluster=scheduler.scheduler_address)
+
+
+def test_processors_code_and_whoever_has_an_accelerator_scores(suite, scheduler, installed, monkeypatch):
+    suite["codecs"] = {"shift": {"bits": [1, 3]}, "there": {"codec": "on-device"}}
+    suite["metrics"] = ["bpp", "looks-together", "mean-shift"]
+    here, _ = run(suite, output="here", jobs=1)
+
+    async def give(session, dask_worker):
+        await dask_worker.set_resources(**{f"qbench-accelerator-{session}": 1})
+
+    give.__module__ = "__main__"  # so that it travels whole
+    handed = []
+
+    def crew(self, session):
+        (first, *_) = self._client.scheduler_info(n_workers=-1)["workers"]
+        self._client.run(give, session, workers=[first])
+        return Crew(2, accelerators=True, processors=True)
+
+    def submit(self, unit):
+        handed.append((unit.accelerator, {cell.point for part in unit.parts for cell in part.cells}, unit.later))
+        submitted(self, unit)
+
+    submitted = HandOut._submit
+    monkeypatch.setattr(Cluster, "_crew", crew)
+    monkeypatch.setattr(HandOut, "_submit", submit)
+    there, _ = run(suite, cluster=scheduler.scheduler_address)
+    assert results_of(there) == results_of(here)
+    of_processors = [points for accelerator, points, later in handed if not accelerator and later == {"looks-together"}]
+    assert set().union(*of_processors) == {"shift:bits=1", "shift:bits=3"}
+    with_one = [points for accelerator, points, _ in handed if accelerator]
+    assert set().union(*with_one) == {"shift:bits=1", "shift:bits=3", "there"}
+
+
+def test_each_worker_of_this_machine_sees_one_accelerator(monkeypatch):
+    monkeypatch.setattr(opening, "_devices", lambda: 2)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert [opening._visible_device(number) for number in range(3)] == ["0", "1", ""]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,7")
+    assert [opening._visible_device(number) for number in range(3)] == ["4", "7", ""]
+    monkeypatch.setattr(opening, "_devices", lambda: 0)
+    assert opening._visible_device(0) is None
