@@ -25,6 +25,7 @@ class Jpeg(Codec):
 
     name = "jpeg"
     summary = "JPEG by libjpeg-turbo"
+    usual_anchor = True
     threads = 1
     reference = "ISO/IEC 10918-1 | ITU-T T.81 (1992)"
     file_extension = "jpg"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from abc import abstractmethod
 from collections.abc import Sequence
+from contextlib import nullcontext
 from functools import cached_property
 from importlib.metadata import version
 from typing import ClassVar
@@ -28,6 +29,7 @@ from qbench.plugin import (
     Weights,
     find_embedding,
 )
+from qbench.toolkit.parallel import one_thread
 from qbench_perceptual.gaussians import Samples, frechet_distance, kernel_distance
 from qbench_perceptual.inception import INCEPTION
 from qbench_perceptual.patches import PatchParameters, embedded, patches
@@ -37,6 +39,10 @@ BUNDLED = "vit-tiny-imagenet"
 """The network whose features stand in for Inception's where nothing is fetched."""
 
 Parts = Sequence[npt.NDArray[np.float32]]
+
+QUICK = 512
+"""Features up to which linear algebra is quick in one thread, and then the same to the last digit whatever the threads.
+Of Inception's 2,048 it may differ in that."""
 
 
 class DistanceParameters(PatchParameters):
@@ -116,8 +122,9 @@ class FeatureDistance(DistributionMetric):
         samples, made = together(originals), together(reconstructions)
         require_samples(len(samples))
         self.check(samples)
-        value = self.distance(samples, made)
-        ends = interval(lambda chosen: self.distance(samples[chosen], made[chosen]), originals)
+        with one_thread() if samples.shape[1] <= QUICK else nullcontext():
+            value = self.distance(samples, made)
+            ends = interval(lambda chosen: self.distance(samples[chosen], made[chosen]), originals)
         return {self.name: value, **ends, "samples": float(len(samples))}
 
     def check(self, samples: Samples) -> None:

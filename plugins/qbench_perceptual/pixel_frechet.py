@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from qbench.plugin import Candidates, Column, Direction, Metric, NotApplicable, Pixels, Reference, Scores
+from qbench.toolkit.parallel import one_thread
 
 WIDTH = 128
 """Pixels in a row, each row a sample; 512×512 pixels give 2,048 rows."""
@@ -39,8 +40,8 @@ class PixelFrechet(Metric):
     The formula and the cutting are those of the thesis, whose tables call it FID; no network looks at anything, and
     values are in the 100,000s. 512 values are 128 pixels of a row, so that it sees colours and horizontal structure.
     Alpha is 255 throughout, does not vary, and is left out of the computation. Rounding errors are below 1e-7 of the
-    sum of the original's variances (some 1e6 in photographs), whatever the threads. Not applicable to images whose
-    pixels are not a multiple of 128, or fewer than 256.
+    sum of the original's variances (some 1e6 in photographs), and the same whatever the threads. Not applicable to
+    images whose pixels are not a multiple of 128, or fewer than 256.
     """
 
     name = "pixel-frechet"
@@ -61,12 +62,14 @@ class PixelFrechet(Metric):
             raise NotApplicable(
                 f"{width}×{height} pixels can't be cut into at least 2 rows of {4 * WIDTH} values ({WIDTH} pixels)"
             )
-        return fitted(reference.pixels)
+        with one_thread():
+            return fitted(reference.pixels)
 
     def score(self, candidates: Candidates, prepared: Any) -> Sequence[Scores]:
         """Score a batch; the original itself has distance 0, which arithmetic would miss by a little."""
         pairs = zip(candidates.pixels, candidates.identical, strict=True)
-        return [{self.name: 0.0 if same else distance(prepared, fitted(pixels))} for pixels, same in pairs]
+        with one_thread():
+            return [{self.name: 0.0 if same else distance(prepared, fitted(pixels))} for pixels, same in pairs]
 
 
 def fitted(pixels: Pixels) -> Gaussian:

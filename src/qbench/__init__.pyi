@@ -1,7 +1,7 @@
 from . import plugin, testing, toolkit
 from .api.explaining import explain
 from .api.merging import merge
-from .api.reporting import bd_rates, compare, correlate, plot, report
+from .api.reporting import bd_rates, compare, correlate, plot, report, savings
 from .api.running import plan, run, score
 from .api.runs import export, export_baseline, import_results, load_run, runs
 from .api.verifying import Verification, verify
@@ -27,6 +27,7 @@ from .records import CellRecord, ScoreRecord
 from .reporting.bd import BdRate
 from .reporting.comparison import Comparison, Difference
 from .reporting.correlation import Cells, Correlation
+from .reporting.savings import Savings
 from .results.run import Entry, FailureNote, Row, Run, Status
 
 __version__: str
@@ -55,6 +56,7 @@ __all__ = [
     "Row",
     "Run",
     "RunLockedError",
+    "Savings",
     "ScoreRecord",
     "Status",
     "Stop",
@@ -78,6 +80,7 @@ __all__ = [
     "report",
     "run",
     "runs",
+    "savings",
     "score",
     "testing",
     "toolkit",

@@ -9,7 +9,8 @@ from rich.console import Console
 
 from qbench.records import CodingCost
 from qbench.reporting.costs import complexity_sheet, timings_sheet
-from qbench.reporting.tables import print_run, sheet_table
+from qbench.reporting.story import print_run
+from qbench.reporting.tables import sheet_table
 
 
 def shown(width, show):

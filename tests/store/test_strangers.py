@@ -14,7 +14,7 @@ import pytest
 import qbench
 from qbench.api.explaining import original
 from qbench.errors import QbenchError
-from qbench.reporting import costs, formats, tables
+from qbench.reporting import costs, formats, story
 from qbench.reporting.console import Console
 from qbench.reporting.curves import curve_metrics
 from qbench.reporting.page.writing import write_page
@@ -114,7 +114,7 @@ def look_at(folder: Path, whole: qbench.Run, rng: random.Random) -> str:
         return "refused"
     steps = [
         lambda: runs_table([run], 100),
-        lambda: tables.print_run(Console(file=io.StringIO()), run),
+        lambda: story.print_run(Console(file=io.StringIO()), run),
         lambda: run.failures,
         *(lambda form=form: formats.write_text(run, form, formats.View()) for form in formats.TEXT_FORMATS),
         lambda: formats.write_text(run, "latex", formats.View(by="codec")),
@@ -183,7 +183,7 @@ def test_a_run_whose_identities_say_less_is_still_shown_scored_and_exported(whol
     run = qbench.load_run(whole.path)
     for form in formats.TEXT_FORMATS:
         formats.write_text(run, form, formats.View())
-    tables.print_run(Console(file=io.StringIO()), run)
+    story.print_run(Console(file=io.StringIO()), run)
     qbench.export(run, "codec-compare", "exported")
     assert qbench.score(run, "mse", cache=False, output="copy").failures == []
 

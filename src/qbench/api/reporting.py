@@ -11,6 +11,7 @@ from qbench.api.explaining import explain_all, original
 from qbench.api.runs import AnyRun, all_opened, opened
 from qbench.errors import QbenchError
 from qbench.planning.originals import with_originals
+from qbench.registry.registry import default_registry
 from qbench.reporting.bd import METHODS, BdRate, Method
 from qbench.reporting.bd import bd_rates as rates_against
 from qbench.reporting.comparison import Comparison
@@ -21,6 +22,8 @@ from qbench.reporting.curves import curve_metrics, curves
 from qbench.reporting.drawing import images_drawn
 from qbench.reporting.page.writing import is_current, write_page
 from qbench.reporting.runs import told_apart
+from qbench.reporting.savings import Savings, usual_anchor
+from qbench.reporting.savings import savings as savings_against
 from qbench.results.comparability import check_same_columns, unlike_images
 from qbench.results.run import Run
 
@@ -58,6 +61,60 @@ def bd_rates(
     """
     require_one_of("method", method, METHODS)
     return rates_against(curves(opened(run), metric), anchor, method, intervals=intervals)
+
+
+def savings(
+    runs: AnyRun | Sequence[AnyRun],
+    anchor: str | None = None,
+    metrics: str | Sequence[str] = (),
+    *,
+    method: Method = "pchip",
+    methods: bool = True,
+) -> Savings:
+    """Return the rate that codecs save against an anchor at equal quality, by several metrics, and what that takes.
+
+    Args:
+        runs: where there are several, of the images that all have.
+        anchor: label of a codec; by default one that plugins say is customary, or else the first without a network.
+        metrics: columns; by default every metric's main one.
+        method: interpolation of the curves, ``"pchip"``, ``"akima"`` or ``"cubic"``.
+        methods: whether to say where interpolations disagree.
+
+    Raises:
+        QbenchError: no such metric or anchor, columns that differ between runs, no images in common, or a run of one
+            codec.
+    """
+    require_one_of("method", method, METHODS)
+    loaded = all_opened(runs)
+    chosen = anchor or usual_anchor(loaded, _usual())
+    if chosen is None:
+        raise QbenchError(f"{loaded[0].path}: has one codec, and nothing to compare it with")
+    found = list(zip(told_apart(loaded), loaded, strict=True))
+    return savings_against(found, chosen, names(metrics), method=method, methods=methods)
+
+
+def savings_of(run: Run, anchor: str | None = None) -> Savings | None:
+    """Return what the codecs of a run save against an anchor, without looking at further interpolations; None where
+    nothing can be compared.
+
+    Raises:
+        QbenchError: the anchor that is asked for is not there.
+    """
+    chosen = anchor or usual_anchor([run], _usual())
+    if chosen is None:
+        return None
+    try:
+        return savings_against([(run.name, run)], chosen, methods=False)
+    except QbenchError:
+        if anchor is not None:
+            raise
+        return None
+
+
+def _usual() -> set[str]:
+    """Return the names of codecs that others are customarily compared with."""
+    codecs = default_registry().codecs
+    return {name for name in codecs if codecs[name].usual_anchor}
 
 
 def plot(

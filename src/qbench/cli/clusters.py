@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from qbench.cli.running import Overrides, Profile, Quiet, Report, Seed, SuitePath, executes, finish, watched
+from qbench.cli.options import Overrides, Profile, Quiet, Report, Seed, SuitePath, executes, shows
+from qbench.cli.running import finish, watched
 
 if TYPE_CHECKING:
     from qbench.execute.work import ExecutionOptions
+    from qbench.reporting.story import Look
 
 SCRIPT = """\
 #!/bin/bash
@@ -48,6 +50,7 @@ def add_to(app: typer.Typer) -> None:
     app.command("slurm-script")(slurm_script_command)
 
 
+@shows
 @executes
 def merge_command(
     runs: Annotated[list[str], typer.Argument(metavar="RUN…", help="Parts of one run: folders, or names below runs/.")],
@@ -55,6 +58,7 @@ def merge_command(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the whole run.", show_default=False)],
     report: Report = True,
     quiet: Quiet = False,
+    look: Look | None = None,
 ) -> None:
     """Put the parts of a run together, such as shards. What several have must be equal; none of them is changed."""
     from qbench.api.merging import merge
@@ -62,7 +66,7 @@ def merge_command(
     with watched() as watch:
         made = merge(list(runs), output, on_event=watch.on_event, stop=watch.stop, **options)
     resume = f"go on with: qbench run SUITE -o {shlex.quote(str(output))}, or merge the parts that are missing, too"
-    finish(made, watch.interrupted, quiet=quiet, report=report, resume=resume)
+    finish(made, watch.interrupted, look, quiet=quiet, report=report, resume=resume)
 
 
 def slurm_script_command(

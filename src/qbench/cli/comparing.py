@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from qbench.cli.running import OriginalsFolder
+from qbench.cli.options import OriginalsFolder
 from qbench.cli.runs import RunName, RunNames, complete_run
 from qbench.cli.streams import put, say
 
@@ -23,6 +23,7 @@ def add_to(app: typer.Typer) -> None:
     app.command("correlate")(correlate_command)
     app.command("plot")(plot_command)
     app.command("compare")(compare_command)
+    app.command("bd")(bd_command)
 
 
 def report_command(
@@ -85,6 +86,40 @@ def plot_command(
     from qbench.api.reporting import plot
 
     plot(runs, output, metric, linear=linear, mixed=mixed, notice=lambda text: say(f"note: {text}", error=True))
+
+
+def bd_command(
+    runs: RunNames,
+    anchor: Annotated[
+        str | None,
+        typer.Option("--anchor", help="Codec to compare with, by its label. Default: jpeg where there is one."),
+    ] = None,
+    metric: Annotated[
+        list[str] | None, typer.Option(help="Column, repeatable. Default: every metric's main one.")
+    ] = None,
+    method: Annotated[str, typer.Option(help="Interpolation of curves: pchip, akima or cubic.")] = "pchip",
+    form: Annotated[str, typer.Option("--format", "-f", help="table, markdown, latex, csv or json.")] = "table",
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write to a file.")] = None,
+) -> None:
+    """Show how many bytes each codec saves at equal quality (BD-rates), within a run or across several."""
+    from qbench.api.reporting import savings
+    from qbench.errors import QbenchError, did_you_mean
+    from qbench.reporting.console import Console
+    from qbench.reporting.formats import sheet_text
+    from qbench.reporting.savings_table import print_savings, savings_sheet
+
+    forms = ("table", "markdown", "latex", "csv", "json")
+    if form not in forms:
+        raise QbenchError(f"unknown format `{form}`{did_you_mean(form, forms)} (accepted: {', '.join(forms)})")
+    found = savings(runs, anchor, metric or (), method=cast("Method", method))
+    if form == "table":
+        kept = None if output is None else io.StringIO()
+        print_savings(Console(file=kept), found)
+        text = "" if kept is None else kept.getvalue()
+    else:
+        text = sheet_text(savings_sheet(found), form)
+    if text:
+        put(text, output)
 
 
 def compare_command(

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from qbench.cli.running import Device, OriginalsFolder, Trust
+from qbench.cli.options import Device, OriginalsFolder, Trust, shows
 from qbench.cli.runs import RunName
 from qbench.cli.streams import put, say
 
 if TYPE_CHECKING:
+    from qbench.reporting.story import Look
     from qbench.store.folder import RunFolder
 
 MOST_EXPLAINED = 20
@@ -57,6 +58,7 @@ def _show_log(folder: RunFolder, form: str, output: Path | None) -> None:
     put("\n\n".join(pieces) + "\n", output)
 
 
+@shows
 def show_command(
     run: RunName,
     form: Annotated[
@@ -70,7 +72,7 @@ def show_command(
         str | None, typer.Option("--sort", "-s", help="Sort by a column, best first; or by image, codec or point.")
     ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write to a file.")] = None,
-    cells: Annotated[bool, typer.Option("--cells", help="List every cell.")] = False,
+    look: Look | None = None,
     timings: Annotated[bool, typer.Option("--timings", help="Show coding times.")] = False,
     complexity: Annotated[
         bool, typer.Option("--complexity", help="Show parameters, kMAC/pixel and memory, as codecs state them.")
@@ -82,11 +84,12 @@ def show_command(
     log: Annotated[bool, typer.Option("--log", help="Show what codecs and metrics printed.")] = False,
 ) -> None:
     """Show a run, finished or not: its cells and a summary, or one of the other tables."""
+    from qbench.api.reporting import savings_of
     from qbench.api.runs import load_run
     from qbench.errors import QbenchError, did_you_mean
     from qbench.records import JOURNAL
     from qbench.registry.registry import default_registry
-    from qbench.reporting import costs, formats, tables
+    from qbench.reporting import costs, formats, story, tables
     from qbench.reporting.aggregate import pools
     from qbench.reporting.console import Console
     from qbench.store.folder import RunFolder
@@ -101,7 +104,7 @@ def show_command(
     asked = [
         name
         for name, given in (
-            ("--cells", cells),
+            ("--cells", look is not None and look.cells),
             (grouping, bool(grouping)),
             ("--timings", timings),
             ("--complexity", complexity),
@@ -110,6 +113,7 @@ def show_command(
         )
         if given
     ]
+    assert look is not None
     if len(asked) > 1:
         raise QbenchError(f"{' and '.join(asked)} are different tables; ask for one at a time")
     if sort is not None and (timings or complexity or failures or log):
@@ -164,9 +168,9 @@ def show_command(
             for line in view.sheet.notes:
                 console.print(line, style="yellow", markup=False, highlight=False)
     elif view.by is not None:
-        tables.print_groups(console, found, by=view.by, sort=sort, ways=view.ways)
+        story.print_groups(console, found, by=view.by, sort=sort, ways=view.ways)
     else:
-        tables.print_run(console, found, sort=sort, cells=cells)
+        story.print_run(console, found, look, sort=sort, found=savings_of(found, look.anchor))
     if not found.complete:
         console.print("this run is incomplete; run its suite again to resume it", style="yellow")
     if output is not None and kept is not None:

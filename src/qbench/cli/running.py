@@ -3,88 +3,37 @@
 from __future__ import annotations
 
 import contextlib
-import functools
-import inspect
 import os
 import shlex
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from qbench.cli.options import (
+    Device,
+    OriginalsFolder,
+    Overrides,
+    Profile,
+    Quiet,
+    Report,
+    Seed,
+    SuitePath,
+    Trust,
+    executes,
+    shows,
+)
 from qbench.cli.runs import RunName
 
 if TYPE_CHECKING:
     from qbench.execute.work import Event, ExecutionOptions, Stop
+    from qbench.planning.types import Plan
+    from qbench.reporting.story import Look
     from qbench.results.run import Run
-
-SuitePath = Annotated[Path, typer.Argument(help="The suite, a YAML file.", show_default=False)]
-Overrides = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="PATH=VALUE", help="Override a value: codecs.jpeg.quality=[10,50]. Repeatable."),
-]
-Profile = Annotated[str | None, typer.Option(help="Profile instead of the suite's own: bundled, hub, …")]
-Seed = Annotated[int | None, typer.Option(help="Seed instead of the suite's own.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
-Trust = Annotated[
-    bool,
-    typer.Option("--trust", help="Run code that settings in the run's folder name."),
-]
-OriginalsFolder = Annotated[
-    Path | None,
-    typer.Option("--originals", metavar="FOLDER", help="Where the originals are now; they are known by their pixels."),
-]
-EXECUTION = {
-    "jobs": (
-        Annotated[
-            str,
-            typer.Option("--jobs", "-j", metavar="N|auto", help="How many things to do at a time: one on each core."),
-        ],
-        "auto",
-    ),
-    "device": (Device, "auto"),
-    "cluster": (
-        Annotated[
-            str,
-            typer.Option(
-                "--cluster",
-                metavar="WORKERS",
-                help="local:N, tcp://HOST:PORT of a Dask scheduler or its file; slurm:N, pbs:N, … (jobs of a queue).",
-                show_default=False,
-            ),
-        ],
-        "",
-    ),
-    "cluster_option": (
-        Annotated[
-            list[str] | None,
-            typer.Option(
-                "--cluster-option", metavar="NAME=VALUE", help="Of the queue: queue=gpu, walltime=24:00:00. Repeatable."
-            ),
-        ],
-        None,
-    ),
-    "no_cache": (
-        Annotated[bool, typer.Option("--no-cache", help="Neither read nor write the cache shared across runs.")],
-        False,
-    ),
-    "fail_fast": (Annotated[bool, typer.Option("--fail-fast", help="Stop at the first failure.")], False),
-    "retry_failed": (Annotated[bool, typer.Option("--retry-failed", help="Retry earlier failures.")], False),
-    "in_process": (
-        Annotated[
-            bool,
-            typer.Option("--in-process", help="Run codecs and metrics in this process, to debug them."),
-        ],
-        False,
-    ),
-}
-"""Options of every command that executes: name → annotation and default."""
-Report = Annotated[bool, typer.Option("--report/--no-report", help="Write report.html into the run folder.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Don't print tables at the end.")]
 
 MOST_EXPLAINED = 200
 """Cells of a run whose scores are explained in the report that it ends with; `qbench report` explains any number."""
@@ -100,33 +49,7 @@ def add_to(app: typer.Typer) -> None:
     app.command("score")(score_command)
 
 
-def executes(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options of execution, which it gets as one mapping for the API, ``options``."""
-    own = inspect.signature(command)
-    hints = get_type_hints(command, localns={"ExecutionOptions": dict}, include_extras=True)
-    added = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
-        for name, (annotation, default) in EXECUTION.items()
-    ]
-    kept = [
-        parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=hints[parameter.name])
-        for parameter in own.parameters.values()
-        if parameter.name != "options"
-    ]
-
-    @functools.wraps(command)
-    def wrapped(**arguments: Any) -> None:
-        given = {name: arguments.pop(name) for name in EXECUTION}
-        options = {**given, "jobs": _jobs(given["jobs"]), "cache": not given["no_cache"]}
-        options["cluster_options"] = _named(given["cluster_option"] or ())
-        del options["no_cache"], options["cluster_option"]
-        command(**arguments, options=options)
-
-    wrapped.__signature__ = own.replace(parameters=[*kept, *added], return_annotation=None)  # type: ignore[attr-defined]
-    wrapped.__annotations__ = {parameter.name: parameter.annotation for parameter in (*kept, *added)}
-    return wrapped
-
-
+@shows
 @executes
 def run_command(
     suite: SuitePath,
@@ -149,6 +72,7 @@ def run_command(
     ] = False,
     report: Report = True,
     quiet: Quiet = False,
+    look: Look | None = None,
 ) -> None:
     """Start a run of a suite, or resume one that was interrupted.
 
@@ -165,15 +89,17 @@ def run_command(
         device="cpu" if away else options.get("device", "auto"),  # the cluster's own is known when it is reached
     )
     options["shard"] = shard
+    check_look(planned, look)
     with watched() as watch:
         made = run(planned, output=output, on_event=watch.on_event, stop=watch.stop, **options)
     try:
-        finish(made, watch.interrupted, quiet=quiet, report=report, shard=shard)
+        finish(made, watch.interrupted, look, quiet=quiet, report=report, shard=shard)
     finally:
         if requeue and watch.stop.reason == TIME_IS_UP:
             _requeue()
 
 
+@shows
 @executes
 def score_command(
     run: RunName,
@@ -187,6 +113,7 @@ def score_command(
     trust: Trust = False,
     report: Report = True,
     quiet: Quiet = False,
+    look: Look | None = None,
 ) -> None:
     """Score a run with further metrics; nothing is encoded again."""
     from qbench.api.running import score
@@ -203,7 +130,7 @@ def score_command(
             stop=watch.stop,
             **options,
         )
-    finish(scored, watch.interrupted, quiet=quiet, report=report)
+    finish(scored, watch.interrupted, look, quiet=quiet, report=report)
 
 
 def plan_command(
@@ -312,7 +239,33 @@ def _requeue() -> None:
     typer.echo(said)
 
 
-def finish(run: Run, interrupted: bool, *, quiet: bool, report: bool, shard: str = "", resume: str = "") -> None:
+def check_look(plan: Plan, look: Look | None) -> None:
+    """Refuse what can't be shown of a plan's run, before it is run.
+
+    Raises:
+        QbenchError: no such column, or no such codec.
+    """
+    from qbench.errors import QbenchError, did_you_mean
+    from qbench.reporting.story import require_columns
+
+    if look is None:
+        return
+    require_columns([name for metric in plan.metrics for name in metric.column_ids()], look)
+    labels = list(dict.fromkeys(point.label for point in plan.points))
+    if look.anchor is not None and look.anchor not in labels:
+        raise QbenchError(f"no codec `{look.anchor}`{did_you_mean(look.anchor, labels)} (codecs: {', '.join(labels)})")
+
+
+def finish(
+    run: Run,
+    interrupted: bool,
+    look: Look | None = None,
+    *,
+    quiet: bool,
+    report: bool,
+    shard: str = "",
+    resume: str = "",
+) -> None:
     """Print what came of a run, write its report, and end with the exit code that says how it went.
 
     Args:
@@ -320,11 +273,11 @@ def finish(run: Run, interrupted: bool, *, quiet: bool, report: bool, shard: str
         resume: how it is gone on with, in words; by default by the same command.
     """
     from qbench.api.reporting import report as write_report
-    from qbench.api.reporting import report_is_current
+    from qbench.api.reporting import report_is_current, savings_of
     from qbench.errors import QbenchError
     from qbench.planning.shards import Shard
     from qbench.reporting.console import Console
-    from qbench.reporting.tables import print_run
+    from qbench.reporting.story import Look, print_run
 
     console = Console()
 
@@ -333,7 +286,8 @@ def finish(run: Run, interrupted: bool, *, quiet: bool, report: bool, shard: str
 
     complete = run.measured(Shard.parse(shard)) if shard else run.complete
     if not quiet and not shard:
-        print_run(console, run)
+        chosen = look or Look()
+        print_run(console, run, chosen, found=savings_of(run, chosen.anchor))
     say(f"run folder: {run.path}")
     unwritten = False
     if report and not interrupted and not shard:
@@ -354,20 +308,3 @@ def finish(run: Run, interrupted: bool, *, quiet: bool, report: bool, shard: str
         say(f"incomplete; {again}")
     if interrupted or run.failures or unwritten or not complete:
         raise typer.Exit(INTERRUPTED if interrupted else SOME_FAILED)
-
-
-def _named(texts: Sequence[str]) -> dict[str, list[str]]:
-    """Return options of a cluster by name; those that are given several times have several values."""
-    from qbench.errors import ClusterError
-
-    found: dict[str, list[str]] = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not (name.strip() and equals):
-            raise ClusterError(f"--cluster-option {text}: accepted is NAME=VALUE, such as queue=gpu")
-        found.setdefault(name.strip(), []).append(value.strip())
-    return found
-
-
-def _jobs(text: str) -> int | str:
-    return int(text) if text.isascii() and text.isdigit() else text

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from qbench.cli.running import INTERRUPTED, Device
+from qbench.cli.options import Device
+from qbench.cli.running import INTERRUPTED
 from qbench.cli.streams import say
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from qbench.cli.running import Device, Trust
+from qbench.cli.options import Device, Trust
 from qbench.cli.runs import RunName
 from qbench.cli.streams import put
 

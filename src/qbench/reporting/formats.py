@@ -65,21 +65,38 @@ def write_text(run: Run, form: str, view: View) -> str:
         return csv_text(records) if form == "csv" else _json(run, records)
     latex = form == "latex"
     if view.sheet is not None:
-        escape = _escape_latex if latex else escape_markdown
-        header = [escape(heading) for heading in view.sheet.headings]
-        body = [[escape(value) for value in line] for line in view.sheet.lines]
-        if latex:
-            return _latex(run, header, body, view.sheet.left, view.sheet.notes)
-        return _markdown(header, body, view.sheet.left) + "".join(
-            f"\n{escape_markdown(line)}\n" for line in view.sheet.notes
-        )
+        return sheet_text(view.sheet, form, run.name)
     header, body, notes = _typeset(run, view, latex=latex)
     read_with_it = list(notes)
     left = [True, view.by is None, *[False] * (len(header) - 2)]
     notes += model_lines(run)
     if latex:
-        return "".join(f"% {_one_line(line)}\n" for line in notes) + _latex(run, header, body, left, read_with_it)
+        return "".join(f"% {_one_line(line)}\n" for line in notes) + _latex(run.name, header, body, left, read_with_it)
     return _markdown(header, body, left) + "".join(f"\n{escape_markdown(line)}\n" for line in notes)
+
+
+def sheet_text(sheet: Sheet, form: str, name: str = "") -> str:
+    """Write a sheet in one of :data:`TEXT_FORMATS`.
+
+    Args:
+        name: of the run, for a comment.
+    """
+    if form == "csv":
+        return csv_text(sheet.records)
+    if form == "json":
+        rows = [
+            {key: plain_number(value) if isinstance(value, float) else value for key, value in record.items()}
+            for record in sheet.records
+        ]
+        return (
+            json.dumps({"title": sheet.title, "notes": sheet.notes, "rows": rows}, indent=1, ensure_ascii=False) + "\n"
+        )
+    escape = _escape_latex if form == "latex" else escape_markdown
+    header = [escape(heading) for heading in sheet.headings]
+    body = [[escape(value) for value in line] for line in sheet.lines]
+    if form == "latex":
+        return _latex(name or sheet.title, header, body, sheet.left, sheet.notes)
+    return _markdown(header, body, sheet.left) + "".join(f"\n{escape_markdown(line)}\n" for line in sheet.notes)
 
 
 def write_parquet(run: Run, path: Path, view: View) -> None:
@@ -260,9 +277,9 @@ def _markdown(header: list[str], body: list[list[str]], left: Sequence[bool]) ->
     )
 
 
-def _latex(run: Run, header: list[str], body: list[list[str]], left: Sequence[bool], below: Sequence[str] = ()) -> str:
+def _latex(name: str, header: list[str], body: list[list[str]], left: Sequence[bool], below: Sequence[str] = ()) -> str:
     alignment = "".join("l" if stands else "r" for stands in left)
-    lines = [f"% {_one_line(run.name)}; needs \\usepackage{{booktabs}}", rf"\begin{{tabular}}{{{alignment}}}"]
+    lines = [f"% {_one_line(name)}; needs \\usepackage{{booktabs}}", rf"\begin{{tabular}}{{{alignment}}}"]
     lines += [r"\toprule", " & ".join(header) + r" \\", r"\midrule"]
     for index, line in enumerate(body):
         if index and header[:2] == ["image", "operating point"] and line[0] != body[index - 1][0]:

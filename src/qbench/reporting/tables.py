@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence, Sized
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich import box
-from rich.console import Console, RenderableType
 from rich.console import Group as Stack
+from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -16,32 +16,19 @@ from qbench.contracts.metric import Column
 from qbench.errors import shown
 from qbench.reporting.aggregate import (
     Group,
-    Pools,
     best,
     best_of,
-    fewer_images,
     format_value,
-    group_rows,
     marked,
     mean_text,
-    model_lines,
-    pooling,
-    sort_groups,
     sort_rows,
 )
 from qbench.reporting.costs import Sheet
-from qbench.reporting.notation import ABSENT, ARROWS, FEWER, LEGEND
-from qbench.reporting.originals import originals
+from qbench.reporting.notation import ABSENT, ARROWS, FEWER
+from qbench.reporting.savings import main_columns
 from qbench.results.run import Entry, Row, Run, Status
 
 HEADING_WIDTH = 12
-
-MOST_NAMES = 6
-
-MOST_CELLS = 200
-"""A longer list of cells is shown only to those who ask for it."""
-
-LEGEND_TEXT = Text(LEGEND, "dim")
 
 STYLES = {
     Status.FAILED: "bold red",
@@ -89,37 +76,77 @@ def cells_table(run: Run, sort: str | None, width: int) -> RenderableType:
     return _blocks("Cells", keys, fields, width, sections if sort is None else [])
 
 
-def groups_table(run: Run, groups: Sequence[Group], by: str, sort: str | None, width: int) -> RenderableType:
-    """One row per group: mean ± standard deviation of every column, and how many cells have no value."""
-    keys = [_Field({"point": "operating point"}.get(by, by), [Text(group.key) for group in groups], "left")]
+def means_table(
+    run: Run, groups: Sequence[Group], columns: Sequence[str], width: int
+) -> tuple[RenderableType, list[str]]:
+    """One row per operating point, the mean of every main column that fits; and the columns that are left out."""
+    keys = [_Field("operating point", [Text(group.key) for group in groups], "left")]
+    rates = [name for name in run.columns if name in run.rate_columns]
+    wanted = list(columns) or [*rates[:1], *main_columns(run), *rates[1:]]
+    fields = {name: _Field(_heading(name, run.columns[name]), _means(run, groups, name, "point")) for name in wanted}
+    numbers = _numbers(groups)
+    room = width - 2 - sum(field.width for field in (*keys, *numbers))
+    kept: list[_Field] = []
+    for field in fields.values():
+        if columns or not kept or sum(each.width for each in (*kept, field)) <= room:
+            kept.append(field)
+    left = [name for name in run.columns if name not in fields or fields[name] not in kept]
+    return _blocks("Means by operating point", keys, [*kept, *numbers], width, _sections(groups)), left
+
+
+def _means(run: Run, groups: Sequence[Group], name: str, by: str, *, deviations: bool = False) -> list[Text]:
+    """Return a column's means; the best of those that can be compared is marked, and so are those that can't."""
+    column = run.columns[name]
+    finest, apart = best_of(groups, name, column), marked(groups, name, by)
+    cells = []
+    for group in groups:
+        summary = group.summaries[name]
+        text = Text("–", "dim")
+        if summary.mean is not None:
+            text = _value_text(summary.mean, column, None if group.key in apart else finest)
+        elif summary.low is not None:
+            text = Text(f"{mean_text(summary, column)} ")
+        if group.key in apart:
+            text = Text(f"{text.plain.rstrip()}{FEWER}")
+        if deviations and summary.deviation is not None:
+            text.append(f"± {format_value(summary.deviation, column)}", "dim")
+        cells.append(text)
+    return cells
+
+
+def _numbers(groups: Sequence[Group]) -> list[_Field]:
+    """Return how many cells have no value, as far as there are any."""
     fields = []
-    for name, column in run.columns.items():
-        finest, apart = best_of(groups, name, column), marked(groups, name, by)
-        cells = []
-        for group in groups:
-            summary = group.summaries[name]
-            text = Text("–", "dim")
-            if summary.mean is not None:
-                text = _value_text(summary.mean, column, None if group.key in apart else finest)
-            elif summary.low is not None:
-                text = Text(f"{mean_text(summary, column)} ")
-            if group.key in apart:
-                text = Text(f"{text.plain.rstrip()}{FEWER}")
-            if summary.deviation is not None:
-                text.append(f"± {format_value(summary.deviation, column)}", "dim")
-            cells.append(text)
-        pooled = any(group.summaries[name].pooling for group in groups)
-        fields.append(_Field(_heading(name, column) + ("\npooled" if pooled else ""), cells))
-    fields.append(_Field("cells", [Text(str(group.cells)) for group in groups]))
     for status, heading in ((Status.FAILED, "failed"), (Status.NOT_APPLICABLE, "n/a"), (Status.PENDING, "pending")):
         numbers = [group.without[status] for group in groups]
         if any(numbers):
             fields.append(
                 _Field(heading, [Text(str(number), STYLES[status] if number else "dim") for number in numbers])
             )
-    # Operating points stand together by codec.
-    labels = [group.key.partition(":")[0] if by == "point" else "" for group in groups]
-    sections = [index for index in range(1, len(groups)) if labels[index] != labels[index - 1] and sort is None]
+    return fields
+
+
+def _sections(groups: Sequence[Group]) -> list[int]:
+    """Return where another codec's operating points begin."""
+    labels = [group.key.partition(":")[0] for group in groups]
+    return [index for index in range(1, len(groups)) if labels[index] != labels[index - 1]]
+
+
+def groups_table(
+    run: Run, groups: Sequence[Group], by: str, sort: str | None, width: int, columns: Sequence[str] = ()
+) -> RenderableType:
+    """One row per group: mean ± standard deviation of columns (all by default), and how many cells have no value."""
+    keys = [_Field({"point": "operating point"}.get(by, by), [Text(group.key) for group in groups], "left")]
+    fields = []
+    for name, column in run.columns.items():
+        if columns and name not in columns:
+            continue
+        cells = _means(run, groups, name, by, deviations=True)
+        pooled = any(group.summaries[name].pooling for group in groups)
+        fields.append(_Field(_heading(name, column) + ("\npooled" if pooled else ""), cells))
+    fields.append(_Field("cells", [Text(str(group.cells)) for group in groups]))
+    fields += _numbers(groups)
+    sections = _sections(groups) if by == "point" and sort is None else []
     ranges = any(summary.low is not None for group in groups for summary in group.summaries.values())
     title = "Least and greatest mean of its operating points" if ranges else "Mean ± standard deviation"
     return _blocks(
@@ -136,59 +163,6 @@ def sheet_table(sheet: Sheet, width: int) -> RenderableType:
 def _column(sheet: Sheet, index: int) -> _Field:
     heading = sheet.headings[index].replace(" ", "\n", 1) if index else sheet.headings[index]
     return _Field(heading, [Text(line[index]) for line in sheet.lines], "left" if sheet.left[index] else "right")
-
-
-def overview(run: Run) -> Text:
-    """Say what was run, and what was converted when the originals were read."""
-    plan = run.plan
-    text = Text()
-    text.append(plan.suite, "bold")
-    text.append(
-        f" · {_count(plan.images, 'image')} × {_count(plan.points, 'operating point')} = {_count(plan.cells, 'cell')}"
-    )
-    text.append(f" · {_count(plan.metrics, 'metric')} · profile {plan.profile} · seed {plan.seed}")
-    if plan.description:
-        text.append(f"\n{plan.description.strip()}", "dim")
-    read = originals(run)
-    text.append(f"\n{read}", "yellow" if read.converted else "dim")
-    for note, names in read.conversions.items():
-        shown = ", ".join(names[:MOST_NAMES]) + (f" and {len(names) - MOST_NAMES} more" if names[MOST_NAMES:] else "")
-        text.append(f"\n  {note} ({len(names)}): {shown}", "yellow")
-    for remark in run.remarks:
-        text.append(f"\n{remark}", "yellow")
-    return text
-
-
-def models_text(run: Run) -> Text:
-    """Name the model behind each metric that uses one: its numbers mean nothing without."""
-    return Text("\n".join(model_lines(run)), "dim")
-
-
-def failures_text(run: Run, most: int = 10) -> Text:
-    """List failures, a line each, and what was not applicable, a line per reason."""
-    text = Text()
-    for note in run.failures[:most]:
-        text.append("failed", "bold red")
-        text.append(f"  {note.image} · {note.point} · {note.what}: {note.message.splitlines()[0]}\n")
-    if len(run.failures) > most:
-        text.append(f"        and {len(run.failures) - most} more; `qbench show {run.path} --failures` lists all\n")
-    reasons: dict[tuple[str, str], int] = {}
-    for row in run.rows:
-        if row.status is Status.NOT_APPLICABLE:
-            key = (row.codec, row.reason)
-            reasons[key] = reasons.get(key, 0) + 1
-        for name, entry in row.entries.items():
-            if entry.status is Status.NOT_APPLICABLE:
-                reasons[name, entry.reason] = reasons.get((name, entry.reason), 0) + 1
-    for point, found in run.point_entries.items():
-        for name, entry in found.items():
-            if entry.status in (Status.NOT_APPLICABLE, Status.SKIPPED):
-                reasons[name, f"{point}: {entry.reason}"] = 1
-    for (name, reason), count in reasons.items():
-        text.append("n/a", "yellow")
-        text.append(f"     {name} ({count}×): {reason}\n")
-    text.rstrip()
-    return text
 
 
 # -- layout -------------------------------------------------------------------------------------------------------
@@ -267,43 +241,3 @@ def _value_text(value: float | None, column: Column, finest: float | None) -> Te
     # Not by colour alone: the mark is in plain text, too.
     # A blank where others have the mark keeps the decimals in line.
     return Text(format_value(value, column) + ("*" if is_best else " "), "bold green" if is_best else "")
-
-
-def _count(things: Sized | int, noun: str) -> str:
-    number = things if isinstance(things, int) else len(things)
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
-def print_run(console: Console, run: Run, *, by: str = "point", sort: str | None = None, cells: bool = False) -> None:
-    """Show a run: its cells, a summary by group, failures. Nothing is printed if a column or grouping is wrong."""
-    few = run.plan.cells <= MOST_CELLS
-    parts: list[RenderableType] = [overview(run), ""]
-    if not few and not cells:
-        parts.append(Text(f"{run.plan.cells} cells; `qbench show {run.path} --cells` lists them all\n", "dim"))
-    if few or cells:
-        parts.append(cells_table(run, sort, console.width))
-    parts.extend(_groups(run, by, sort, console.width))
-    notes = failures_text(run)
-    if notes:
-        parts.append(notes)
-    for part in parts:
-        console.print(part)
-
-
-def print_groups(console: Console, run: Run, *, by: str, sort: str | None = None, ways: Pools | None = None) -> None:
-    """Show a summary by group, and what one must know to read it; pooled in the metrics' own ``ways``, if given."""
-    for part in _groups(run, by, sort, console.width, ways):
-        console.print(part)
-
-
-def _groups(run: Run, by: str, sort: str | None, width: int, ways: Pools | None = None) -> list[RenderableType]:
-    groups = sort_groups(run, group_rows(run, by, ways), sort)
-    below = [] if any(each.low is not None for group in groups for each in group.summaries.values()) else [LEGEND_TEXT]
-    fewer = fewer_images(run, groups, by)
-    if fewer:
-        below.append(Text("\n".join(shown(line) for line in fewer), "yellow"))
-    pooled = pooling(groups)
-    if pooled:
-        below.append(Text(f"pooled: {pooled}", "dim"))
-    models = models_text(run)
-    return [groups_table(run, groups, by, sort, width), *below, *([models] if models else [])]

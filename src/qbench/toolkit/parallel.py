@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TypeVar
+from functools import cache
+from typing import Any, TypeVar
 
 from qbench.toolkit._precision import WITHOUT_TF32, precision, set_precision
 
-__all__ = ["each", "in_parallel", "no_rounding_shortcuts"]
+__all__ = ["each", "in_parallel", "no_rounding_shortcuts", "one_thread"]
 
 A = TypeVar("A")
 T = TypeVar("T")
@@ -56,6 +58,31 @@ def in_parallel(parts: Sequence[Callable[[], T]], device: str = "cpu") -> list[T
             return list(pool.map(run, parts))
     finally:
         torch.set_num_threads(threads)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Have NumPy's linear algebra, and torch's if it is loaded, work in one thread: sums then have one order.
+
+    For decompositions and products whose last digits are to be the same whatever the number of threads.
+    """
+    torch = sys.modules.get("torch")
+    threads = None if torch is None else torch.get_num_threads()
+    with _libraries().limit(limits=1, user_api="blas"):
+        if torch is not None:
+            torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            if torch is not None:
+                torch.set_num_threads(threads)
+
+
+@cache
+def _libraries() -> Any:
+    import threadpoolctl
+
+    return threadpoolctl.ThreadpoolController()
 
 
 @contextmanager

@@ -1,0 +1,182 @@
+"""What a terminal shows of a run: means, what codecs save, what failed, and where the rest is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence, Sized
+from dataclasses import dataclass
+
+from rich.console import Console, RenderableType
+from rich.text import Text
+
+from qbench.errors import QbenchError, did_you_mean, shown
+from qbench.reporting.aggregate import (
+    Group,
+    Pools,
+    fewer_images,
+    group_rows,
+    model_lines,
+    pooling,
+    sort_groups,
+)
+from qbench.reporting.notation import LEGEND
+from qbench.reporting.originals import originals
+from qbench.reporting.savings import Savings
+from qbench.reporting.savings_table import savings_parts
+from qbench.reporting.tables import cells_table, groups_table, means_table
+from qbench.results.run import Run, Status
+
+MOST_NAMES = 6
+
+MOST_CELLS = 40
+"""A longer list of cells is shown only to those who ask for it."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """What of a run a terminal shows.
+
+    Attributes:
+        columns: names; by default every metric's main one, as many as fit.
+        wide: all columns with their standard deviations, in as many blocks as it takes.
+        cells: the list of cells, however long it is.
+        anchor: the codec that BD-rates are against; by default the one that is customary.
+    """
+
+    columns: tuple[str, ...] = ()
+    wide: bool = False
+    cells: bool = False
+    anchor: str | None = None
+
+
+LEGEND_TEXT = Text(LEGEND, "dim")
+
+
+def overview(run: Run) -> Text:
+    """Say what was run, and what was converted when the originals were read."""
+    plan = run.plan
+    text = Text()
+    text.append(plan.suite, "bold")
+    text.append(
+        f" · {_count(plan.images, 'image')} × {_count(plan.points, 'operating point')} = {_count(plan.cells, 'cell')}"
+    )
+    text.append(f" · {_count(plan.metrics, 'metric')} · profile {plan.profile} · seed {plan.seed}")
+    if plan.description:
+        text.append(f"\n{plan.description.strip()}", "dim")
+    read = originals(run)
+    text.append(f"\n{read}", "yellow" if read.converted else "dim")
+    for note, names in read.conversions.items():
+        shown = ", ".join(names[:MOST_NAMES]) + (f" and {len(names) - MOST_NAMES} more" if names[MOST_NAMES:] else "")
+        text.append(f"\n  {note} ({len(names)}): {shown}", "yellow")
+    for remark in run.remarks:
+        text.append(f"\n{remark}", "yellow")
+    return text
+
+
+def models_text(run: Run) -> Text:
+    """Name the model behind each metric that uses one: its numbers mean nothing without."""
+    return Text("\n".join(model_lines(run)), "dim")
+
+
+def failures_text(run: Run, most: int = 10) -> Text:
+    """List failures, a line each, and what was not applicable, a line per reason."""
+    text = Text()
+    for note in run.failures[:most]:
+        text.append("failed", "bold red")
+        text.append(f"  {note.image} · {note.point} · {note.what}: {note.message.splitlines()[0]}\n")
+    if len(run.failures) > most:
+        text.append(f"        and {len(run.failures) - most} more; `qbench show {run.path} --failures` lists all\n")
+    reasons: dict[tuple[str, str], int] = {}
+    for row in run.rows:
+        if row.status is Status.NOT_APPLICABLE:
+            key = (row.codec, row.reason)
+            reasons[key] = reasons.get(key, 0) + 1
+        for name, entry in row.entries.items():
+            if entry.status is Status.NOT_APPLICABLE:
+                reasons[name, entry.reason] = reasons.get((name, entry.reason), 0) + 1
+    for point, found in run.point_entries.items():
+        for name, entry in found.items():
+            if entry.status in (Status.NOT_APPLICABLE, Status.SKIPPED):
+                reasons[name, f"{point}: {entry.reason}"] = 1
+    for (name, reason), count in reasons.items():
+        text.append("n/a", "yellow")
+        text.append(f"     {name} ({count}×): {reason}\n")
+    text.rstrip()
+    return text
+
+
+def require_columns(known: Sequence[str], look: Look) -> None:
+    """Check that the columns that are to be shown are there.
+
+    Raises:
+        QbenchError: one is not; with the nearest name.
+    """
+    for name in look.columns:
+        if name not in known:
+            raise QbenchError(f"no column `{name}`{did_you_mean(name, known)} (columns: {', '.join(known)})")
+
+
+def print_run(
+    console: Console, run: Run, look: Look = Look(), *, sort: str | None = None, found: Savings | None = None
+) -> None:
+    """Show a run: its cells if they are few, means by operating point, what codecs save, failures.
+
+    Args:
+        found: what codecs save, unless there is nothing to say of that.
+
+    Raises:
+        QbenchError: a column is not there. Nothing has been printed then.
+    """
+    require_columns(list(run.columns), look)
+    few = run.plan.cells <= MOST_CELLS
+    parts: list[RenderableType] = [overview(run), ""]
+    if few or look.cells:
+        parts.append(cells_table(run, sort, console.width))
+    if look.wide:
+        parts += _groups(run, "point", sort, console.width, columns=look.columns)
+    else:
+        groups = sort_groups(run, group_rows(run, "point"), sort)
+        table, left = means_table(run, groups, look.columns, console.width)
+        hints = [f"further columns: {', '.join(left)} (--wide shows all, --columns NAME,… some)"] if left else []
+        if not (few or look.cells):
+            hints.append(f"{run.plan.cells} cells: qbench show {run.path} --cells lists them")
+        parts += [table, *_below(run, groups, "point"), *(Text(shown(line), "dim") for line in hints)]
+    if found is not None:
+        parts.append("")
+        parts += savings_parts(found, console.width)
+    notes = failures_text(run)
+    if notes:
+        parts.append(notes)
+    for part in parts:
+        console.print(part)
+
+
+def print_groups(console: Console, run: Run, *, by: str, sort: str | None = None, ways: Pools | None = None) -> None:
+    """Show a summary by group, and what one must know to read it; pooled in the metrics' own ``ways``, if given."""
+    for part in _groups(run, by, sort, console.width, ways):
+        console.print(part)
+
+
+def _groups(
+    run: Run, by: str, sort: str | None, width: int, ways: Pools | None = None, columns: Sequence[str] = ()
+) -> list[RenderableType]:
+    groups = sort_groups(run, group_rows(run, by, ways), sort)
+    return [groups_table(run, groups, by, sort, width, columns), *_below(run, groups, by)]
+
+
+def _below(run: Run, groups: Sequence[Group], by: str) -> list[RenderableType]:
+    """Return what one must know to read a table of groups."""
+    below: list[RenderableType]
+    below = [] if any(each.low is not None for group in groups for each in group.summaries.values()) else [LEGEND_TEXT]
+    fewer = fewer_images(run, groups, by)
+    if fewer:
+        below.append(Text("\n".join(shown(line) for line in fewer), "yellow"))
+    pooled = pooling(groups)
+    if pooled:
+        below.append(Text(f"pooled: {pooled}", "dim"))
+    models = models_text(run)
+    return [*below, *([models] if models else [])]
+
+
+def _count(things: Sized | int, noun: str) -> str:
+    number = things if isinstance(things, int) else len(things)
+    return f"{number} {noun}{'' if number == 1 else 's'}"
