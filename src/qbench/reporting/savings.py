@@ -11,11 +11,12 @@ from dataclasses import asdict, dataclass, replace
 from qbench.contracts.metric import Column
 from qbench.errors import QbenchError, did_you_mean
 from qbench.reporting.bd import BdRate, Method, bd_rates, unusable
-from qbench.reporting.costs import PointTiming, point_timings
+from qbench.reporting.costs import PointTiming, point_timings, timing_notes
 from qbench.reporting.curves import CurvePoint, Curves, curve_metrics, curves
 from qbench.results.comparability import check_same_columns
 from qbench.results.run import Run
 
+BESIDE = "times were taken beside other work of the run, and are not for publication"
 ALIKE = 1.1
 """Factor up to which two times are called alike."""
 
@@ -135,8 +136,11 @@ def savings(
             continue
         for rate in bd_rates(each, anchor, method, methods=methods):
             rates[rate.codec][name] = rate
+    times = _times(runs, anchor)
+    if times and any(timing_notes(point_timings(run)) for _, run in runs):
+        notes[BESIDE] = None
     columns = {name: runs[0][1].columns[name] for name in chosen}
-    return Savings(anchor, columns, rates, _times(runs, anchor), absent, tuple(notes))
+    return Savings(anchor, columns, rates, times, absent, tuple(notes))
 
 
 def _together(runs: Sequence[tuple[str, Run]], metric: str) -> tuple[Curves, list[str]]:

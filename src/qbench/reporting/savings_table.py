@@ -10,7 +10,7 @@ from rich.text import Text
 from qbench.errors import shown
 from qbench.reporting.bd import SMALL_OVERLAP, BdRate
 from qbench.reporting.costs import Sheet
-from qbench.reporting.savings import Savings, sentences
+from qbench.reporting.savings import BESIDE, Savings, sentences
 from qbench.reporting.tables import sheet_table
 
 LITTLE = "°"
@@ -74,6 +74,7 @@ def savings_parts(found: Savings, width: int) -> list[RenderableType]:
     sheet = savings_sheet(found, chosen)
     left = f"; {len(names) - len(chosen)} more metrics" if len(chosen) < len(names) else ""
     below = [*sheet.notes[: 1 + any(LITTLE in cell for line in sheet.lines for cell in line)]]
+    below += [note for note in found.notes if note == BESIDE]
     below.append(f"`qbench bd RUN` says why some have none{left}, and takes --anchor")
     return [
         sheet_table(sheet, width),
