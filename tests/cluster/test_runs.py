@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from qbench.cluster.dealing import Crew
 from qbench.cluster.hand_out import HandOut
 from qbench.cluster.workers import Cluster
 from qbench.errors import ClusterError
-from qbench.execute.work import Notice, Recorded
+from qbench.execute.work import CellStarted, Notice, Recorded
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
@@ -298,3 +299,27 @@ def test_each_worker_of_this_machine_sees_one_accelerator(monkeypatch):
     assert [opening._visible_device(number) for number in range(3)] == ["4", "7", ""]
     monkeypatch.setattr(opening, "_devices", lambda: 0)
     assert opening._visible_device(0) is None
+
+
+def test_what_was_done_of_a_unit_comes_back_when_the_run_is_stopped(suite, scheduler, installed, monkeypatch):
+    monkeypatch.setattr("qbench.cluster.dealing.Dealer._dealt", lambda self, cells, pieces: [cells])  # whole images
+    monkeypatch.setattr("qbench.cluster.hand_out.SPEAKING", 0.0)  # signs of life are given, too
+    monkeypatch.setattr("qbench.cluster.hand_out.LOOKING", 0.1)
+    slow = {f"slow{number}": {"codec": "faulty", "how": "sleep-a-little"} for number in range(12)}
+    suite["codecs"], suite["metrics"] = slow, ["original-mean"]
+    suite["timing"] = {"repeats": 1, "budget": 0.0}
+    stop = qbench.Stop()
+
+    def after_some(event):
+        if isinstance(event, CellStarted) and not event.point.startswith("slow0 "):
+            stop.set("interrupted", 20)
+
+    address = scheduler.scheduler_address
+    began = time.monotonic()
+    begun = qbench.run(suite, output="run", cache=False, cluster=address, stop=stop, on_event=after_some)
+    assert time.monotonic() - began < 15
+    coded = [row for row in begun.rows if row.status is qbench.Status.OK]
+    assert 1 <= len(coded) < len(begun.rows)
+    done, notices = run(suite, cluster=address)
+    assert done.complete
+    assert not notices

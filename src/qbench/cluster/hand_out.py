@@ -372,7 +372,7 @@ class HandOut:
         self._asked_to_stop = True
         self._pending.clear()
         self._suspects.clear()
-        with contextlib.suppress(Exception):  # whatever is wrong with the connection is found out elsewhere
+        with contextlib.suppress(OSError):  # a connection that is lost is found out elsewhere
             # What is done by then comes back in time.
             self._client.run(stop, self._session, max(0.0, self._stop.patience - GIVING_UP), wait=False)
 

@@ -119,15 +119,15 @@ def differs(plan: Any, dask_worker: Worker) -> list[str]:  # what Dask gives
     return differences(plan)
 
 
-def hear(session: str, dask_worker: Worker) -> None:
-    """Take note that a session's coordinator is there."""
+async def hear(session: str, dask_worker: Worker) -> None:
+    """Take note that a session's coordinator is there; a coroutine, as whoever calls does not wait."""
     plugin = dask_worker.plugins.get(plugin_name(session))
     if isinstance(plugin, AtWork):
         plugin.heard = time.monotonic()
 
 
-def stop(session: str, patience: float, dask_worker: Worker) -> None:
-    """Have a session's work end."""
+async def stop(session: str, patience: float, dask_worker: Worker) -> None:
+    """Have a session's work end; likewise."""
     plugin = dask_worker.plugins.get(plugin_name(session))
     if isinstance(plugin, AtWork) and plugin.workplace is not None:
         plugin.workplace.stop(patience)
