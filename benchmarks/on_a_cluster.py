@@ -1,6 +1,6 @@
 """What a coordinator can do for workers on other machines: ``python benchmarks/on_a_cluster.py [--cells 100000]``.
 
-A real run of as many cells is handed out by Dask to 64 workers that only pretend: they are threads of one other process,
+A real run of as many cells is handed out by Dask to 64 workers that only pretend: they are threads of another process,
 sleep for as long as a cell is said to take, and give back records, and bitstreams of the size of a photograph's. So
 nothing is measured but Dask, the coordinator, its journal and its files: cells a second where cells take no time, what
 a cell costs beside its own time, the coordinator's memory and its processor's time. A last line is of an idle one.
@@ -29,13 +29,23 @@ from qbench.execute.work import Recorded
 WORKERS = 64
 POINTS = 100
 BITSTREAM = os.urandom(20_000)
+HEADINGS = (
+    "a cell takes, s",
+    "until the first record, s",
+    "from then on, s",
+    "cells/s",
+    "without overhead, s",
+    "overhead a cell and worker, ms",
+    "coordinator's CPU a cell, ms",
+    "its peak, MB",
+)
 SECONDS = "QBENCH_PRETENDED_SECONDS"
 
 
 class Pretended:
     """A workplace where nothing is done."""
 
-    def __init__(self, contract: Contract, name: str, threads: int, say: Any) -> None:
+    def __init__(self, contract: Contract, name: str, threads: int, say: Any, parent: str) -> None:
         from qbench.cluster.workplace import RunFolder
         from qbench.planning.types import OperatingPoint
 
@@ -63,7 +73,8 @@ class Pretended:
                 digest = f"{abs(hash(cell.key)):064x}"[:64]
                 record = CellRecord(
                     key=cell.key, image=part.image, point=cell.point, outcome="coded", bitstream_size=len(BITSTREAM),
-                    bitstream_sha256=digest, reconstruction_sha256=digest, timing=timing, session=self._session, at=now(),
+                    bitstream_sha256=digest, reconstruction_sha256=digest, timing=timing, session=self._session,
+                    at=now(),
                 )  # fmt: skip
                 records.append(record)
                 path = self._folder.bitstream_path(self._points[cell.point], part.image)
@@ -125,11 +136,10 @@ def _measure(cells: int, seconds: float, work: Path, address: str) -> None:
     assert run.complete
     own = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     ideal = cells * seconds / WORKERS
-    print(
-        f"| {seconds:g} | {ready:.1f} | {wall:.1f} | {cells / wall:.0f} | {ideal:.1f} | {1e3 * (wall - ideal) * WORKERS / cells:.1f} | "
-        f"{1e3 * own / cells:.2f} | {after.ru_maxrss / 1024:.0f} |",
-        flush=True,
-    )
+    overhead = 1e3 * (wall - ideal) * WORKERS / cells
+    figures = [f"{seconds:g}", f"{ready:.1f}", f"{wall:.1f}", f"{cells / wall:.0f}", f"{ideal:.1f}", f"{overhead:.1f}"]
+    figures += [f"{1e3 * own / cells:.2f}", f"{after.ru_maxrss / 1024:.0f}"]
+    print("| " + " | ".join(figures) + " |", flush=True)
 
 
 def main() -> None:
@@ -148,10 +158,7 @@ def main() -> None:
         _measure(given.cells, float(seconds), Path(work), address)
         return
     print(f"{given.cells} cells, {WORKERS} pretended workers, {os.cpu_count()} cores for all of it\n")
-    print(
-        "| a cell takes, s | until the first record, s | from then on, s | cells/s | without overhead, s | overhead a cell and worker, ms | coordinator's CPU a cell, ms | its peak, MB |"
-    )
-    print("|---|---|---|---|---|---|---|---|", flush=True)
+    print("| " + " | ".join(HEADINGS) + " |\n" + "|---" * len(HEADINGS) + "|", flush=True)
     for seconds in given.seconds:
         with tempfile.TemporaryDirectory() as folder:
             address_file = Path(folder) / "address"

@@ -108,6 +108,39 @@ def test_links_are_not_followed(suite, registry, tmp_path):
     stream = next(Path(one.path, "bitstreams").rglob("*.*"))
     stream.unlink()
     stream.symlink_to(secret)
-    merged = qbench.merge([one], "merged", registry=registry)
-    assert not (merged.path / stream.relative_to(one.path)).exists()
-    shutil.rmtree(merged.path)
+    with pytest.raises(StoreError, match="leads out of the run folder"):
+        qbench.merge([one], "merged", registry=registry)
+    elsewhere = tmp_path / "elsewhere"
+    other = qbench.run(suite, output="other", registry=registry, cache=False)
+    shutil.move(other.path / "bitstreams", elsewhere)
+    (other.path / "bitstreams").symlink_to(elsewhere)
+    with pytest.raises(StoreError, match="leads out of the run folder"):
+        qbench.merge([other], "merged", registry=registry)
+
+
+def test_files_are_taken_from_whichever_part_has_them(suite, registry):
+    one = qbench.run(suite, output="one", registry=registry, cache=False)
+    shutil.copytree(one.path, "without")
+    for kind in ("bitstreams", "reconstructions"):
+        shutil.rmtree(Path("without", kind))
+    merged = qbench.merge(["without", one], "merged", registry=registry)
+    for kind in ("bitstreams", "reconstructions"):
+        assert len([*Path(merged.path, kind).rglob("*.*")]) == len(one.rows)
+    altered = next(Path(one.path, "bitstreams").rglob("*.*"))
+    altered.write_bytes(b"XX")
+    with pytest.raises(StoreError, match="is not the bitstream that was measured"):
+        qbench.merge(["without", one], "again", registry=registry)
+    whole = qbench.merge([one, merged], "whole", registry=registry)  # which has it as it was
+    assert (whole.path / altered.relative_to(one.path)).read_bytes() != b"XX"
+    with pytest.raises(StoreError, match="is inside of one"):
+        qbench.merge([one, merged], "one/inside", registry=registry)
+
+
+def test_what_is_damaged_is_told(suite, registry):
+    one = qbench.run(suite, output="one", registry=registry, cache=False)
+    lines = Path(one.path, JOURNAL).read_bytes().splitlines(keepends=True)
+    lines[5] = lines[5].replace(b"0", b"1")
+    Path(one.path, JOURNAL).write_bytes(b"".join(lines))
+    told = []
+    qbench.merge(["one"], "merged", registry=registry, on_event=lambda event: told.append(str(event)))
+    assert any("damaged in line 6; what it had there is not merged" in text for text in told)

@@ -8,6 +8,7 @@ from typing import Unpack
 
 from qbench.api.running import RunOptions, go_on
 from qbench.api.runs import AnyRun, all_opened
+from qbench.execute.work import Notice
 from qbench.results.run import Run
 from qbench.store.merging import merge_runs
 
@@ -28,6 +29,7 @@ def merge(runs: AnyRun | Sequence[AnyRun], output: str | Path, **options: Unpack
         TypeError: an unknown option.
     """
     found = all_opened(runs)
-    folder = merge_runs([each.path for each in found], Path(output))
+    listener = options.get("on_event") or (lambda event: None)
+    folder = merge_runs([each.path for each in found], Path(output), lambda text: listener(Notice(text)))
     made = Run(folder.path, folder.load())
     return go_on(made, **options) if made.measured() and not made.complete else made

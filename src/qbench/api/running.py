@@ -256,7 +256,7 @@ def elsewhere_of(
     Raises:
         ClusterError: they can't be reached, or can't take part.
     """
-    if not how.cluster:
+    if how.cluster is None:
         yield None
         return
     if how.in_process or (options.get("registry") or default_registry()) is not default_registry():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -31,6 +32,8 @@ SCRIPT = """\
 
 part=$SLURM_ARRAY_TASK_ID
 folder={folder}
+mkdir -p "$folder"
+rm -f "$folder/$part.done"
 {command} --shard "$part/{count}" --output "$folder/$part" --requeue --quiet --no-report &
 child=$!
 trap 'kill -USR1 "$child" 2>/dev/null' USR1
@@ -38,7 +41,10 @@ while kill -0 "$child" 2>/dev/null; do wait "$child"; code=$?; done
 [ "$code" -le 1 ] || exit "$code"  # 1: some cells failed, which the whole run says, too
 
 touch "$folder/$part.done"
-if [ "$(ls "$folder" | grep -c '\\.done$')" = {count} ] && mkdir "$folder/merging" 2>/dev/null; then
+exec 9>"$folder/lock"  # which is let go of however this job ends
+if [ "$(ls "$folder" | grep -c '\\.done$')" = {count} ] && flock --nonblock 9; then
+    [ ! -e "$folder/merged/journal.jsonl" ] || {{ echo "$folder/merged is there already"; exit 0; }}
+    rm -rf "$folder/merged"  # what a merge has left that was ended
     qbench merge {parts} --output "$folder/merged"
 fi
 """
@@ -48,6 +54,14 @@ def add_to(app: typer.Typer) -> None:
     """Register the commands."""
     app.command("merge")(merge_command)
     app.command("slurm-script")(slurm_script_command)
+
+
+def _require(pattern: str, option: str, value: str, example: str) -> None:
+    """Raise QbenchError for a value that Slurm would not take, or that would be another line of the script."""
+    from qbench.errors import QbenchError
+
+    if not re.fullmatch(pattern, value):
+        raise QbenchError(f"{option} {value!r}: not accepted; accepted is, for example, {example}")
 
 
 @shows
@@ -98,6 +112,11 @@ def slurm_script_command(
     from qbench.errors import OutputError
     from qbench.reporting.console import Console
 
+    _require(r"(\d+-)?\d+(:\d+){0,2}|UNLIMITED", "--time", time, "24:00:00")
+    _require(r"\d+[KMGT]?", "--memory", memory, "32G")
+    _require(r"\S*", "--partition", partition, "gpu")
+    for each in sbatch or ():
+        _require(r"--?[a-zA-Z][^\s=]*(=\S*)?", "--sbatch", each, "--account=name")
     planned = plan(suite, overrides=overrides or (), profile=profile, seed=seed, device="cpu")
     count = min(jobs or gpus or 4, planned.cells)
     given = ["qbench", "run", str(suite)]

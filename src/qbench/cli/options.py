@@ -40,7 +40,7 @@ EXECUTION: dict[str, tuple[Any, Any]] = {
     "device": (Device, "auto"),
     "cluster": (
         Annotated[
-            str,
+            str | None,
             typer.Option(
                 "--cluster",
                 metavar="WORKERS",
@@ -48,7 +48,7 @@ EXECUTION: dict[str, tuple[Any, Any]] = {
                 show_default=False,
             ),
         ],
-        "",
+        None,
     ),
     "cluster_option": (
         Annotated[

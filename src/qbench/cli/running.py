@@ -80,7 +80,7 @@ def run_command(
     """
     from qbench.api.running import plan, plan_to_run, run
 
-    away = bool(options.get("cluster"))
+    away = options.get("cluster") is not None
     planned = (plan if options.get("in_process") or away else plan_to_run)(
         suite,
         overrides=overrides or (),

@@ -69,7 +69,9 @@ class AtWork(WorkerPlugin):
         if problems:
             worker.log_event(contract.session, {"event": "unfit", "name": name, "problems": problems[:5]})
             return
-        self.workplace = await loop.run_in_executor(None, partial(Workplace, contract, name, threads, self._say))
+        self.workplace = await loop.run_in_executor(
+            None, partial(Workplace, contract, name, threads, self._say, worker.local_directory)
+        )
         self.heard = time.monotonic()
         self._watching = asyncio.create_task(self._watch(worker))
         offered = {TAKES_PART: threads, ACCELERATOR: threads if report.kind is not None else 0}

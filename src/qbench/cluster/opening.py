@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from qbench.cluster.workers import Cluster
 from qbench.errors import ClusterError
 from qbench.execute.starting import OF_TERMINALS
-from qbench.execute.work import Stop
+from qbench.execute.work import MOST_JOBS, Stop
 
 if TYPE_CHECKING:
     import distributed
@@ -41,6 +41,10 @@ QUEUES = {
 }
 NOISY = ("distributed", "asyncio", "tornado")
 """Whose logs tell of what is seen to here: workers that are lost, connections that are closed."""
+LISTS = ("_directives", "_prologue", "_extra", "_args", "_skip")
+"""What names of options end in that may be given several times."""
+WHOLE = ("cores", "processes")
+MOST_QUEUED = 10_000
 CONNECTING = 10.0
 """Seconds within which a scheduler answers."""
 ARRIVING = 60.0
@@ -80,10 +84,12 @@ def open_cluster(
     Raises:
         ClusterError: it can't be reached, or has no workers; what is asked for is not accepted; packages are missing.
     """
-    found = re.fullmatch(r"([a-z]+)(?::(\d+)(?:-(\d+))?)?", text)
+    found = re.fullmatch(r"([a-z]+)(?::(\d{1,6})(?:-(\d{1,6}))?)?", text)
     kind = found[1] if found else ""
     if kind != "local" and kind not in QUEUES and not _is_address(text):
         raise ClusterError(f"--cluster {text}: not known; accepted: {ACCEPTED}")
+    for name, values in (options or {}).items():
+        _check_option(name, values)
     if options and kind not in QUEUES:
         raise ClusterError(f"--cluster-option is for batch systems ({', '.join(QUEUES)}), not for --cluster {text}")
     try:
@@ -92,6 +98,9 @@ def open_cluster(
     except ImportError as error:
         raise ClusterError(f"--cluster needs Dask: pip install 'qbench[cluster]' ({error})") from error
     few, many = (None if found is None or found[place] is None else int(found[place]) for place in (2, 3))
+    most = MOST_JOBS if kind == "local" else MOST_QUEUED
+    if max(few or 0, many or 0) > most:
+        raise ClusterError(f"--cluster {text}: accepted are at most {most} workers")
     if few == 0 or (few is not None and many is not None and many < few):
         raise ClusterError(f"--cluster {text}: accepted are at least one worker, and no more at first than at most")
     with _quietly(), dask.config.set(QUIET if found else {}), contextlib.ExitStack() as left:
@@ -123,9 +132,14 @@ def _connected(text: str) -> distributed.Client:
         if not Path(text).is_file():
             raise ClusterError(f"--cluster {text}: there is no such scheduler file")
         return distributed.Client(scheduler_file=text, timeout=CONNECTING, set_as_default=False)
-    except (OSError, ValueError, TypeError) as error:  # TimeoutError is an OSError
+    except OSError as error:  # a TimeoutError is one
         reason = f": {error}" if str(error) else ""
         raise ClusterError(f"no Dask scheduler answers at {text} within {CONNECTING:g} s{reason}") from error
+    except ClusterError:
+        raise
+    except Exception as error:  # whatever Dask makes of it
+        what = "no address of a Dask scheduler" if "://" in text else "no scheduler file of Dask's"
+        raise ClusterError(f"--cluster {text}: is {what} ({type(error).__name__}: {error})") from error
 
 
 def _local(count: int | None) -> distributed.LocalCluster:
@@ -193,17 +207,30 @@ def _batch_system(kind: str, options: Mapping[str, Sequence[str]]) -> Any:
     given = {name.replace("-", "_"): _value(name, values) for name, values in options.items()}
     try:
         return getattr(jobqueue, QUEUES[kind])(silence_logs=logging.CRITICAL, **given)
-    except (TypeError, ValueError, OSError, RuntimeError) as error:
+    except Exception as error:  # whatever dask-jobqueue makes of it
         text = " ".join(str(error).split(". Very likely")[0].split())
         if "cores and memory" in text:
             text = "how many cores and how much memory has a job? --cluster-option cores=8 --cluster-option memory=24GB"
         raise ClusterError(f"--cluster {kind}: {text}. dask-jobqueue's own configuration counts, too") from error
 
 
+def _check_option(name: str, values: Sequence[str]) -> None:
+    """Refuse what dask-jobqueue would stumble over.
+
+    Raises:
+        ClusterError: naming the option.
+    """
+    plain = name.replace("-", "_")
+    if len(values) > 1 and not plain.endswith(LISTS):
+        raise ClusterError(f"--cluster-option {name}: is given {len(values)} times; accepted once")
+    if plain in WHOLE and not all(re.fullmatch(r"[1-9][0-9]{0,5}", each) for each in values):
+        raise ClusterError(f"--cluster-option {name}={values[0]}: accepted is a whole number from 1")
+
+
 def _value(name: str, values: Sequence[str]) -> Any:
     """Return an option as dask-jobqueue takes it: whole numbers as such, what is given several times as a list."""
     whole = [int(each) if re.fullmatch(r"\d+", each) else each for each in values]
-    lists = name.replace("-", "_").endswith(("_directives", "_prologue", "_extra", "_args", "_skip"))
+    lists = name.replace("-", "_").endswith(LISTS)
     return whole if len(whole) > 1 or lists else whole[0]
 
 

@@ -86,16 +86,19 @@ class Workplace:
     Args:
         threads: units that are done at a time.
         say: takes a line on what is being done.
+        parent: a folder for what is under way, which is removed even if this process is killed.
     """
 
-    def __init__(self, contract: Contract, name: str, threads: int, say: Callable[[str, str, str], None]) -> None:
+    def __init__(
+        self, contract: Contract, name: str, threads: int, say: Callable[[str, str, str], None], parent: str
+    ) -> None:
         self._plan = contract.plan
         self._name = name
         self._say = say
         self._stop = Stop()
         self._lock = threading.Lock()
         self._told: list[str] = []
-        self._scratch = Path(tempfile.mkdtemp(prefix="qbench-worker-"))
+        self._scratch = Path(tempfile.mkdtemp(prefix="qbench-", dir=parent))
         devices = devices_for(self._plan.participants, contract.device)
         sharing = max(1, contract.neighbours.get(socket.gethostname(), 1))
         numerical = numerical_threads(max(1, available_cores() // (threads * sharing)))

@@ -64,12 +64,16 @@ class Options:
     fail_fast: bool = False
     retry_failed: bool = False
     shard: str = ""
-    cluster: str = ""
+    cluster: str | None = None
     cluster_options: Mapping[str, Sequence[str]] = field(default_factory=dict)
     in_process: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse numbers of cores that can't be, and shards."""
+        """Refuse numbers of cores that can't be, shards, and what belongs to other options."""
+        if self.cluster is None and self.cluster_options:
+            raise QbenchError("--cluster-option is of a --cluster, which is not given")
+        if self.cluster is not None and self.jobs != "auto":
+            raise QbenchError("--jobs is for this machine; workers of a --cluster do as much as they have threads")
         if self.shard:
             Shard.parse(self.shard)
         whole = isinstance(self.jobs, int) and not isinstance(self.jobs, bool)

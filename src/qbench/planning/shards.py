@@ -34,7 +34,7 @@ class Shard:
         """
         found = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text)
         if found is None or not 1 <= int(found[1]) <= int(found[2]) <= MOST_SHARDS:
-            raise QbenchError(f"--shard {text}: accepted is NUMBER/COUNT, such as 3/16, from 1/16 to 16/16")
+            raise QbenchError(f"--shard {text}: accepted is NUMBER/COUNT, such as 3/16, of at most {MOST_SHARDS}")
         return cls(int(found[1]), int(found[2]))
 
     def __str__(self) -> str:

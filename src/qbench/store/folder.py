@@ -161,7 +161,7 @@ class RunFolder:
         Raises:
             StoreError: it can't be read, or a link leads out of the folder: who sends a run may not look into others'.
         """
-        self._require_inside(path)
+        self.require_inside(path)
         try:
             return path.read_bytes()
         except FileNotFoundError:
@@ -184,7 +184,8 @@ class RunFolder:
         """Whether a path is really in the folder, whatever links there are on the way."""
         return path.resolve().is_relative_to(self.path.resolve())
 
-    def _require_inside(self, path: Path) -> None:
+    def require_inside(self, path: Path) -> None:
+        """Raise StoreError if a path is not really in the folder."""
         if not self.holds(path):
             raise StoreError(f"{path}: leads out of the run folder; qbench follows no links there")
 
@@ -201,7 +202,7 @@ class RunFolder:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             for name in (JOURNAL, "lock", "lock.owner"):
-                self._require_inside(self.path / name)
+                self.require_inside(self.path / name)
             lock = filelock.FileLock(self.path / "lock")
             owner = self.path / "lock.owner"
             try:
@@ -274,7 +275,7 @@ class RunFolder:
         Raises:
             StoreError: a link leads out of the folder.
         """
-        self._require_inside(self.path / kind)
+        self.require_inside(self.path / kind)
         shutil.rmtree(self.path / kind, ignore_errors=True)
 
     def read_features(self, path: Path) -> npt.NDArray[np.float32]:
@@ -283,7 +284,7 @@ class RunFolder:
         Raises:
             StoreError: they are gone or damaged.
         """
-        self._require_inside(path)
+        self.require_inside(path)
         try:
             features: npt.NDArray[np.float32] = np.load(path, allow_pickle=False)
         except (OSError, ValueError) as error:
@@ -299,7 +300,7 @@ class RunFolder:
             StoreError: it can't be written, or a link leads out of the folder.
         """
         try:
-            self._require_inside(path.parent)
+            self.require_inside(path.parent)
             path.parent.mkdir(parents=True, exist_ok=True)
             with replacing(path) as temporary:
                 temporary.write_bytes(data)

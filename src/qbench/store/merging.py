@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -30,21 +31,29 @@ class _Part:
     state: RunState
 
 
-def merge_runs(paths: Sequence[Path], target: Path) -> RunFolder:
+def merge_runs(paths: Sequence[Path], target: Path, tell: Callable[[str], None] = lambda text: None) -> RunFolder:
     """Write a run that has the records and files of several, which are parts of the same.
 
     Args:
         paths: of run folders. None is changed.
         target: where the run is written; must not exist, or be empty.
+        tell: takes what of a part could not be read.
 
     Raises:
-        StoreError: they are of different plans, or measured the same with different results; there is something at
-            the target already, or it can't be written.
+        StoreError: they are of different plans, hold other bitstreams than were measured, or measured the same with
+            different results; there is something at the target already, or it can't be written.
     """
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise StoreError(f"{target}: exists already; name a folder that doesn't")
+    for path in paths:
+        if target.resolve().is_relative_to(path.resolve()):
+            raise StoreError(f"{target}: is inside of {path}, which stays as it is; name a folder elsewhere")
     with many_objects():
         parts = [_Part(RunFolder(path), RunFolder(path).load()) for path in paths]
+        for part in parts:
+            if part.state.damaged:
+                lines = ", ".join(map(str, part.state.damaged[:5]))
+                tell(f"{part.folder.journal_path}: damaged in line {lines}; what it had there is not merged")
         plan = _common_plan(parts)
         cells: dict[tuple[str, str], tuple[CellRecord, _Part]] = {}
         scores: dict[tuple[str, str, str], tuple[ScoreRecord, _Part]] = {}
@@ -54,19 +63,33 @@ def merge_runs(paths: Sequence[Path], target: Path) -> RunFolder:
             for score in part.state.scores:
                 _add(scores, (score.image, score.point, score.metric), score, part)
         folder = RunFolder(target)
-        with folder.locked():
-            _copy_files(parts, plan, cells, folder)
-            first = parts[0].state.plan_record
-            assert first is not None
-            with folder.writing() as journal:  # last: until then there is no run
-                journal.append([PlanRecord(at=now(), base=first.base, plan=plan.to_json())])
-                sessions = {session.id: session for part in parts for session in part.state.sessions.values()}
-                journal.append([*sessions.values(), *(record for record, _ in cells.values())])
-                journal.append([record for record, _ in scores.values()])
-            folder.write_file(folder.path / "suite.yaml", plan.suite_text.encode())
-            if sessions:
-                folder.write_provenance(max(sessions.values(), key=lambda session: session.at).provenance)
+        try:
+            _write(parts, plan, cells, scores, folder)
+        except BaseException:  # nothing that looks like a run is left behind
+            shutil.rmtree(target, ignore_errors=True)
+            raise
     return folder
+
+
+def _write(
+    parts: Sequence[_Part],
+    plan: Plan,
+    cells: dict[tuple[str, str], tuple[CellRecord, _Part]],
+    scores: dict[tuple[str, str, str], tuple[ScoreRecord, _Part]],
+    folder: RunFolder,
+) -> None:
+    with folder.locked():
+        _copy_files(parts, plan, cells, folder)
+        first = parts[0].state.plan_record
+        assert first is not None
+        with folder.writing() as journal:  # last: until then there is no run
+            journal.append([PlanRecord(at=now(), base=first.base, plan=plan.to_json())])
+            sessions = {session.id: session for part in parts for session in part.state.sessions.values()}
+            journal.append([*sessions.values(), *(record for record, _ in cells.values())])
+            journal.append([record for record, _ in scores.values()])
+        folder.write_file(folder.path / "suite.yaml", plan.suite_text.encode())
+        if sessions:
+            folder.write_provenance(max(sessions.values(), key=lambda session: session.at).provenance)
 
 
 def _common_plan(parts: Sequence[_Part]) -> Plan:
@@ -121,16 +144,16 @@ def _copy_files(
     points = {point.id: point for point in plan.points}
     per_point = [metric.label for metric in plan.metrics if metric.per_point]
     originals = [(label, None, image.name) for label in per_point for image in plan.images]
-    for record, part in cells.values():
+    for record, own in cells.values():
         point = points[record.point]
-        source = part.folder
-        for path in (
-            source.bitstream_path(point, record.image),
-            source.reconstruction_path(point, record.image),
-            *(source.artifact_path(point, record.image, artifact.name) for artifact in record.artifacts),
-            *(source.features_path(label, point, record.image) for label in per_point),
-        ):
-            _copy(path, source, folder)
+        having = [own, *(part for part in parts if part is not own)]
+        _copy_first([part.folder.bitstream_path(point, record.image) for part in having], having, folder, record)
+        image = record.image
+        _copy_first([part.folder.reconstruction_path(point, image) for part in having], having, folder)
+        for artifact in record.artifacts:
+            _copy_first([part.folder.artifact_path(point, image, artifact.name) for part in having], having, folder)
+        for label in per_point:
+            _copy_first([part.folder.features_path(label, point, image) for part in having], having, folder)
     for part in parts:
         for given in originals:
             _copy(part.folder.features_path(*given), part.folder, folder)
@@ -140,17 +163,48 @@ def _copy_files(
                 _copy(path, part.folder, folder, f"{LOGS}/{number}-{path.name}")
 
 
+def _copy_first(
+    paths: Sequence[Path], parts: Sequence[_Part], folder: RunFolder, record: CellRecord | None = None
+) -> None:
+    """Copy a file from the first part that has it.
+
+    Args:
+        record: whose bitstream it is; one that is not what was measured is not taken.
+
+    Raises:
+        StoreError: those that have it have another than was measured.
+    """
+    altered: list[Path] = []
+    for path, part in zip(paths, parts, strict=True):
+        data = part.folder.read_file(path) if record is not None else None
+        if record is not None and data is not None and hashlib.sha256(data).hexdigest() != record.bitstream_sha256:
+            altered.append(path)
+            continue
+        if _copy(path, part.folder, folder):
+            return
+    if altered:
+        raise StoreError(f"{altered[0]}: is not the bitstream that was measured; `qbench verify` tells what is")
+
+
 def _files(folder: Path) -> Iterator[Path]:
     yield from sorted(path for path in folder.glob("*.log") if path.is_file() and not path.is_symlink())
 
 
-def _copy(path: Path, source: RunFolder, folder: RunFolder, name: str = "") -> None:
-    """Copy a file, if it is there and really in its run's folder."""
+def _copy(path: Path, source: RunFolder, folder: RunFolder, name: str = "") -> bool:
+    """Copy a file; return whether it is there.
+
+    Raises:
+        StoreError: a link leads out of its run's folder, or it can't be copied.
+    """
     target = folder.path / (name or path.relative_to(source.path))
-    if not path.is_file() or target.exists() or not source.holds(path):
-        return
+    if not path.is_file():
+        return False
+    source.require_inside(path)
+    if target.exists():
+        return True
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target)
     except OSError as error:
         raise StoreError(f"{target}: can't copy: {error.strerror or error}") from error
+    return True
