@@ -137,7 +137,10 @@ class HandOut:
         try:
             yield from self._run()
         except OSError as error:
-            raise self._unreachable() from error
+            if self._client.status != "running":
+                raise self._unreachable() from error
+            kept = "what was done is kept, and the same command goes on with it"
+            raise ClusterError(f"the Dask scheduler at {self._address}: {error}; {kept}") from error
         finally:
             self._end()
 
@@ -169,7 +172,7 @@ class HandOut:
             self._looked, self._known_slots = time.monotonic(), self._crew().slots
             if self._looked - self._heard > SPEAKING:
                 self._heard = self._looked
-                self._client.run(hear, self._session, wait=False)
+                self._client.run(hear, self._session, wait=False, on_error="ignore")  # of workers that just went
         return self._known_slots
 
     def _submit(self, unit: Unit) -> None:
@@ -374,7 +377,9 @@ class HandOut:
         self._suspects.clear()
         with contextlib.suppress(OSError):  # a connection that is lost is found out elsewhere
             # What is done by then comes back in time.
-            self._client.run(stop, self._session, max(0.0, self._stop.patience - GIVING_UP), wait=False)
+            self._client.run(
+                stop, self._session, max(0.0, self._stop.patience - GIVING_UP), wait=False, on_error="ignore"
+            )
 
     def _end(self) -> None:
         with contextlib.suppress(Exception):

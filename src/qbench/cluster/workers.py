@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     import distributed
 
 
+TRIES = 3
+"""Of telling all workers something, where one has just gone."""
+
+
 class Cluster:
     """Workers that a session's work is given to.
 
@@ -169,13 +173,23 @@ class Cluster:
             setup.plan, setup.session, self._device, setup.timing.repeats, setup.timing.budget, neighbours
         )
         name = plugin_name(setup.session)
-        self._client.register_plugin(AtWork(contract, self._kind, own=self._own), name=name)
         try:
+            self._register(AtWork(contract, self._kind, own=self._own), name)
             crew = partial(self._crew, setup.session)
             yield from HandOut(self._client, works, means, stop, crew, events, patient=self._patient).run()
         finally:
             with contextlib.suppress(Exception):  # it may be gone
                 self._client.unregister_worker_plugin(name)
+
+    def _register(self, plugin: Any, name: str) -> None:
+        """Have all workers take part, those that come later, too; again, if one goes meanwhile."""
+        for left in reversed(range(TRIES)):
+            try:
+                self._client.register_plugin(plugin, name=name)
+                return
+            except OSError as error:
+                if self._client.status != "running" or not left:
+                    raise ClusterError(f"{self.label}: workers can't be reached: {error}") from error
 
     def _crew(self, session: str) -> Crew:
         """Return which workers take part now."""
