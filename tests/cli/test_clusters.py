@@ -59,6 +59,8 @@ def test_shards_and_merging_them(qbench_command, path):
         (("run", "suite.yaml", "--cluster", "slurm", "--cluster-option", "queue"), "accepted is NAME=VALUE"),
         (("run", "suite.yaml", "--cluster", "local:2", "--in-process"), "leave one of the two out"),
         (("merge", "nowhere", "-o", "merged"), "no run in this folder"),
+        (("run", "suite.yaml", "--columns", "psn"), "no column `psn`"),
+        (("run", "suite.yaml", "--anchor", "jpg"), "no codec `jpg`"),
         (("slurm-script", "nowhere.yaml"), "nowhere.yaml"),
         (("slurm-script", "suite.yaml", "--time", "soon"), "--time 'soon': not accepted"),
         (("slurm-script", "suite.yaml", "--memory", "lots of"), "--memory 'lots of': not accepted"),

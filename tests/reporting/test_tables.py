@@ -7,9 +7,11 @@ import pytest
 from golden import check_golden
 from rich.console import Console
 
+import qbench
+from qbench.errors import QbenchError
 from qbench.records import CodingCost
 from qbench.reporting.costs import complexity_sheet, timings_sheet
-from qbench.reporting.story import print_run
+from qbench.reporting.story import Look, print_run
 from qbench.reporting.tables import sheet_table
 
 
@@ -55,3 +57,31 @@ def test_complexity_is_per_pixel_over_all_images_and_memory_of_the_largest(hand_
     text = shown(100, lambda console: console.print(sheet_table(complexity_sheet(hand_made), 100)))
     (line,) = (line for line in text.splitlines() if "jpeg" in line)
     assert line.split() == ["jpeg:quality=10", "4.70", "1.0", "–", "–", "25.00"]  # 300 kMAC, 300 pixels; 25 MB
+
+
+def test_means_fit_the_terminal_and_the_rate_stands_first(run):
+    for width in (40, 60, 80, 120):
+        text = shown(width, lambda console: print_run(console, run))
+        assert max(len(line) for line in text.splitlines()) <= width
+        means = text[text.index("Means by operating point") :].splitlines()
+        assert means[2].split()[0] == "bpp" or means[3].split()[0] == "bpp"
+        assert "shift:bits=1" in text  # whole
+    chosen = shown(80, lambda console: print_run(console, run, Look(columns=("psnr",))))
+    assert "further columns: difference" in " ".join(chosen.split())
+    wide = shown(80, lambda console: print_run(console, run, Look(wide=True)))
+    assert "Mean ± standard deviation by operating point" in wide
+    with pytest.raises(QbenchError, match="no column `psn`; did you mean `psnr`"):
+        shown(80, lambda console: print_run(console, run, Look(columns=("psn",))))
+
+
+def test_many_cells_are_listed_for_who_asks(run, monkeypatch):
+    monkeypatch.setattr("qbench.reporting.story.MOST_CELLS", 3)
+    assert f"9 cells: qbench show {run.path} --cells lists them" in " ".join(
+        shown(200, lambda console: print_run(console, run)).split()
+    )
+    assert "Cells" in shown(100, lambda console: print_run(console, run, Look(cells=True)))
+
+
+@pytest.fixture
+def run(suite, registry):
+    return qbench.run(suite, output="run", registry=registry, cache=False)

@@ -29,6 +29,8 @@ from qbench.reporting.savings import main_columns
 from qbench.results.run import Entry, Row, Run, Status
 
 HEADING_WIDTH = 12
+NARROWEST = 8
+"""Characters that a column beside the names takes at least."""
 
 STYLES = {
     Status.FAILED: "bold red",
@@ -82,7 +84,7 @@ def means_table(
     """One row per operating point, the mean of every main column that fits; and the columns that are left out."""
     keys = [_Field("operating point", [Text(group.key) for group in groups], "left")]
     rates = [name for name in run.columns if name in run.rate_columns]
-    wanted = list(columns) or [*rates[:1], *main_columns(run), *rates[1:]]
+    wanted = list(dict.fromkeys([*rates[:1], *(columns or [*main_columns(run), *rates[1:]])]))
     fields = {name: _Field(_heading(name, run.columns[name]), _means(run, groups, name, "point")) for name in wanted}
     numbers = _numbers(groups)
     room = width - 2 - sum(field.width for field in (*keys, *numbers))
@@ -171,6 +173,7 @@ def _column(sheet: Sheet, index: int) -> _Field:
 def _blocks(title: str, keys: list[_Field], fields: list[_Field], width: int, sections: list[int]) -> RenderableType:
     """Lay fields out beside the keys; what doesn't fit in the terminal goes into further tables below."""
     room = width - sum(field.width for field in keys) - 2
+    names_fit = room > NARROWEST
     blocks: list[list[_Field]] = [[]]
     used = 0
     for field in fields:
@@ -192,7 +195,8 @@ def _blocks(title: str, keys: list[_Field], fields: list[_Field], width: int, se
         for field in (*keys, *block):
             heading = "\n" * (tallest - field.heading.count("\n")) + field.heading  # headings stand on the rule
             overflow = "fold" if field in keys else "ellipsis"
-            no_wrap = field not in keys and field.justify == "right"
+            # A name is broken only where names alone are wider than the terminal.
+            no_wrap = names_fit if field in keys else field.justify == "right"
             table.add_column(Text(heading), justify=field.justify, overflow=overflow, no_wrap=no_wrap)  # type: ignore[arg-type]
         for index in range(len(keys[0].cells)):
             table.add_row(*(field.cells[index] for field in (*keys, *block)), end_section=index + 1 in sections)
