@@ -116,7 +116,9 @@ class Cluster:
         wrong = {name: each for name, each in problems.items() if each}
         if wrong:
             lines = [f"  {name}: {'; '.join(each)}" for name, each in sorted(wrong.items())]
-            raise ClusterError("\n".join([f"{self.label}: {len(wrong)} workers can't take part:", *lines]))
+            raise ClusterError(
+                "\n".join([f"{self.label}: {len(wrong)} worker{'s' * (len(wrong) > 1)} can't take part:", *lines])
+            )
 
     def _name(self, address: str) -> str:
         report = self._reports.get(address)
@@ -204,6 +206,6 @@ class Cluster:
 
 def _told(error: Exception) -> str:
     """Say what a worker could not do."""
-    if isinstance(error, ModuleNotFoundError):
+    if isinstance(error, ModuleNotFoundError) or "ModuleNotFoundError" in str(error):
         return f"qbench can't be imported there ({error})"
     return f"{type(error).__name__}: {error}"
