@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copyreg
 import os
 import socket
 import threading
@@ -13,9 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from qbench.errors import NotApplicable
 from qbench.execute.answering import Request
 from qbench.execute.shared import SharedImage
-from qbench.execute.wire import HEADER, MAGIC, MOST_DESCRIPTORS, Line
+from qbench.execute.wire import HEADER, MAGIC, MOST_DESCRIPTORS, Line, as_if_sent
 from qbench.images.image import Image
 
 
@@ -105,3 +107,13 @@ def test_descriptors_that_are_missing_are_told(ends):
     sent.sendall(HEADER.pack(MAGIC, 4, 2) + b"\0" + b"none")
     with pytest.raises(OSError, match="missing"):
         Line(received, in_station=False).receive()
+
+
+def test_what_is_not_applicable_travels_whatever_libraries_do_to_exceptions(monkeypatch):
+    """Dask has every exception pickled in a way of its own, by a function that an answer may not hold."""
+
+    def elsewhere(error):
+        return os.getcwd, ()
+
+    monkeypatch.setitem(copyreg.dispatch_table, NotApplicable, elsewhere)
+    assert as_if_sent(NotApplicable("too small")).reason == "too small"

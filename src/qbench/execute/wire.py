@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copyreg
 import io
 import os
 import pickle
@@ -153,6 +154,10 @@ def as_if_sent(message: Any) -> Any:
 class _Pickler(pickle.Pickler):
     def __init__(self, file: io.BytesIO) -> None:
         super().__init__(file, protocol=5)
+        # Libraries may have every exception in the process pickled in ways of their own (Dask does, by tblib).
+        self.dispatch_table = {
+            kind: reduce for kind, reduce in copyreg.dispatch_table.items() if not issubclass(kind, BaseException)
+        }
         self.shared: list[SharedImage] = []
         self.made: list[SharedImage] = []
 

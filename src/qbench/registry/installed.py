@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from importlib.metadata import Distribution, EntryPoint, distributions
+from importlib.metadata import Distribution, EntryPoint, MetadataPathFinder
 from pathlib import PurePath
 
 
@@ -19,6 +19,14 @@ class Installed:
     point: EntryPoint | None
     problem: str = ""
     editable: bool = False
+
+
+def distributions() -> Iterable[Distribution]:
+    """Return what is installed, by Python's own finder.
+
+    Its backport, if anything loads that, takes the place of it, and is of another mind about what is damaged.
+    """
+    return MetadataPathFinder.find_distributions()
 
 
 def installed_entry_points(group: str) -> Iterator[Installed]:
