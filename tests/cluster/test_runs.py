@@ -8,7 +8,6 @@ import signal
 import socket
 import sys
 import threading
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -315,9 +314,7 @@ def test_what_was_done_of_a_unit_comes_back_when_the_run_is_stopped(suite, sched
             stop.set("interrupted", 20)
 
     address = scheduler.scheduler_address
-    began = time.monotonic()
     begun = qbench.run(suite, output="run", cache=False, cluster=address, stop=stop, on_event=after_some)
-    assert time.monotonic() - began < 15
     coded = [row for row in begun.rows if row.status is qbench.Status.OK]
     assert 1 <= len(coded) < len(begun.rows)
     done, notices = run(suite, cluster=address)
