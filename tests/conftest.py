@@ -19,6 +19,7 @@ from PIL import Image
 
 import qbench.cli
 from qbench.execute.starting import warm_up
+from qbench.execute.work import Notice
 from qbench.registry.registry import default_registry
 
 REPOSITORY = Path(__file__).parent.parent
@@ -81,6 +82,18 @@ def sample_pixels(width: int, height: int, seed: int = 0) -> np.ndarray:
     base = np.stack([rows * 255 / height, columns * 255 / width, 128 + 90 * np.sin((rows + columns) / 9)], axis=2)
     base[height // 4 : height // 2, width // 3 : width // 2] = (220, 30, 40)
     return np.clip(base + rng.normal(0, 6, base.shape), 0, 255).astype(np.uint8)
+
+
+def run_heard(suite, **options):
+    """Run a suite; return the run, and what was told meanwhile."""
+    notices = []
+
+    def listen(event):
+        if isinstance(event, Notice):
+            notices.append(event.text)
+
+    done = qbench.run(suite, **{"output": "run", "cache": False, "on_event": listen, **options})
+    return done, notices
 
 
 def results_of(run):

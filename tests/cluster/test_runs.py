@@ -14,6 +14,7 @@ from pathlib import Path
 import distributed
 import pytest
 from conftest import results_of
+from conftest import run_heard as run
 
 import qbench
 from qbench.cluster import opening
@@ -21,7 +22,7 @@ from qbench.cluster.dealing import Crew
 from qbench.cluster.hand_out import HandOut
 from qbench.cluster.workers import Cluster
 from qbench.errors import ClusterError
-from qbench.execute.work import CellStarted, Notice, Recorded
+from qbench.execute.work import CellStarted, Recorded
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
@@ -48,17 +49,6 @@ def suite(suite):
     suite["metrics"] = ["difference", "bpp", "psnr", "mean-shift"]
     suite["timing"] = {"repeats": 1, "budget": 0.0}
     return suite
-
-
-def run(suite, **options):
-    notices = []
-
-    def listen(event):
-        if isinstance(event, Notice):
-            notices.append(event.text)
-
-    done = qbench.run(suite, **{"output": "run", "cache": False, "on_event": listen, **options})
-    return done, notices
 
 
 def files_of(run):

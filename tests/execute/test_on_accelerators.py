@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from conftest import run_heard
 
 import qbench
 from qbench.errors import StoreError
 from qbench.execute.as_planned import made_elsewhere
-from qbench.execute.work import Notice, Recorded
+from qbench.execute.work import Recorded
 from qbench.planning.placing import placed, with_metrics
 from qbench.results.run import Status
 
@@ -36,14 +37,7 @@ def there(suite):
 
 
 def run(suite, **options):
-    notices = []
-
-    def listen(event):
-        if isinstance(event, Notice):
-            notices.append(event.text)
-
-    done = qbench.run(suite, **{"output": "run", "cache": False, "jobs": 1, "on_event": listen, **options})
-    return done, notices
+    return run_heard(suite, **{"jobs": 1, **options})
 
 
 def test_a_device_that_no_longer_answers_ends_its_process_and_nothing_else(there, two_devices):

@@ -72,10 +72,12 @@ class Dealer:
                     found += self._of([(chosen[0], cells)])
         return sorted(found, key=self.cost, reverse=True)
 
-    def unit(self, parts: tuple[ImagePart, ...], *, accelerator: bool = False) -> Unit:
+    def unit(
+        self, parts: tuple[ImagePart, ...], *, accelerator: bool = False, later: frozenset[str] = frozenset()
+    ) -> Unit:
         """Return a unit of some parts."""
         self._number += 1
-        return Unit(self._number, parts, accelerator)
+        return Unit(self._number, parts, accelerator, later=later)
 
     def cost(self, unit: Unit) -> float:
         """Return the seconds that a unit is expected to take."""
@@ -95,8 +97,7 @@ class Dealer:
                 if cells
             )
             if made:
-                self._number += 1
-                yield Unit(self._number, made, accelerator, later=later)
+                yield self.unit(made, accelerator=accelerator, later=later)
 
     def _needs_accelerator(self, cell: CellWork) -> bool:
         """Whether a cell can only be begun where there is an accelerator."""

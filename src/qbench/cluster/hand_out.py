@@ -7,7 +7,7 @@ import queue
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import distributed
@@ -23,6 +23,7 @@ from qbench.execute.scoring import failed_score
 from qbench.execute.work import GIVING_UP, CellStarted, Event, ImageWork, Notice, Recorded, ScoringStarted, Stop
 from qbench.records import CellRecord, Failure, ScoreRecord
 
+KEPT = "what was done is kept, and the same command goes on with it"
 LISTENING = 0.2
 """Seconds between two looks at whether to go on waiting."""
 AHEAD = 2
@@ -139,8 +140,7 @@ class HandOut:
         except OSError as error:
             if self._client.status != "running":
                 raise self._unreachable() from error
-            kept = "what was done is kept, and the same command goes on with it"
-            raise ClusterError(f"the Dask scheduler at {self._address}: {error}; {kept}") from error
+            raise ClusterError(f"the Dask scheduler at {self._address}: {error}; {KEPT}") from error
         finally:
             self._end()
 
@@ -306,7 +306,7 @@ class HandOut:
         past.ended.append(flight.worker or worker)
         if unit.cells > 1:
             for parts in unit.alone():
-                alone = replace(self._dealer.unit(parts, accelerator=unit.accelerator), later=unit.later)
+                alone = self._dealer.unit(parts, accelerator=unit.accelerator, later=unit.later)
                 self._pending.append(alone)
                 self._luggage.expect(alone)
             self._luggage.unpack(unit)
@@ -334,6 +334,7 @@ class HandOut:
         text = f"{len(past.ended)} workers ended while they were at it ({', '.join(past.ended)})"
         failure = Failure(plugin=cell.point.owner, error="WorkersEnded", message=text)
         self._past.pop(unit.number, None)
+        self._luggage.unpack(unit)
         records: tuple[CellRecord | ScoreRecord, ...]
         if cell.coded is None:
             records = (flow.failed(self._wanted[part.image, cell.point.id], failure),)
@@ -349,10 +350,7 @@ class HandOut:
             raise self._unreachable()
 
     def _unreachable(self) -> ClusterError:
-        return ClusterError(
-            f"the Dask scheduler at {self._address} can't be reached any more; what was done is kept, and the same "
-            "command goes on with it"
-        )
+        return ClusterError(f"the Dask scheduler at {self._address} can't be reached any more; {KEPT}")
 
     def _require_workers(self) -> Iterator[Event]:
         """Tell, or raise ClusterError, if nobody has taken part for a while."""
@@ -360,10 +358,7 @@ class HandOut:
             self._there = time.monotonic()
         elif time.monotonic() - self._there > LONELY:
             if not self._patient:
-                raise ClusterError(
-                    f"no worker has taken part for {LONELY:g} s; what was done is kept, and the same command goes on "
-                    "with it"
-                )
+                raise ClusterError(f"no worker has taken part for {LONELY:g} s; {KEPT}")
             yield from self._once("no worker takes part at the moment; the queue is waited for")
 
     def _once(self, text: str) -> Iterator[Event]:

@@ -44,7 +44,6 @@ class AtWork(WorkerPlugin):
         self._kind = kind
         self._own = own
         self.workplace: Workplace | None = None
-        self.report: WorkerReport | None = None
         self._said = 0.0
         self.heard = 0.0
 
@@ -65,7 +64,6 @@ class AtWork(WorkerPlugin):
         problems = [*report.problems, *await loop.run_in_executor(None, differences, contract.plan)]
         if report.kind is not None and report.kind != self._kind:
             problems.append(f"its accelerator is {dict(report.kind)}, others' is {dict(self._kind)}")
-        self.report = WorkerReport(**{**report.__dict__, "problems": problems})
         if problems:
             worker.log_event(contract.session, {"event": "unfit", "name": name, "problems": problems[:5]})
             return

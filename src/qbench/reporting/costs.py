@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from qbench.records import CallTiming, CodingCost
-from qbench.results.run import Run
+from qbench.results.run import Row, Run
 
 BESIDE = "other call"
 """What is said of a concurrent load that was one."""
@@ -67,8 +67,11 @@ class PointTiming:
 def point_timings(run: Run) -> list[PointTiming]:
     """Return the coding times of every operating point that has any."""
     found = []
+    by_point: dict[str, list[Row]] = {point.id: [] for point in run.plan.points}
+    for row in run.rows:
+        by_point[row.point].append(row)
     for point in run.plan.points:
-        rows = [row for row in run.rows if row.point == point.id]
+        rows = by_point[point.id]
         cells = [row.cell for row in rows if row.cell is not None]
         rates = [row.rate for row in rows if row.rate is not None]
         timings = [cell.timing for cell in cells if cell.timing is not None]

@@ -136,8 +136,9 @@ def savings(
             continue
         for rate in bd_rates(each, anchor, method, methods=methods):
             rates[rate.codec][name] = rate
-    times = _times(runs, anchor)
-    if times and any(timing_notes(point_timings(run)) for _, run in runs):
+    timings = [point_timings(run) for _, run in runs]
+    times = _times(runs, timings, anchor)
+    if times and any(map(timing_notes, timings)):
         notes[BESIDE] = None
     columns = {name: runs[0][1].columns[name] for name in chosen}
     return Savings(anchor, columns, rates, times, absent, tuple(notes))
@@ -185,20 +186,22 @@ def _means_only(points: Sequence[CurvePoint]) -> tuple[CurvePoint, ...]:
     return tuple(replace(point, rates=(), values=()) for point in points)
 
 
-def _times(runs: Sequence[tuple[str, Run]], anchor: str) -> dict[str, tuple[float | None, float | None]]:
+def _times(
+    runs: Sequence[tuple[str, Run]], timings: Sequence[Sequence[PointTiming]], anchor: str
+) -> dict[str, tuple[float | None, float | None]]:
     """Return by how much longer codecs take than the anchor, within the anchor's run: medians over operating points."""
-    for name, run in runs:
+    for (name, run), of_points in zip(runs, timings, strict=True):
         label = anchor.removesuffix(f" ({name})")
         labels = {point.id: point.label for point in run.plan.points}
         found: dict[str, list[PointTiming]] = {}
-        for timing in point_timings(run):
+        for timing in of_points:
             found.setdefault(labels[timing.point], []).append(timing)
         if label not in found or (label == anchor and len(runs) > 1 and label not in labels.values()):
             continue
         own = _median(found[label])
         return {
-            codec: (_ratio(_median(timings)[0], own[0]), _ratio(_median(timings)[1], own[1]))
-            for codec, timings in found.items()
+            codec: (_ratio(_median(each)[0], own[0]), _ratio(_median(each)[1], own[1]))
+            for codec, each in found.items()
             if codec != label
         }
     return {}

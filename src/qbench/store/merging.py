@@ -63,11 +63,12 @@ def merge_runs(paths: Sequence[Path], target: Path, tell: Callable[[str], None] 
             for score in part.state.scores:
                 _add(scores, (score.image, score.point, score.metric), score, part)
         folder = RunFolder(target)
-        try:
-            _write(parts, plan, cells, scores, folder)
-        except BaseException:  # nothing that looks like a run is left behind
-            shutil.rmtree(target, ignore_errors=True)
-            raise
+        with folder.locked():  # whoever else writes there is left alone
+            try:
+                _write(parts, plan, cells, scores, folder)
+            except BaseException:  # nothing that looks like a run is left behind
+                shutil.rmtree(target, ignore_errors=True)
+                raise
     return folder
 
 
@@ -78,18 +79,17 @@ def _write(
     scores: dict[tuple[str, str, str], tuple[ScoreRecord, _Part]],
     folder: RunFolder,
 ) -> None:
-    with folder.locked():
-        _copy_files(parts, plan, cells, folder)
-        first = parts[0].state.plan_record
-        assert first is not None
-        with folder.writing() as journal:  # last: until then there is no run
-            journal.append([PlanRecord(at=now(), base=first.base, plan=plan.to_json())])
-            sessions = {session.id: session for part in parts for session in part.state.sessions.values()}
-            journal.append([*sessions.values(), *(record for record, _ in cells.values())])
-            journal.append([record for record, _ in scores.values()])
-        folder.write_file(folder.path / "suite.yaml", plan.suite_text.encode())
-        if sessions:
-            folder.write_provenance(max(sessions.values(), key=lambda session: session.at).provenance)
+    _copy_files(parts, plan, cells, folder)
+    first = parts[0].state.plan_record
+    assert first is not None
+    with folder.writing() as journal:  # last: until then there is no run
+        journal.append([PlanRecord(at=now(), base=first.base, plan=plan.to_json())])
+        sessions = {session.id: session for part in parts for session in part.state.sessions.values()}
+        journal.append([*sessions.values(), *(record for record, _ in cells.values())])
+        journal.append([record for record, _ in scores.values()])
+    folder.write_file(folder.path / "suite.yaml", plan.suite_text.encode())
+    if sessions:
+        folder.write_provenance(max(sessions.values(), key=lambda session: session.at).provenance)
 
 
 def _common_plan(parts: Sequence[_Part]) -> Plan:
