@@ -41,8 +41,16 @@ class Butteraugli(Metric):
     reference = "Alakuijala et al. 2017, arXiv:1703.04421 (Guetzli); libjxl"
     Parameters: ClassVar = ButteraugliParameters
     columns: ClassVar = (
-        Column("butteraugli", Direction.LOWER, 0.0, None, digits=3),
-        Column("norm3", Direction.LOWER, 0.0, None, digits=3, summary="3-norm over the whole image"),
+        Column("butteraugli", Direction.LOWER, 0.0, None, digits=3, title="Butteraugli"),
+        Column(
+            "norm3",
+            Direction.LOWER,
+            0.0,
+            None,
+            digits=3,
+            summary="3-norm over the whole image",
+            title="Butteraugli 3-norm",
+        ),
     )
 
     @classmethod

@@ -27,7 +27,7 @@ class Ciede2000(Compiled, OneByOne):
     version = 3
     reference = "CIE 142-2001; Sharma, Wu & Dalal 2005, Color Research & Application 30(1), 21-30"
     columns: ClassVar = (
-        Column("ciede2000", Direction.LOWER, 0.0, None, digits=3),
+        Column("ciede2000", Direction.LOWER, 0.0, None, digits=3, title="CIEDE2000"),
         Column("p95", Direction.LOWER, 0.0, None, digits=3, summary="difference that 5 % of the pixels exceed"),
     )
 

@@ -27,7 +27,7 @@ class Mse(OpenCv, Metric):
 
     name = "mse"
     summary = "mean squared error, 8-bit RGB"
-    columns: ClassVar = (Column("mse", Direction.LOWER, 0.0, 255.0**2, digits=2),)
+    columns: ClassVar = (Column("mse", Direction.LOWER, 0.0, 255.0**2, digits=2, title="MSE"),)
 
     def score(self, candidates: Candidates, prepared: Any) -> Sequence[Scores]:
         """Score a batch."""
@@ -44,7 +44,7 @@ class Psnr(OpenCv, Metric):
     name = "psnr"
     summary = "peak signal-to-noise ratio, RGB"
     pooling = "PSNR of the MSE over all pixels"
-    columns: ClassVar = (Column("psnr", Direction.HIGHER, 0.0, None, "dB", 2),)
+    columns: ClassVar = (Column("psnr", Direction.HIGHER, 0.0, None, "dB", 2, title="PSNR"),)
 
     def score(self, candidates: Candidates, prepared: Any) -> Sequence[Scores]:
         """Score a batch."""

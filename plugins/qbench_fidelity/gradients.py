@@ -53,7 +53,7 @@ class Gmsd(OpenCv, OneByOne):
     summary = "gradient magnitude similarity deviation of luma"
     version = 3
     reference = "Xue, Zhang, Mou & Bovik 2014, IEEE TIP 23(2), 684-695"
-    columns: ClassVar = (Column("gmsd", Direction.LOWER, 0.0, None),)
+    columns: ClassVar = (Column("gmsd", Direction.LOWER, 0.0, None, title="GMSD"),)
     CONSTANT: ClassVar = 170.0
 
     def prepare(self, reference: Reference) -> Plane:
@@ -84,7 +84,7 @@ class Mdsi(OpenCv, OneByOne):
     summary = "mean deviation similarity index"
     version = 2
     reference = "Nafchi, Shahkolaei, Hedjam & Cheriet 2016, IEEE Access 4, 5579-5590"
-    columns: ClassVar = (Column("mdsi", Direction.LOWER, 0.0, None),)
+    columns: ClassVar = (Column("mdsi", Direction.LOWER, 0.0, None, title="MDSI"),)
     LHM: ClassVar = ((0.2989, 0.587, 0.114), (0.3, 0.04, -0.35), (0.34, -0.6, 0.17))
     C1: ClassVar = 140.0
     C2: ClassVar = 55.0

@@ -36,7 +36,7 @@ class HaarPsi(OpenCv, OneByOne):
     summary = "Haar wavelet-based perceptual similarity"
     version = 3
     reference = "Reisenhofer, Bosse, Kutyniok & Wiegand 2018, Signal Processing: Image Communication 61, 33-43"
-    columns: ClassVar = (Column("haarpsi", Direction.HIGHER, 0.0, 1.0),)
+    columns: ClassVar = (Column("haarpsi", Direction.HIGHER, 0.0, 1.0, title="HaarPSI"),)
 
     def prepare(self, reference: Reference) -> Wavelets:
         """Compute the original's coefficients."""

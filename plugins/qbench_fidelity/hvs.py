@@ -31,8 +31,8 @@ class PsnrHvs(Metric):
     summary = "PSNR weighted by contrast sensitivity, and with masking (PSNR-HVS, PSNR-HVS-M)"
     reference = "Egiazarian et al. 2006, VPQM; Ponomarenko et al. 2007, VPQM"
     columns: ClassVar = (
-        Column("psnr-hvs", Direction.HIGHER, None, None, "dB", 2),
-        Column("m", Direction.HIGHER, None, None, "dB", 2, "PSNR-HVS-M: with contrast masking"),
+        Column("psnr-hvs", Direction.HIGHER, None, None, "dB", 2, title="PSNR-HVS"),
+        Column("m", Direction.HIGHER, None, None, "dB", 2, "PSNR-HVS-M: with contrast masking", title="PSNR-HVS-M"),
     )
 
     @classmethod

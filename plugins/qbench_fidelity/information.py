@@ -64,7 +64,7 @@ class IwSsim(Compiled, OneByOne):
     summary = "information-content-weighted multi-scale SSIM of luma"
     version = 2
     reference = "Wang & Li 2011, IEEE TIP 20(5), 1185-1198"
-    columns: ClassVar = (Column("iw-ssim", Direction.HIGHER, 0.0, 1.0),)
+    columns: ClassVar = (Column("iw-ssim", Direction.HIGHER, 0.0, 1.0, title="IW-SSIM"),)
 
     def prepare(self, reference: Reference) -> list[Scale]:
         """Compute the original's pyramid, and how much information is where."""

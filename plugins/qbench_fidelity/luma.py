@@ -18,7 +18,7 @@ class PsnrY(OpenCv, Metric):
     summary = "peak signal-to-noise ratio of luma (BT.601, full range)"
     version = 2
     reference = "ITU-R BT.601; ITU-T T.871 (JFIF)"
-    columns: ClassVar = (Column("psnr-y", Direction.HIGHER, 0.0, None, "dB", 2),)
+    columns: ClassVar = (Column("psnr-y", Direction.HIGHER, 0.0, None, "dB", 2, title="PSNR-Y"),)
 
     def prepare(self, reference: Reference) -> Plane:
         """Compute the original's luma."""

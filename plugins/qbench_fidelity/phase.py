@@ -44,7 +44,7 @@ class Fsim(Compiled, OneByOne):
     summary = "feature similarity with colour (FSIMc): phase congruency and gradients"
     version = 3
     reference = "Zhang, Zhang, Mou & Zhang 2011, IEEE TIP 20(8), 2378-2386; its authors' FeatureSIM.m"
-    columns: ClassVar = (Column("fsim", Direction.HIGHER, 0.0, 1.0),)
+    columns: ClassVar = (Column("fsim", Direction.HIGHER, 0.0, 1.0, title="FSIM"),)
 
     def prepare(self, reference: Reference) -> Features:
         """Compute the original's features."""

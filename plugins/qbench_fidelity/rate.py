@@ -40,7 +40,7 @@ class CompressionRatio(Metric):
     name = "compression-ratio"
     summary = "raw RGB bytes / bitstream bytes"
     scope = Scope.RATE
-    columns: ClassVar = (Column("compression-ratio", Direction.HIGHER, 0.0, None, "", 1),)
+    columns: ClassVar = (Column("compression-ratio", Direction.HIGHER, 0.0, None, "", 1, title="compression ratio"),)
 
     def score(self, candidates: Candidates, prepared: Any) -> Sequence[Scores]:
         """Score a batch."""
@@ -62,7 +62,7 @@ class PngSizeRatio(Metric):
     version = 2
     scope = Scope.RATE
     reference = "Minchev 2022, Table 3.5, column CR; PNG: ISO/IEC 15948"
-    columns: ClassVar = (Column("png-size-ratio", Direction.LOWER, 0.0, None, "", 2),)
+    columns: ClassVar = (Column("png-size-ratio", Direction.LOWER, 0.0, None, "", 2, title="PNG size ratio"),)
 
     def prepare(self, reference: Reference) -> int:
         """Return the size of the original as PNG."""

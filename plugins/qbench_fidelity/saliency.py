@@ -42,7 +42,7 @@ class Vsi(OpenCv, OneByOne):
     summary = "visual saliency-induced index"
     version = 3
     reference = "Zhang, Shen & Li 2014, IEEE TIP 23(10), 4270-4281; its authors' VSI.m"
-    columns: ClassVar = (Column("vsi", Direction.HIGHER, 0.0, 1.0),)
+    columns: ClassVar = (Column("vsi", Direction.HIGHER, 0.0, 1.0, title="VSI"),)
 
     def prepare(self, reference: Reference) -> Features:
         """Compute the original's features."""

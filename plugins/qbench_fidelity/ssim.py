@@ -74,7 +74,7 @@ class Ssim(_OneScale):
     summary = "structural similarity, Gaussian 11×11 window, RGB mean"
     version = 2
     reference = "Wang, Bovik, Sheikh & Simoncelli 2004, IEEE TIP 13(4), 600-612"
-    columns: ClassVar = (Column("ssim", Direction.HIGHER, -1.0, 1.0),)
+    columns: ClassVar = (Column("ssim", Direction.HIGHER, -1.0, 1.0, title="SSIM"),)
 
 
 class LumaParameters(Parameters):
@@ -107,7 +107,7 @@ class SsimY(_OfLuma, _OneScale):
     summary = "structural similarity of luma (BT.601, full range)"
     version = 2
     reference = "Wang, Bovik, Sheikh & Simoncelli 2004, IEEE TIP 13(4), 600-612"
-    columns: ClassVar = (Column("ssim-y", Direction.HIGHER, -1.0, 1.0),)
+    columns: ClassVar = (Column("ssim-y", Direction.HIGHER, -1.0, 1.0, title="SSIM-Y"),)
     Parameters: ClassVar = LumaParameters
 
 
@@ -134,8 +134,17 @@ class MsSsim(_GaussianSsim):
     version = 2
     reference = "Wang, Simoncelli & Bovik 2003, Asilomar Conference on Signals, Systems & Computers"
     columns: ClassVar = (
-        Column("ms-ssim", Direction.HIGHER, 0.0, 1.0),
-        Column("db", Direction.HIGHER, 0.0, None, "dB", 2, "-10·log10(1 - MS-SSIM), as rate-distortion plots show it"),
+        Column("ms-ssim", Direction.HIGHER, 0.0, 1.0, title="MS-SSIM"),
+        Column(
+            "db",
+            Direction.HIGHER,
+            0.0,
+            None,
+            "dB",
+            2,
+            "-10·log10(1 - MS-SSIM), as rate-distortion plots show it",
+            title="MS-SSIM",
+        ),
     )
     Parameters: ClassVar = MsSsimParameters
 
@@ -196,8 +205,8 @@ class MsSsimY(_OfLuma, MsSsim):
     summary = "multi-scale structural similarity of luma"
     version = 1
     columns: ClassVar = (
-        Column("ms-ssim-y", Direction.HIGHER, 0.0, 1.0),
-        Column("db", Direction.HIGHER, 0.0, None, "dB", 2, "-10·log10(1 - MS-SSIM)"),
+        Column("ms-ssim-y", Direction.HIGHER, 0.0, 1.0, title="MS-SSIM-Y"),
+        Column("db", Direction.HIGHER, 0.0, None, "dB", 2, "-10·log10(1 - MS-SSIM)", title="MS-SSIM-Y"),
     )
 
     class Parameters(LumaParameters, MsSsimParameters):

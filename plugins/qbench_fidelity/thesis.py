@@ -44,7 +44,7 @@ class ThesisMse(Metric):
     name = "mse-thesis-exact"
     summary = "MSE of rows 100-399 only, as in Minchev 2022"
     reference = CITATION
-    columns: ClassVar = (Column("mse-thesis-exact", Direction.LOWER, 0.0, 255.0**2, digits=2),)
+    columns: ClassVar = (Column("mse-thesis-exact", Direction.LOWER, 0.0, 255.0**2, digits=2, title="MSE (thesis)"),)
 
     def prepare(self, reference: Reference) -> Pixels:
         """Cut the rows out."""
@@ -61,7 +61,7 @@ class ThesisPsnr(Metric):
     name = "psnr-thesis-exact"
     summary = "PSNR of rows 100-399 only, as in Minchev 2022"
     reference = CITATION
-    columns: ClassVar = (Column("psnr-thesis-exact", Direction.HIGHER, 0.0, None, "dB", 2),)
+    columns: ClassVar = (Column("psnr-thesis-exact", Direction.HIGHER, 0.0, None, "dB", 2, title="PSNR (thesis)"),)
 
     def prepare(self, reference: Reference) -> Pixels:
         """Cut the rows out."""
@@ -78,7 +78,7 @@ class ThesisSsim(Metric):
     name = "ssim-thesis-exact"
     summary = "SSIM of rows 100-399 with the reconstruction's own range, as in Minchev 2022"
     reference = CITATION
-    columns: ClassVar = (Column("ssim-thesis-exact", Direction.HIGHER, -1.0, 1.0),)
+    columns: ClassVar = (Column("ssim-thesis-exact", Direction.HIGHER, -1.0, 1.0, title="SSIM (thesis)"),)
 
     def prepare(self, reference: Reference) -> Pixels:
         """Cut the rows out."""

@@ -19,7 +19,7 @@ class SsimUniform(Compiled, Metric):
     summary = "structural similarity, uniform 7×7 window (scikit-image's default)"
     version = 2
     reference = "scikit-image, skimage.metrics.structural_similarity; after Wang et al. 2004"
-    columns: ClassVar = (Column("ssim-uniform", Direction.HIGHER, -1.0, 1.0),)
+    columns: ClassVar = (Column("ssim-uniform", Direction.HIGHER, -1.0, 1.0, title="SSIM (uniform window)"),)
 
     def prepare(self, reference: Reference) -> Sequence[Plane]:
         """Take the original's channels."""

@@ -41,7 +41,7 @@ class Vifp(Compiled, OneByOne):
     name = "vifp"
     summary = "visual information fidelity, pixel domain (VIFp)"
     reference = "Sheikh & Bovik 2006, IEEE TIP 15(2), 430-444; its authors' pixel-domain version (vifp_mscale)"
-    columns: ClassVar = (Column("vifp", Direction.HIGHER, 0.0, None),)
+    columns: ClassVar = (Column("vifp", Direction.HIGHER, 0.0, None, title="VIFp"),)
 
     def prepare(self, reference: Reference) -> tuple[list[Scale], float]:
         """Compute the original's local moments, and how much information it carries."""

@@ -124,7 +124,7 @@ class Brisque(OwnQuality):
     reference = "Mittal, Moorthy & Bovik 2012, IEEE TIP 21(12), 4695-4708; bundled: Ye, Kumar & Doermann 2014, CVPR"
     Parameters: ClassVar = BrisqueParameters
     columns: ClassVar = (
-        Column("brisque", Direction.LOWER, None, None, digits=2),
+        Column("brisque", Direction.LOWER, None, None, digits=2, title="BRISQUE"),
         Column("original", Direction.LOWER, None, None, digits=2, summary="of the original"),
     )
 

@@ -70,7 +70,7 @@ class ClipSimilarity(Metric):
     summary = "cosine of CLIP embeddings of original and reconstruction"
     reference = "Radford et al. 2021, ICML; open_clip: Cherti et al. 2023, CVPR"
     Parameters: ClassVar = ClipParameters
-    columns: ClassVar = (Column("clip-similarity", Direction.HIGHER, -1.0, 1.0),)
+    columns: ClassVar = (Column("clip-similarity", Direction.HIGHER, -1.0, 1.0, title="CLIP similarity"),)
 
     def __init__(self, parameters: ClipParameters, context: Context) -> None:
         super().__init__(parameters, context)

@@ -139,9 +139,10 @@ class FeatureDistance(DistributionMetric):
         """Return the distance between two sets of samples."""
 
 
-def columns(name: str, digits: int) -> tuple[Column, ...]:
+def columns(name: str, digits: int, title: str) -> tuple[Column, ...]:
     """Return the columns of a distance."""
-    return (Column(name, Direction.LOWER, None, None, digits=digits), *sample_columns(Direction.LOWER, digits))
+    own = Column(name, Direction.LOWER, None, None, digits=digits, title=title)
+    return (own, *sample_columns(Direction.LOWER, digits))
 
 
 class Fid(FeatureDistance):
@@ -157,7 +158,7 @@ class Fid(FeatureDistance):
     summary = "Fréchet distance of network features (FID with Inception, else named for the network)"
     reference = "Heusel et al. 2017, NeurIPS; patches: Mentzer et al. 2020, NeurIPS"
     Parameters: ClassVar = FrechetParameters
-    columns: ClassVar = columns("fid", 3)
+    columns: ClassVar = columns("fid", 3, "FID")
     short = "fd"
 
     @classmethod
@@ -190,7 +191,7 @@ class FdDino(Fid):
     name = "fd-dino"
     summary = "Fréchet distance of DINOv2's features"
     reference = "Stein et al. 2023, NeurIPS; DINOv2: Oquab et al. 2024, TMLR"
-    columns: ClassVar = columns("fd-dino", 3)
+    columns: ClassVar = columns("fd-dino", 3, "FD (DINOv2)")
     bundled = ""
     hub = "timm/vit_large_patch14_dinov2.lvd142m"
     own = ""
@@ -202,7 +203,7 @@ class FdClip(Fid):
     name = "fd-clip"
     summary = "Fréchet distance of CLIP embeddings"
     reference = "Kynkäänniemi et al. 2023, ICLR; open_clip: Cherti et al. 2023, CVPR"
-    columns: ClassVar = columns("fd-clip", 5)
+    columns: ClassVar = columns("fd-clip", 5, "FD (CLIP)")
     bundled = ""
     hub = "open_clip/ViT-B-32/laion2b_s34b_b79k"
     own = ""
@@ -222,7 +223,7 @@ class Kid(FeatureDistance):
     version = 2
     summary = "kernel distance of network features (KID with Inception, else named for the network)"
     reference = "Bińkowski et al. 2018, ICLR"
-    columns: ClassVar = columns("kid", 5)
+    columns: ClassVar = columns("kid", 5, "KID")
     short = "kd"
 
     def distance(self, originals: Samples, reconstructions: Samples) -> float:

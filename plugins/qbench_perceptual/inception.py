@@ -100,7 +100,7 @@ class InceptionScore(DistributionMetric):
     reference = "Salimans et al. 2016, NeurIPS"
     Parameters: ClassVar = PatchParameters
     columns: ClassVar = (
-        Column("inception-score", Direction.HIGHER, 1.0, 1008.0, digits=3),
+        Column("inception-score", Direction.HIGHER, 1.0, 1008.0, digits=3, title="Inception Score"),
         Column("original", Direction.HIGHER, 1.0, 1008.0, digits=3, summary="of the originals"),
         *sample_columns(Direction.HIGHER, 3),
     )

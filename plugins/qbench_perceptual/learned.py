@@ -133,7 +133,7 @@ class Lpips(LearnedDistance):
     summary = "learned perceptual image patch similarity, a distance; the name includes the network"
     reference = "Zhang, Isola, Efros, Shechtman & Wang 2018, CVPR"
     Parameters: ClassVar = LpipsParameters
-    columns: ClassVar = (Column("lpips", Direction.LOWER, 0.0, None),)
+    columns: ClassVar = (Column("lpips", Direction.LOWER, 0.0, None, title="LPIPS"),)
 
     @classmethod
     def weights(cls, parameters: LpipsParameters, profile: str) -> Sequence[Weights]:
@@ -190,7 +190,7 @@ class Dists(LearnedDistance):
     summary = "deep image structure and texture similarity, as a distance"
     reference = "Ding, Ma, Wang & Simoncelli 2022, IEEE TPAMI 44(5), 2567-2581"
     Parameters: ClassVar = DistsParameters
-    columns: ClassVar = (Column("dists", Direction.LOWER, 0.0, 1.0),)
+    columns: ClassVar = (Column("dists", Direction.LOWER, 0.0, 1.0, title="DISTS"),)
 
     @classmethod
     def weights(cls, parameters: DistsParameters, profile: str) -> Sequence[Weights]:

@@ -50,7 +50,7 @@ class Niqe(OwnQuality):
     reference = "Mittal, Soundararajan & Bovik 2013, IEEE Signal Processing Letters 20(3), 209-212"
     Parameters: ClassVar = NiqeParameters
     columns: ClassVar = (
-        Column("niqe", Direction.LOWER, 0.0, None, digits=3),
+        Column("niqe", Direction.LOWER, 0.0, None, digits=3, title="NIQE"),
         Column("original", Direction.LOWER, 0.0, None, digits=3, summary="of the original"),
     )
 

@@ -48,7 +48,9 @@ class PixelFrechet(Metric):
     summary = "Fréchet distance of raw pixels: what Minchev 2022 calls FID"
     version = 2
     reference = "Minchev 2022; formula: Heusel et al. 2017, NeurIPS"
-    columns: ClassVar = (Column("pixel-frechet", Direction.LOWER, 0.0, None, digits=1),)
+    columns: ClassVar = (
+        Column("pixel-frechet", Direction.LOWER, 0.0, None, digits=1, title="Fréchet distance of pixels"),
+    )
 
     @classmethod
     def libraries(cls) -> dict[str, str]:

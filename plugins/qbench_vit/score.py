@@ -89,9 +89,33 @@ class VitScore(Metric):
     reference = "Minchev 2022; labels by Dosovitskiy et al. 2021, ICLR"
     Parameters: ClassVar = VitScoreParameters
     columns: ClassVar = (
-        Column("vit-score", Direction.HIGHER, 0.0, 1.0, digits=3, summary="share of top-K labels in common"),
-        Column("weighted", Direction.HIGHER, 0.0, 1.0, digits=3, summary="the same, labels counted by probability"),
-        Column("top1", Direction.HIGHER, 0.0, 1.0, digits=2, summary="1 if the best label is the same, else 0"),
+        Column(
+            "vit-score",
+            Direction.HIGHER,
+            0.0,
+            1.0,
+            digits=3,
+            summary="share of top-K labels in common",
+            title="ViT-Score",
+        ),
+        Column(
+            "weighted",
+            Direction.HIGHER,
+            0.0,
+            1.0,
+            digits=3,
+            summary="the same, labels counted by probability",
+            title="ViT-Score, weighted",
+        ),
+        Column(
+            "top1",
+            Direction.HIGHER,
+            0.0,
+            1.0,
+            digits=2,
+            summary="1 if the best label is the same, else 0",
+            title="ViT top-1 agreement",
+        ),
         Column("jsd", Direction.LOWER, 0.0, 1.0, "bit", 4, "Jensen-Shannon divergence of the label distributions"),
         Column("cosine", Direction.HIGHER, -1.0, 1.0, digits=4, summary="cosine of the features before the last layer"),
     )

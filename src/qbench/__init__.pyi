@@ -27,6 +27,7 @@ from .records import CellRecord, ScoreRecord
 from .reporting.bd import BdRate
 from .reporting.comparison import Comparison, Difference
 from .reporting.correlation import Cells, Correlation
+from .reporting.figures import Drawing
 from .reporting.savings import Savings
 from .results.run import Entry, FailureNote, Row, Run, Status
 
@@ -42,6 +43,7 @@ __all__ = [
     "DatasetError",
     "DeviceError",
     "Difference",
+    "Drawing",
     "Entry",
     "Explanation",
     "FailureNote",

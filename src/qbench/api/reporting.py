@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from qbench.api.arguments import names, require_one_of
 from qbench.api.explaining import explain_all, original
@@ -12,6 +13,7 @@ from qbench.api.runs import AnyRun, all_opened, opened
 from qbench.errors import QbenchError
 from qbench.planning.originals import with_originals
 from qbench.registry.registry import default_registry
+from qbench.reporting.appearance import appearances
 from qbench.reporting.bd import METHODS, BdRate, Method
 from qbench.reporting.bd import bd_rates as rates_against
 from qbench.reporting.comparison import Comparison
@@ -19,13 +21,18 @@ from qbench.reporting.comparison import compare as compare_runs
 from qbench.reporting.correlation import Cells, Correlation, collect
 from qbench.reporting.correlation import correlate as correlate_cells
 from qbench.reporting.curves import curve_metrics, curves
-from qbench.reporting.drawing import images_drawn
+from qbench.reporting.notation import written
 from qbench.reporting.page.writing import is_current, write_page
 from qbench.reporting.runs import told_apart
 from qbench.reporting.savings import Savings, usual_anchor
 from qbench.reporting.savings import savings as savings_against
-from qbench.results.comparability import check_same_columns, unlike_images
+from qbench.reporting.together import together
+from qbench.results.comparability import check_same_columns
 from qbench.results.run import Run
+
+if TYPE_CHECKING:
+    from qbench.reporting.figure_look import Legend, Limits
+    from qbench.reporting.figures import Drawing
 
 
 def compare(
@@ -119,38 +126,82 @@ def _usual() -> set[str]:
 
 def plot(
     runs: AnyRun | Sequence[AnyRun],
-    output: str | Path,
-    metric: str | None = None,
+    output: str | Path | None = None,
+    metrics: str | Sequence[str] = (),
     *,
+    width: str | float = "column",
+    codecs: str | Sequence[str] = (),
+    rename: Mapping[str, str] | None = None,
+    legend: Legend = "auto",
+    rate_limits: Limits | None = None,
+    limits: Limits | Mapping[str, Limits] | None = None,
     linear: bool = False,
+    bands: bool = False,
+    dark: bool = False,
+    caption: bool = True,
     mixed: bool = False,
     notice: Callable[[str], None] = lambda text: None,
-) -> Path:
-    """Draw rate–distortion curves for a paper; return the file.
+) -> Drawing:
+    """Draw rate–distortion curves for a paper, with text of 8 points.
 
     Args:
-        output: the file, with suffix ``.pdf``, ``.svg`` or ``.png``.
-        metric: the column to draw; by default the first that is no rate.
+        runs: where there are several, curves are over the images that all have.
+        output: a file to write, with suffix ``.pdf``, ``.svg`` or ``.png``.
+        metrics: the columns to draw, a panel for each; by default the first that is no rate.
+        width: ``"column"`` (3.5 inches) or ``"page"`` (7.16) of a paper in two columns, or inches.
+        codecs: labels of those to draw; by default all.
+        rename: label of a codec → what it is called in the figure.
+        legend: ``"ends"`` writes labels at the ends of lines, ``"outside"`` below the axes, ``"none"`` nowhere;
+            ``"auto"`` at the ends of up to six lines, where that covers nothing.
+        rate_limits: ends of the axis of rates, in bits per pixel.
+        limits: ends of the metric's axis, or column → ends.
         linear: a linear axis for rates instead of a logarithmic one.
+        bands: draw 95 % intervals of means over images around curves.
+        dark: light on dark.
+        caption: write what one must know to read the figure below it.
         mixed: draw a column of different models or settings.
         notice: called with what one must know to read the figure.
 
-    Raises:
-        QbenchError: no such column, nothing to draw, or columns that can't be compared.
-    """
-    from qbench.reporting.figures import rate_figure
+    Returns:
+        The figure, which notebooks show; its ``save`` writes it.
 
+    Raises:
+        QbenchError: no such column or codec, nothing to draw, no images in common, or columns that can't be compared.
+    """
+    from qbench.reporting.figure_look import LEGENDS, FigureLook, figure_width
+    from qbench.reporting.figures import Panel, check_form, rate_figure
+
+    if output is not None:
+        check_form(Path(output))
+    require_one_of("legend", legend, LEGENDS)
     loaded = all_opened(runs)
-    drawn = metric or next(iter(curve_metrics(loaded[0])), "")
+    drawn = (
+        names(metrics) or [name for name in curve_metrics(loaded[0]) if all(name in run.columns for run in loaded)][:1]
+    )
+    if not drawn:
+        raise QbenchError("the runs have no metric in common")
     own = [run for run in loaded if not run.imported]
     if not mixed:
-        check_same_columns(own, [drawn])
-    found = [(name, curves(run, drawn)) for name, run in zip(told_apart(loaded), loaded, strict=True)]
-    told = [f"{name}: {line}" for name, lines in unlike_images(loaded).items() for line in lines]
-    rate_figure(Path(output), found, linear=linear, notes=told)
-    for line in (*told, *images_drawn(found)):
+        check_same_columns(own, drawn)
+    labels = list(dict.fromkeys(point.label for run in loaded for point in run.plan.points))
+    for label in (*(wanted := names(codecs)), *(rename or {})):
+        require_one_of("codec", label, labels)
+    found = list(zip(told_apart(loaded), loaded, strict=True))
+    curves_of = {each: together(found, each, wanted) for each in drawn}
+    panels = [Panel(written(loaded[0], each), each_drawn) for each, each_drawn in curves_of.items()]
+    ends = limits if isinstance(limits, Mapping) else {"": limits} if limits is not None else {}
+    for name in ends:
+        if name:
+            require_one_of("metric of limits", name, drawn)
+    look = FigureLook(
+        figure_width(width), legend, rename or {}, rate_limits, ends, linear, bands, dark=dark, caption=caption
+    )
+    made = rate_figure(panels, appearances(loaded), look)
+    for line in made.notes:
         notice(line)
-    return Path(output)
+    if output is not None:
+        made.save(output)
+    return made
 
 
 def report(
@@ -176,7 +227,7 @@ def report(
     loaded = [_with_originals(run, originals) for run in all_opened(runs)]
     path = Path(output) if output is not None else loaded[0].path / "report.html"
     explanations = [explain_all(run, notice=notice) if explain else {} for run in loaded]
-    return write_page(path, loaded, original, explanations, keep_fuller=output is None)
+    return write_page(path, loaded, original, explanations, keep_fuller=output is None, usual=_usual())
 
 
 def report_is_current(run: Run) -> bool:

@@ -15,6 +15,7 @@ from qbench.cli.streams import put, say
 
 if TYPE_CHECKING:
     from qbench.reporting.bd import Method
+    from qbench.reporting.figure_look import Legend
 
 
 def add_to(app: typer.Typer) -> None:
@@ -75,9 +76,36 @@ def plot_command(
     runs: RunNames,
     output: Annotated[Path, typer.Option("--output", "-o", help="File to write: .pdf, .svg or .png.")],
     metric: Annotated[
-        str | None, typer.Option(help="Column to plot against bits per pixel; by default the first that is not a rate.")
+        list[str] | None,
+        typer.Option(
+            "--metric",
+            "-m",
+            help="Column to plot against bits per pixel, repeatable: a panel each. Default: the first that is no rate.",
+        ),
+    ] = None,
+    width: Annotated[
+        str, typer.Option(metavar="column|page|INCHES", help="How wide the figure is printed; text has 8 points then.")
+    ] = "column",
+    codecs: Annotated[
+        list[str] | None, typer.Option(metavar="LABEL,…", help="Codecs to draw, by their labels. Default: all.")
+    ] = None,
+    rename: Annotated[
+        list[str] | None, typer.Option(metavar="LABEL=NAME", help="What a codec is called. Repeatable.")
+    ] = None,
+    legend: Annotated[str, typer.Option(help="auto, ends (of the lines), outside (below the axes) or none.")] = "auto",
+    xlim: Annotated[
+        str | None, typer.Option(metavar="LOW,HIGH", help="Ends of the rate axis, in bits per pixel.")
+    ] = None,
+    ylim: Annotated[
+        list[str] | None,
+        typer.Option(metavar="[METRIC=]LOW,HIGH", help="Ends of the axis of all metrics, or of one. Repeatable."),
     ] = None,
     linear: Annotated[bool, typer.Option("--linear", help="Linear rate axis instead of a logarithmic one.")] = False,
+    bands: Annotated[bool, typer.Option("--bands", help="Draw 95 % intervals of means over images.")] = False,
+    dark: Annotated[bool, typer.Option("--dark", help="Light on dark, for slides.")] = False,
+    caption: Annotated[
+        bool, typer.Option("--caption/--no-caption", help="Write below the figure what one must know to read it.")
+    ] = True,
     mixed: Annotated[
         bool, typer.Option("--mixed", help="Draw a column even if its models or settings differ between runs.")
     ] = False,
@@ -85,7 +113,56 @@ def plot_command(
     """Draw rate–distortion curves for a paper."""
     from qbench.api.reporting import plot
 
-    plot(runs, output, metric, linear=linear, mixed=mixed, notice=lambda text: say(f"note: {text}", error=True))
+    plot(
+        runs,
+        output,
+        metric or (),
+        width=width,
+        codecs=_listed(codecs),
+        rename=dict(_pair("--rename", text, "jpeg=JPEG") for text in rename or ()),
+        legend=cast("Legend", legend),
+        rate_limits=None if xlim is None else _limits("--xlim", xlim),
+        limits=dict(map(_metric_limits, ylim or ())),
+        linear=linear,
+        bands=bands,
+        dark=dark,
+        caption=caption,
+        mixed=mixed,
+        notice=lambda text: say(f"note: {text}", error=True),
+    )
+
+
+def _listed(texts: list[str] | None) -> list[str]:
+    return [name.strip() for text in texts or () for name in text.split(",") if name.strip()]
+
+
+def _pair(option: str, text: str, example: str) -> tuple[str, str]:
+    from qbench.errors import QbenchError
+
+    name, equals, value = text.rpartition("=") if option == "--ylim" else text.partition("=")
+    if not (equals and name.strip() and value.strip()):
+        raise QbenchError(f"{option} {text}: accepted is NAME=VALUE, such as {example}")
+    return name.strip(), value.strip()
+
+
+def _metric_limits(text: str) -> tuple[str, tuple[float, float]]:
+    name, ends = _pair("--ylim", text, "psnr=30,45") if "=" in text else ("", text)
+    return name, _limits("--ylim", ends)
+
+
+def _limits(option: str, text: str) -> tuple[float, float]:
+    """Return the ends of an axis."""
+    import math
+
+    from qbench.errors import QbenchError
+
+    try:
+        low, high = map(float, text.split(","))
+    except ValueError:
+        low = high = math.nan
+    if not (low < high and math.isfinite(high - low)):
+        raise QbenchError(f"{option} {text}: accepted are two numbers, the lower first, such as 0.1,2")
+    return low, high
 
 
 def bd_command(

@@ -57,6 +57,7 @@ class Column:
         summary: one line on what it says.
         ranked: whether one of its values is better than another, so that tables mark the best. Ends of intervals and
             numbers of samples say how far a value can be trusted, not how good it is.
+        title: its name as papers write it, ``"MS-SSIM"``, without the unit; for figures. Empty: as tables call it.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Column:
     digits: int = 4
     summary: str = ""
     ranked: bool = True
+    title: str = ""
 
 
 Scores = Mapping[str, float | NotApplicable]

@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from qbench.errors import QbenchError, did_you_mean
-from qbench.reporting.curves import CurvePoint, Curves, mean_points
+from qbench.reporting.curves import CurvePoint, Curves
 from qbench.reporting.pchip import pchip
-from qbench.toolkit.resampling import jackknife_interval, too_few
+from qbench.toolkit.resampling import FEWEST, jackknife_ends, jackknife_parts, too_few
 
 Method = Literal["pchip", "akima", "cubic"]
 METHODS: tuple[Method, ...] = ("pchip", "akima", "cubic")
@@ -177,34 +177,71 @@ def _percent(reference: tuple[Array, Array], points: tuple[Array, Array], sign: 
 
 
 def _by_pchip(reference: tuple[Array, Array], points: tuple[Array, Array], sign: float) -> float:
-    """Return what the package bjontegaard gives with ``pchip``, without SciPy, which takes two seconds to load.
+    """Return what the package bjontegaard gives with ``pchip``, without SciPy, which takes two seconds to load."""
+    pairs = [(rates[None], values[None]) for rates, values in (reference, points)]
+    return 100 * math.expm1(float(_log_factors(pairs[0], pairs[1], sign)[0]))
+
+
+def _log_factors(reference: tuple[Array, Array], points: tuple[Array, Array], sign: float) -> Array:
+    """Return by what factor rates differ at equal value on average, as a logarithm, of several pairs of curves at once.
 
     Between two neighbouring values of either curve both are cubic there, of which Simpson's rule gives the integral.
+
+    Args:
+        reference, points: rates and values, ``(pairs, n)``.
+
+    Returns:
+        A factor for each pair; NaN where curves bend back, or don't overlap.
     """
-    pairs = [(sign * values, np.log(rates)) for rates, values in (reference, points)]
-    lower, upper = max(values[0] for values, _ in pairs), min(values[-1] for values, _ in pairs)
-    if not (lower < upper and all((np.diff(values) > 0).all() for values, _ in pairs)):
-        return math.nan
-    places = np.unique(np.concatenate([[lower, upper], *(values for values, _ in pairs)]))
-    places = places[(places >= lower) & (places <= upper)]
-    middles, widths = (places[1:] + places[:-1]) / 2, np.diff(places)
-    ends, between = (pchip(*pairs[1], at) - pchip(*pairs[0], at) for at in (places, middles))
-    mean = float((widths * (ends[:-1] + 4 * between + ends[1:])).sum() / 6 / (upper - lower))
-    return 100 * math.expm1(mean)
+    curves = [(sign * values, np.log(rates)) for rates, values in (reference, points)]
+    lower = np.max([values[:, 0] for values, _ in curves], axis=0)[:, None]
+    upper = np.min([values[:, -1] for values, _ in curves], axis=0)[:, None]
+    usable = (lower < upper)[:, 0]
+    for (values, _), (rates, _) in zip(curves, (reference, points), strict=True):
+        usable &= (np.diff(values) > 0).all(axis=1) & (np.diff(rates) > 0).all(axis=1)
+    found = np.full(len(usable), math.nan)
+    if usable.any():
+        lower, upper = lower[usable], upper[usable]
+        kept = [(values[usable], logarithms[usable]) for values, logarithms in curves]
+        places = np.concatenate([values for values, _ in kept], axis=1)
+        places = np.sort(np.concatenate([lower, upper, np.clip(places, lower, upper)], axis=1))
+        middles, widths = (places[:, 1:] + places[:, :-1]) / 2, np.diff(places)
+        ends, between = (pchip(*kept[1], at) - pchip(*kept[0], at) for at in (places, middles))
+        whole = (widths * (ends[:, :-1] + 4 * between + ends[:, 1:])).sum(axis=1) / 6
+        found[usable] = whole / (upper - lower)[:, 0]
+    return found
 
 
 def _interval(
     curves: Curves, reference: Sequence[CurvePoint], points: Sequence[CurvePoint], method: Method
 ) -> tuple[float, float] | None:
-    """Return the interval over images; None where some of them can't be left out: curves bend back without them."""
+    """Return the interval over images; None where some of them can't be left out: curves bend back without them.
 
-    def percent(chosen: npt.NDArray[np.intp]) -> float:
-        drawn = [mean_points(each, chosen) for each in (reference, points)]
-        if all((np.diff(curves.sign * values) > 0).all() and (np.diff(rates) > 0).all() for rates, values in drawn):
-            # The logarithm of the factor: what is left out moves it by amounts that are alike up and down.
-            factor = 1 + _percent(drawn[0], drawn[1], curves.sign, method) / 100
-            return math.log(factor) if factor > 0 else math.nan
-        return math.nan
-
-    found = jackknife_interval(percent, len(curves.images) if points[0].values else 0)
+    The logarithm of the factor is what is left out of: that moves it by amounts that are alike up and down.
+    """
+    count = len(curves.images) if points[0].values else 0
+    if count < FEWEST:
+        return None
+    weights = np.ones((1 + len(parts := jackknife_parts(count)), count))
+    for replicate, part in enumerate(parts, 1):
+        weights[replicate, part] = 0
+    weights /= weights.sum(axis=1, keepdims=True)
+    drawn = [
+        (weights @ np.array([p.rates for p in each]).T, weights @ np.array([p.values for p in each]).T)
+        for each in (reference, points)
+    ]
+    if method == "pchip":
+        logarithms = _log_factors(drawn[0], drawn[1], curves.sign)
+    else:
+        pairs = [[(rates[r], values[r]) for rates, values in drawn] for r in range(len(weights))]
+        logarithms = np.array([_log_factor(one, other, curves.sign, method) for one, other in pairs])
+    found = jackknife_ends(float(logarithms[0]), logarithms[1:])
     return None if found is None else (100 * math.expm1(found[0]), 100 * math.expm1(found[1]))
+
+
+def _log_factor(reference: tuple[Array, Array], points: tuple[Array, Array], sign: float, method: Method) -> float:
+    for rates, values in (reference, points):
+        if not ((np.diff(sign * values) > 0).all() and (np.diff(rates) > 0).all()):
+            return math.nan
+    factor = 1 + _percent(reference, points, sign, method) / 100
+    return math.log(factor) if factor > 0 else math.nan

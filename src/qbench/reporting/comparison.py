@@ -338,7 +338,7 @@ def _rates(first: Run, second: Run, metric: str, method: Method) -> list[tuple[s
 
 
 def _rate(first: Run, second: Run, metric: str, codec: str, method: Method) -> BdRate:
-    one, other = curves(first, metric, codec), curves(second, metric, codec)
+    one, other = curves(first, metric, [codec]), curves(second, metric, [codec])
     for run, found in ((first, one), (second, other)):
         if codec not in found.by_codec:
             return BdRate(codec, None, f"in {run.name}: no image has a finite value at all its operating points")

@@ -83,11 +83,11 @@ def curve_metrics(run: Run) -> list[str]:
     return [name for name in run.columns if name not in run.rate_columns]
 
 
-def curves(run: Run, metric: str, codec: str | None = None) -> Curves:
+def curves(run: Run, metric: str, codecs: Sequence[str] = ()) -> Curves:
     """Return the curves of a metric.
 
     Args:
-        codec: label of the only codec that is wanted, so that no other's failures leave images out.
+        codecs: labels of those that are wanted, so that no other's failures leave images out; empty for all.
 
     Raises:
         QbenchError: the run has no such column.
@@ -98,8 +98,8 @@ def curves(run: Run, metric: str, codec: str | None = None) -> Curves:
     per_point = metric not in run.cell_columns
     rates, values = _matrices(run, None if per_point else metric)
     there: npt.NDArray[np.bool_] = np.isfinite(values)
-    if codec is not None:
-        there = there & np.array([point.label == codec for point in run.plan.points])
+    if codecs:
+        there = there & np.array([point.label in codecs for point in run.plan.points])
     if per_point:  # a point without a value may lack images, which must not shrink the rates of others
         entries = [run.point_entries[point.id][metric].value for point in run.plan.points]
         there = there & np.array([value is not None and math.isfinite(value) for value in entries])
@@ -128,7 +128,7 @@ def curves(run: Run, metric: str, codec: str | None = None) -> Curves:
         tuple(
             point.id
             for point, drawn in zip(run.plan.points, usable, strict=True)
-            if not drawn and codec in (None, point.label)
+            if not drawn and (not codecs or point.label in codecs)
         ),
     )
 

@@ -18,35 +18,39 @@ def pchip(x: Array, y: Array, at: Array) -> Array:
     MATLAB, chapter 3.
 
     Args:
-        x: n rising places, n at least 3.
+        x: n rising places, n at least 3; of several curves at once ``(curves, n)``, and so of the others.
         y: values there.
         at: places within those of x.
     """
-    steps, slopes = np.diff(x), np.diff(y) / np.diff(x)
+    steps = np.diff(x)
+    slopes = np.diff(y) / steps
     derivatives = np.empty_like(y)
-    before, after = 2 * steps[1:] + steps[:-1], steps[1:] + 2 * steps[:-1]
+    before, after = 2 * steps[..., 1:] + steps[..., :-1], steps[..., 1:] + 2 * steps[..., :-1]
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        mean = (before + after) / (before / slopes[:-1] + after / slopes[1:])
-    derivatives[1:-1] = np.where(slopes[:-1] * slopes[1:] > 0, mean, 0.0)
-    derivatives[0] = _end(steps[0], steps[1], slopes[0], slopes[1])
-    derivatives[-1] = _end(steps[-1], steps[-2], slopes[-1], slopes[-2])
-    part = np.clip(np.searchsorted(x, at, side="right") - 1, 0, len(steps) - 1)
-    t = (at - x[part]) / steps[part]
-    tangents = steps[part] * derivatives[part], steps[part] * derivatives[part + 1]
+        mean = (before + after) / (before / slopes[..., :-1] + after / slopes[..., 1:])
+    derivatives[..., 1:-1] = np.where(slopes[..., :-1] * slopes[..., 1:] > 0, mean, 0.0)
+    derivatives[..., 0] = _end(steps[..., 0], steps[..., 1], slopes[..., 0], slopes[..., 1])
+    derivatives[..., -1] = _end(steps[..., -1], steps[..., -2], slopes[..., -1], slopes[..., -2])
+    part = np.clip((at[..., :, None] >= x[..., None, :]).sum(axis=-1) - 1, 0, steps.shape[-1] - 1)
+
+    def of_part(values: Array) -> Array:
+        found: Array = np.take_along_axis(values, part, axis=-1)
+        return found
+
+    width = of_part(steps)
+    t = (at - of_part(x)) / width
+    tangents = width * of_part(derivatives), width * of_part(derivatives[..., 1:])
     found: Array = (
-        (1 + 2 * t) * (1 - t) ** 2 * y[part]
+        (1 + 2 * t) * (1 - t) ** 2 * of_part(y)
         + t * (1 - t) ** 2 * tangents[0]
-        + t**2 * (3 - 2 * t) * y[part + 1]
+        + t**2 * (3 - 2 * t) * of_part(y[..., 1:])
         + t**2 * (t - 1) * tangents[1]
     )
     return found
 
 
-def _end(step: float, next_step: float, slope: float, next_slope: float) -> float:
+def _end(step: Array, next_step: Array, slope: Array, next_slope: Array) -> Array:
     """Return the derivative at an end: of the parabola through three points, kept to the data's shape."""
     found = ((2 * step + next_step) * slope - step * next_slope) / (step + next_step)
-    if found * slope <= 0:
-        return 0.0
-    if slope * next_slope <= 0 and abs(found) > 3 * abs(slope):
-        return 3 * slope
-    return float(found)
+    steep = (slope * next_slope <= 0) & (np.abs(found) > 3 * np.abs(slope))
+    return np.where(found * slope <= 0, 0.0, np.where(steep, 3 * slope, found))

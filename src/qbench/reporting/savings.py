@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 
 from qbench.contracts.metric import Column
 from qbench.errors import QbenchError, did_you_mean
 from qbench.reporting.bd import BdRate, Method, bd_rates, unusable
 from qbench.reporting.costs import PointTiming, point_timings, timing_notes
-from qbench.reporting.curves import CurvePoint, Curves, curve_metrics, curves
+from qbench.reporting.curves import curve_metrics
+from qbench.reporting.together import together
 from qbench.results.comparability import check_same_columns
 from qbench.results.run import Run
 
@@ -121,15 +121,16 @@ def savings(
         raise QbenchError("the runs have no metric of quality in common")
     own = [run for _, run in runs if not run.imported]
     check_same_columns(own, chosen)
-    found = {name: _together(runs, name) for name in chosen}
-    labels = list(dict.fromkeys(codec for each, _ in found.values() for codec in each.by_codec))
+    found = {name: together(runs, name) for name in chosen}
+    labels = list(dict.fromkeys(codec for each in found.values() for codec in each.curves.by_codec))
     if anchor not in labels:
         raise QbenchError(f"no codec `{anchor}`{did_you_mean(anchor, labels)} (with curves: {', '.join(labels)})")
     rates: dict[str, dict[str, BdRate]] = {label: {} for label in labels if label != anchor}
     absent: dict[str, str] = {}
     notes: dict[str, None] = {}
-    for name, (each, told) in found.items():
-        notes |= dict.fromkeys(told)
+    for name, drawn in found.items():
+        each = drawn.curves
+        notes |= dict.fromkeys(drawn.notes)
         reason = unusable(each.by_codec[anchor], each.sign) if anchor in each.by_codec else "it has no values"
         if reason:
             absent[name] = reason
@@ -142,48 +143,6 @@ def savings(
         notes[BESIDE] = None
     columns = {name: runs[0][1].columns[name] for name in chosen}
     return Savings(anchor, columns, rates, times, absent, tuple(notes))
-
-
-def _together(runs: Sequence[tuple[str, Run]], metric: str) -> tuple[Curves, list[str]]:
-    """Return the curves of all runs over the images that they have in common; and what must be told of that."""
-    if len(runs) == 1:
-        found = curves(runs[0][1], metric)
-        left = f"{metric}: over {len(found.images)} of {len(found.images) + len(found.left_out)} images"
-        return found, [left] if found.left_out and found.images else []
-    each = [curves(run, metric) for _, run in runs]
-    measured = [(run, one) for (_, run), one in zip(runs, each, strict=True) if not run.imported]
-    pixels = [
-        {image.name: image.sha256 for image in run.plan.images if image.name in one.images} for run, one in measured
-    ]
-    common = (
-        [name for name, digest in pixels[0].items() if all(p.get(name) == digest for p in pixels)] if pixels else []
-    )
-    if len(measured) > 1 and not common:
-        names = ", ".join(run.name for run, _ in measured)
-        raise QbenchError(f"{names}: no images in common that all have values of {metric}")
-    notes = []
-    by_codec = {}
-    labels = Counter(codec for one in each for codec in one.by_codec)
-    for (name, run), one in zip(runs, each, strict=True):
-        whole = one.images
-        if run.imported:
-            notes.append(f"{name}: computed by another program, over images of its own")
-            one = replace(one, by_codec={codec: _means_only(points) for codec, points in one.by_codec.items()})
-        elif len(measured) > 1:
-            if len(common) < len(whole):
-                notes.append(f"{metric}: {len(common)} images in common, of {len(whole)} that {name} has")
-            if metric not in run.cell_columns and len(common) < len(run.plan.images):
-                notes.append(f"{metric}: {name} has no value over these images alone")
-                continue
-            one = one.of_images(common)
-        for codec, points in one.by_codec.items():
-            by_codec[codec if labels[codec] == 1 else f"{codec} ({name})"] = points
-    images = tuple(common) if measured else each[0].images
-    return replace(each[0], images=images, left_out=(), by_codec=by_codec), notes
-
-
-def _means_only(points: Sequence[CurvePoint]) -> tuple[CurvePoint, ...]:
-    return tuple(replace(point, rates=(), values=()) for point in points)
 
 
 def _times(

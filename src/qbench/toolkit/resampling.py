@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["FEWEST", "jackknife_interval", "mean_interval", "too_few"]
+__all__ = ["FEWEST", "jackknife_ends", "jackknife_interval", "jackknife_parts", "mean_interval", "too_few"]
 
 FEWEST = 3
 """Images below which no interval is given."""
@@ -42,13 +42,28 @@ def jackknife_interval(
     if count < max(fewest, FEWEST):
         return None
     everything = np.arange(count)
-    order = everything if count <= MOST_PARTS else np.random.default_rng(0).permutation(count)
-    parts = np.array_split(order, min(count, MOST_PARTS))
-    value = statistic(everything)
-    without = np.array([statistic(np.delete(everything, part)) for part in parts], np.float64)
+    without = [statistic(np.delete(everything, part)) for part in jackknife_parts(count)]
+    return jackknife_ends(statistic(everything), np.array(without, np.float64), fitted=fitted, corrected=corrected)
+
+
+def jackknife_parts(count: int) -> list[npt.NDArray[np.intp]]:
+    """Return the images that are left out together, by their indices: each alone, of many some at a time."""
+    order = np.arange(count) if count <= MOST_PARTS else np.random.default_rng(0).permutation(count)
+    return np.array_split(order, min(count, MOST_PARTS))
+
+
+def jackknife_ends(
+    value: float, without: npt.NDArray[np.float64], *, fitted: int = 1, corrected: bool = False
+) -> tuple[float, float] | None:
+    """Return the interval that :func:`jackknife_interval` gives, of a statistic that is computed already.
+
+    Args:
+        value: over all images.
+        without: over those without each of :func:`jackknife_parts`.
+    """
     if not (math.isfinite(value) and np.isfinite(without).all()):
         return None
-    number = len(parts)
+    number = len(without)
     error = math.sqrt((number - 1) / number * float(((without - without.mean()) ** 2).sum()))
     half = _student(number - fitted) * error
     if corrected:

@@ -118,7 +118,7 @@ def test_no_success_at_all_and_no_images(hand_made):
     assert content["timings"] == []
 
 
-NAMED = ("curves", "anchors", "by_codec", "lines", "tables")
+NAMED = ("curves", "anchors", "by_codec", "lines", "tables", "looks")
 """What is in these goes by names of metrics and codecs."""
 
 

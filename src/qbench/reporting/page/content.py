@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -13,8 +14,9 @@ from qbench.reporting.costs import point_timings, timing_notes
 from qbench.reporting.curves import Curves, curve_metrics, curves
 from qbench.reporting.drawing import drawn_curve
 from qbench.reporting.explanations import explanation_content
-from qbench.reporting.notation import ABSENT, ARROWS
+from qbench.reporting.notation import ABSENT, ARROWS, written
 from qbench.reporting.originals import originals
+from qbench.reporting.savings import main_columns, usual_anchor
 from qbench.results.comparability import column_owners
 from qbench.results.run import Entry, Row, Run, Status
 
@@ -22,11 +24,16 @@ Explanations = dict[tuple[str, str], dict[str, Explanation]]
 """Image and operating point → metric's label → what is behind its scores."""
 
 
-def run_content(run: Run, explanations: Explanations) -> dict[str, Any]:
-    """Return all that is shown of a run, its images excepted. Infinite numbers are text, as in the journal."""
+def run_content(run: Run, explanations: Explanations, usual: Collection[str] = ()) -> dict[str, Any]:
+    """Return all that is shown of a run, its images excepted. Infinite numbers are text, as in the journal.
+
+    Args:
+        usual: names of codecs that are customarily compared with.
+    """
     plan = run.plan
     found = {metric: curves(run, metric) for metric in curve_metrics(run)}
     timings = point_timings(run)
+    anchors = {metric: _bd_rates(each) for metric, each in found.items() if len(each.by_codec) > 1}
     content = {
         "name": run.name,
         "suite": plan.suite,
@@ -49,7 +56,9 @@ def run_content(run: Run, explanations: Explanations) -> dict[str, Any]:
         "fewer": {by: fewer_images(run, group_rows(run, by), by) for by in GROUPINGS},
         "rows": [_row(run, row, explanations.get((row.image, row.point), {})) for row in run.rows],
         "curves": {metric: _curves(each, run) for metric, each in found.items() if each.by_codec},
-        "anchors": {metric: _bd_rates(each) for metric, each in found.items() if len(each.by_codec) > 1},
+        "anchors": anchors,
+        "anchor": usual_anchor([run], usual),
+        "metric": next((name for name in main_columns(run) if _compared(anchors.get(name))), None),
         "timings": [asdict(timing) for timing in timings],
         "timing_notes": timing_notes(timings),
         "failures": [asdict(note) for note in run.failures],
@@ -68,6 +77,7 @@ def _columns(run: Run) -> list[dict[str, Any]]:
     return [
         {
             "id": name,
+            "title": written(run, name),
             "metric": metrics[name].label if name in metrics else name,
             "higher": column.direction is Direction.HIGHER,
             "ranked": column.ranked,
@@ -156,14 +166,17 @@ def _curves(found: Curves, run: Run) -> dict[str, Any]:
 
 
 def _bd_rates(found: Curves) -> dict[str, Any]:
-    """Return BD-rates against the first codec that can be the anchor, with intervals; and against others, without."""
+    """Return BD-rates against every codec that can be the anchor."""
     able = [codec for codec, points in found.by_codec.items() if not unusable(points, found.sign)]
-    tables = {}
-    for index, anchor in enumerate(able):
-        rates = bd_rates(found, anchor, intervals=not index)
-        tables[anchor] = [_plain(asdict(rate)) for rate in rates]
+    tables = {anchor: [_plain(asdict(rate)) for rate in bd_rates(found, anchor)] for anchor in able}
     reasons = [f"{codec}: {unusable(points, found.sign)}" for codec, points in found.by_codec.items()]
     return {"reason": "" if able else "; ".join(reasons), "tables": tables}
+
+
+def _compared(anchors: Mapping[str, Any] | None) -> bool:
+    """Say whether there is any BD-rate."""
+    rates = [rate for table in (anchors or {}).get("tables", {}).values() for rate in table]
+    return any(rate["percent"] is not None for rate in rates)
 
 
 def _plain(value: Any) -> Any:

@@ -7,8 +7,11 @@ const MARKERS = [
   (x, y) => draw("path", { d: `M${x},${y - 5}l5,5l-5,5l-5,-5z` }),
   (x, y) => draw("path", { d: `M${x},${y - 5}l5,9h-10z` }),
   (x, y) => draw("path", { d: `M${x},${y + 5}l5,-9h-10z` }),
+  (x, y) => draw("path", { d: `M${x - 1.7},${y - 5}h3.4v3.3h3.3v3.4h-3.3v3.3h-3.4v-3.3h-3.3v-3.4h3.3z` }),
+  (x, y) => draw("path", { d: `M${x},${y - 2.4}l2.4,-2.4l2.4,2.4l-2.4,2.4l2.4,2.4l-2.4,2.4l-2.4,-2.4l-2.4,2.4l-2.4,-2.4l2.4,-2.4l-2.4,-2.4l2.4,-2.4z` }),
 ];
 const DASHES = ["", "7 4", "2 3", "9 3 2 3"];
+// Colours, markers and dashes are those of figures: each codec has its own, whatever metric is drawn.
 
 /** Round numbers between two ends, about as many as asked for; of a logarithmic axis 1, 2 and 5 of each decade. */
 function ticks(low, high, wanted, logarithmic) {
@@ -49,8 +52,9 @@ function curveLines(runs, metric) {
       label: runs.length > 1 ? `${codec} (${run.name})` : codec,
       points,
       between: run.curves[metric].lines[codec],
+      look: run.looks[codec],
     })),
-  ).map((line, index) => ({ ...line, index }));
+  );
 }
 
 /** Which images curves are means over, and what is in none. */
@@ -92,16 +96,16 @@ function curveChart(runs, metric, settings, choose) {
     draw(
       "text",
       { x: 16, y: middle, class: "name", "text-anchor": "middle", transform: `rotate(-90 16 ${middle})` },
-      `${metric}${column.unit ? ` (${column.unit})` : ""} ${column.arrow}`,
+      `${column.title}${column.unit ? ` (${column.unit})` : ""} ${column.arrow}`,
     ),
   );
   for (const line of lines) {
     const places = line.points.map(([rate, value]) => [across.place(rate), down.place(value)]);
-    const group = draw("g", { class: `line series${line.index % 8}` });
+    const group = draw("g", { class: `line series${line.look[0]}` });
     group.append(
       draw("polyline", {
         points: line.between.map(([rate, value]) => `${across.place(rate).toFixed(1)},${down.place(value).toFixed(1)}`).join(" "),
-        "stroke-dasharray": DASHES[Math.floor(line.index / 8) % DASHES.length],
+        "stroke-dasharray": DASHES[line.look[2]],
       }),
     );
     line.points.forEach(([rate, value, point], index) => {
@@ -138,7 +142,7 @@ function curveChart(runs, metric, settings, choose) {
             },
           },
           draw("circle", { cx: x, cy: y, r: 11, class: "reach" }),
-          MARKERS[line.index % MARKERS.length](x, y),
+          MARKERS[line.look[1]](x, y),
         ),
       );
     });
@@ -181,7 +185,7 @@ function legend(runs, metric, settings, change) {
         "button",
         {
           type: "button",
-          class: `series${line.index % 8}`,
+          class: `series${line.look[0]}`,
           "aria-pressed": String(!settings.hidden.has(line.label)),
           click: () => {
             if (!settings.hidden.delete(line.label)) settings.hidden.add(line.label);
@@ -189,8 +193,8 @@ function legend(runs, metric, settings, change) {
           },
         },
         draw("svg", { viewBox: "0 0 28 12", width: 28, height: 12, "aria-hidden": "true" },
-          draw("line", { x1: 0, x2: 28, y1: 6, y2: 6, "stroke-dasharray": DASHES[Math.floor(line.index / 8) % DASHES.length] }),
-          MARKERS[line.index % MARKERS.length](14, 6)),
+          draw("line", { x1: 0, x2: 28, y1: 6, y2: 6, "stroke-dasharray": DASHES[line.look[2]] }),
+          MARKERS[line.look[1]](14, 6)),
         line.label,
       ),
     ),
@@ -200,7 +204,7 @@ function legend(runs, metric, settings, change) {
 function curvesPart(runs, state) {
   const metrics = [...new Set(runs.flatMap((run) => Object.keys(run.curves)))];
   if (!metrics.length) return null;
-  const settings = { metric: metrics[0], logarithmic: true, hidden: new Set(), anchor: null };
+  const settings = { metric: metrics.includes(runs[state.run].metric) ? runs[state.run].metric : metrics[0], logarithmic: true, hidden: new Set(), anchor: null };
   const body = make("div");
   const choose = (run, point) => {
     const usable = runs[run].rows.some((row) => row.reconstruction);
@@ -210,7 +214,7 @@ function curvesPart(runs, state) {
     const run = runs[state.run];
     const found = run.curves[settings.metric];
     const anchors = Object.keys(run.anchors[settings.metric]?.tables ?? {});
-    if (!anchors.includes(settings.anchor)) settings.anchor = anchors[0];
+    if (!anchors.includes(settings.anchor)) settings.anchor = anchors.includes(run.anchor) ? run.anchor : anchors[0];
     const focused = document.activeElement?.dataset?.control;
     body.replaceChildren(
       make(

@@ -8,13 +8,14 @@ import hashlib
 import html
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from qbench.errors import OutputError, StoreError
+from qbench.reporting.appearance import DARK, LIGHT, appearances
 from qbench.reporting.page import page_images
 from qbench.reporting.page.content import Explanations, run_content
 from qbench.reporting.page.series import read_series
@@ -36,6 +37,7 @@ def write_page(
     explanations: Sequence[Explanations],
     *,
     keep_fuller: bool = False,
+    usual: Collection[str] = (),
 ) -> list[Path]:
     """Write the report of one or several runs.
 
@@ -47,6 +49,7 @@ def write_page(
         originals: how to get an original, which a run folder does not keep.
         explanations: of each run.
         keep_fuller: whether a file that is there stays if originals are missing now.
+        usual: names of codecs that others are customarily compared with.
 
     Returns:
         What was written: the file, and the folder beside it if there is one.
@@ -54,9 +57,14 @@ def write_page(
     Raises:
         QbenchError: it can't be written, or would replace one that is fuller.
     """
-    content = [run_content(run, each) for run, each in zip(runs, explanations, strict=True)]
+    content = [run_content(run, each, usual) for run, each in zip(runs, explanations, strict=True)]
     for each, name in zip(content, told_apart(runs), strict=True):
         each["name"] = name
+    looks = appearances(runs)
+    for index, each in enumerate(content):
+        each["looks"] = {
+            codec: [look.colour, look.marker, look.line] for (codec, run), look in looks.items() if run == index
+        }
     unlike = unlike_images(runs)
     for each, of in zip(content, runs, strict=True):
         each["unlike"] = unlike.get(of.name, [])
@@ -104,12 +112,23 @@ def page_text(content: list[dict[str, Any]], made_by: str = "qbench") -> str:
         "generator": html.escape(made_by),
         "title": html.escape(title),
         "digest": digest,
-        "style": style,
+        "style": f"{_palette()}{style}",
         "content": _json(content),
         "script": script,
     }
     # In one pass: what is put in may itself hold such a mark.
     return re.sub(r"\{\{(\w+)\}\}", lambda mark: parts[mark[1]], (here / "page.html").read_text("utf-8"))
+
+
+def _palette() -> str:
+    """Return the colours of codecs, as figures have them."""
+    themes = (":root", LIGHT), (':root[data-theme="dark"]', DARK)
+    rules = [
+        f"{root} {{ {' '.join(f'--s{index}: {colour};' for index, colour in enumerate(colours))} }}"
+        for root, colours in themes
+    ]
+    rules += [f".series{index} {{ --series: var(--s{index}); }}" for index in range(len(LIGHT))]
+    return "".join(f"{rule}\n" for rule in rules)
 
 
 def generator(runs: Sequence[Run]) -> str:
