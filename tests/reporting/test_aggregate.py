@@ -189,16 +189,16 @@ def test_means_over_other_images_are_compared_with_none(hand_made):
 
 def test_a_mean_that_one_lossless_image_makes_infinite_is_not_the_best():
     some = Group(
-        "some", 2, 0, 0, {}, {"psnr": summarise({"a": Entry(Status.OK, math.inf), "b": Entry(Status.OK, 30.0)})}
+        "some", 2, 0, 0, 1, {}, {"psnr": summarise({"a": Entry(Status.OK, math.inf), "b": Entry(Status.OK, 30.0)})}
     )
     finite = [
-        Group(key, 2, 0, 0, {}, {"psnr": summarise({"a": Entry(Status.OK, value), "b": Entry(Status.OK, value)})})
+        Group(key, 2, 0, 0, 1, {}, {"psnr": summarise({"a": Entry(Status.OK, value), "b": Entry(Status.OK, value)})})
         for key, value in (("one", 30.0), ("other", 40.0))
     ]
     assert some.summaries["psnr"].infinite == ("a",)
     assert best_of([some, *finite], "psnr", UP) == 40
     both = Group(
-        "all", 2, 0, 0, {}, {"psnr": summarise({"a": Entry(Status.OK, math.inf), "b": Entry(Status.OK, math.inf)})}
+        "all", 2, 0, 0, 1, {}, {"psnr": summarise({"a": Entry(Status.OK, math.inf), "b": Entry(Status.OK, math.inf)})}
     )
     assert best_of([both, *finite], "psnr", UP) == math.inf
 

@@ -13,7 +13,7 @@ from qbench.errors import QbenchError
 from qbench.reporting.formats import View, csv_text, write_parquet, write_text
 
 
-@pytest.mark.parametrize("form", ["markdown", "latex", "csv", "json"])
+@pytest.mark.parametrize("form", ["markdown", "latex", "html", "csv", "json"])
 @pytest.mark.parametrize("by", [None, "codec"], ids=["cells", "by-codec"])
 def test_looks_as_it_did(hand_made, form, by):
     check_golden(f"{form}-{by or 'cells'}", write_text(hand_made, form, View(by)))

@@ -14,7 +14,7 @@ from qbench.cli.running import finish, watched
 
 if TYPE_CHECKING:
     from qbench.execute.work import ExecutionOptions
-    from qbench.reporting.story import Look
+    from qbench.reporting.look import Look
 
 SCRIPT = """\
 #!/bin/bash

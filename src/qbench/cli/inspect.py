@@ -14,7 +14,7 @@ from qbench.cli.runs import RunName
 from qbench.cli.streams import put, say
 
 if TYPE_CHECKING:
-    from qbench.reporting.story import Look
+    from qbench.reporting.look import Look
     from qbench.store.folder import RunFolder
 
 MOST_EXPLAINED = 20
@@ -62,7 +62,7 @@ def _show_log(folder: RunFolder, form: str, output: Path | None) -> None:
 def show_command(
     run: RunName,
     form: Annotated[
-        str, typer.Option("--format", "-f", help="table, markdown, latex, csv, json or parquet.")
+        str, typer.Option("--format", "-f", help="table, markdown, latex, html, csv, json or parquet.")
     ] = "table",
     group_by: Annotated[
         str | None,
@@ -138,7 +138,9 @@ def show_command(
         else costs.failures_sheet(found)
         if failures
         else None,
+        look.columns,
     )
+    look.check(list(found.columns))
     if view.sheet is not None and not view.sheet.lines:
         say(f"nothing to show of {asked[0]}: {NOTHING[asked[0]]}", error=True)
     if form in ("csv", "json", "parquet"):  # which hold no notes
@@ -168,7 +170,7 @@ def show_command(
             for line in view.sheet.notes:
                 console.print(line, style="yellow", markup=False, highlight=False)
     elif view.by is not None:
-        story.print_groups(console, found, by=view.by, sort=sort, ways=view.ways)
+        story.print_groups(console, found, look, by=view.by, sort=sort, ways=view.ways)
     else:
         story.print_run(console, found, look, sort=sort, found=savings_of(found, look.anchor))
     if not found.complete:

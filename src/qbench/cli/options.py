@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 import typer
 
 if TYPE_CHECKING:
-    from qbench.reporting.story import Look
+    from qbench.reporting.look import Look
 
 SuitePath = Annotated[Path, typer.Argument(help="The suite, a YAML file.", show_default=False)]
 Overrides = Annotated[
@@ -150,7 +150,7 @@ def shows(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options of showing a run, which it gets as one :class:`Look`, ``look``."""
 
     def gather(given: dict[str, Any]) -> Look:
-        from qbench.reporting.story import Look
+        from qbench.reporting.look import Look
 
         names = [name.strip() for text in given.pop("columns") or () for name in text.split(",")]
         return Look(tuple(name for name in names if name), **given)

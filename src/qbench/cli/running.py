@@ -32,7 +32,7 @@ from qbench.cli.runs import RunName
 if TYPE_CHECKING:
     from qbench.execute.work import Event, ExecutionOptions, Stop
     from qbench.planning.types import Plan
-    from qbench.reporting.story import Look
+    from qbench.reporting.look import Look
     from qbench.results.run import Run
 
 MOST_EXPLAINED = 200
@@ -246,11 +246,10 @@ def check_look(plan: Plan, look: Look | None) -> None:
         QbenchError: no such column, or no such codec.
     """
     from qbench.errors import QbenchError, did_you_mean
-    from qbench.reporting.story import require_columns
 
     if look is None:
         return
-    require_columns([name for metric in plan.metrics for name in metric.column_ids()], look)
+    look.check([name for metric in plan.metrics for name in metric.column_ids()])
     labels = list(dict.fromkeys(point.label for point in plan.points))
     if look.anchor is not None and look.anchor not in labels:
         raise QbenchError(f"no codec `{look.anchor}`{did_you_mean(look.anchor, labels)} (codecs: {', '.join(labels)})")
@@ -277,7 +276,8 @@ def finish(
     from qbench.errors import QbenchError
     from qbench.planning.shards import Shard
     from qbench.reporting.console import Console
-    from qbench.reporting.story import Look, print_run
+    from qbench.reporting.look import Look
+    from qbench.reporting.story import print_run
 
     console = Console()
 

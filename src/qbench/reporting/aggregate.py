@@ -55,6 +55,7 @@ class Group:
     Attributes:
         cells: how many.
         size, pixels: bytes of all its bitstreams, and pixels of the images that they code.
+        points: how many operating points they are at.
         without: status → in how many of them the coding or a score has it (failed, not applicable, pending).
     """
 
@@ -62,6 +63,7 @@ class Group:
     cells: int
     size: int
     pixels: int
+    points: int
     without: dict[Status, int]
     summaries: dict[str, Summary]
 
@@ -178,7 +180,7 @@ def _group(run: Run, by: str, key: str, rows: list[Row], ways: Pools) -> Group:
     sizes = {image.name: image.pixels for image in run.plan.images}
     coded = [row for row in rows if row.cell is not None and row.cell.bitstream_size is not None]
     size = sum(row.cell.bitstream_size or 0 for row in coded if row.cell is not None)
-    return Group(key, len(rows), size, sum(sizes[row.image] for row in coded), without, summaries)
+    return Group(key, len(rows), size, sum(sizes[row.image] for row in coded), len(points), without, summaries)
 
 
 def _at_a_point(run: Run, name: str, rows: Sequence[Row], ways: Pools) -> Summary:
@@ -214,6 +216,12 @@ def _together(found: Sequence[Summary]) -> Summary:
     alike = all(set(each.images) == set(common) for each in found)
     infinite = tuple(dict.fromkeys(image for each in found for image in each.infinite))
     return Summary(count, None, None, pooled, tuple(common), min(means), max(means), alike, infinite)
+
+
+def fewer_values(run: Run, group: Group, column: str) -> bool:
+    """Say whether a group has fewer values of a column than it has cells, or operating points."""
+    count = group.summaries[column].count
+    return 0 < count < (group.cells if column in run.cell_columns else group.points)
 
 
 def comparable(groups: Sequence[Group], column: str) -> set[str]:

@@ -15,6 +15,8 @@ FEWER = "†"
 """Behind a mean over fewer images than others, which is compared with none."""
 FEWER_LEGEND = "† over fewer images than others, and compared with none"
 
+FEWER_VALUES = "in brackets: how many values, where not all cells have one"
+
 ABSENT = {Status.FAILED: "failed", Status.NOT_APPLICABLE: "n/a", Status.SKIPPED: "–", Status.PENDING: "…"}
 """In place of a value that is not there."""
 

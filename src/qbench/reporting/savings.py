@@ -32,6 +32,7 @@ class Savings:
         times: codec → how many times as long it takes to encode, and to decode; None where that is not known.
         absent: metrics without any curve of the anchor that others could be compared with, and why.
         notes: what must be read with it.
+        runs: names of those that curves are of.
     """
 
     anchor: str
@@ -40,6 +41,7 @@ class Savings:
     times: Mapping[str, tuple[float | None, float | None]]
     absent: Mapping[str, str]
     notes: tuple[str, ...] = ()
+    runs: tuple[str, ...] = ()
 
     def records(self) -> list[dict[str, object]]:
         """Return a flat dictionary for each codec and metric."""
@@ -53,6 +55,7 @@ class Savings:
                 values["lacking"] = ", ".join(rate.lacking)
                 found.append(
                     {
+                        "runs": ", ".join(self.runs),
                         "anchor": self.anchor,
                         "metric": metric,
                         **values,
@@ -142,7 +145,7 @@ def savings(
     if times and any(map(timing_notes, timings)):
         notes[BESIDE] = None
     columns = {name: runs[0][1].columns[name] for name in chosen}
-    return Savings(anchor, columns, rates, times, absent, tuple(notes))
+    return Savings(anchor, columns, rates, times, absent, tuple(notes), tuple(name for name, _ in runs))
 
 
 def _times(

@@ -3,49 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence, Sized
-from dataclasses import dataclass
 
 from rich.console import Console, RenderableType
 from rich.text import Text
 
-from qbench.errors import QbenchError, did_you_mean, shown
+from qbench.errors import shown
 from qbench.reporting.aggregate import (
     Group,
     Pools,
     fewer_images,
+    fewer_values,
     group_rows,
     model_lines,
     pooling,
     sort_groups,
 )
-from qbench.reporting.notation import LEGEND
+from qbench.reporting.look import Look
+from qbench.reporting.notation import FEWER_VALUES, LEGEND
 from qbench.reporting.originals import originals
 from qbench.reporting.savings import Savings
 from qbench.reporting.savings_table import savings_parts
-from qbench.reporting.tables import cells_table, groups_table, means_table
+from qbench.reporting.tables import cells_table, groups_table, main_table
 from qbench.results.run import Run, Status
 
 MOST_NAMES = 6
 
 MOST_CELLS = 40
 """A longer list of cells is shown only to those who ask for it."""
-
-
-@dataclass(frozen=True)
-class Look:
-    """What of a run a terminal shows.
-
-    Attributes:
-        columns: names; by default every metric's main one, as many as fit.
-        wide: all columns with their standard deviations, in as many blocks as it takes.
-        cells: the list of cells, however long it is.
-        anchor: the codec that BD-rates are against; by default the one that is customary.
-    """
-
-    columns: tuple[str, ...] = ()
-    wide: bool = False
-    cells: bool = False
-    anchor: str | None = None
 
 
 LEGEND_TEXT = Text(LEGEND, "dim")
@@ -104,19 +88,8 @@ def failures_text(run: Run, most: int = 10) -> Text:
     return text
 
 
-def require_columns(known: Sequence[str], look: Look) -> None:
-    """Check that the columns that are to be shown are there.
-
-    Raises:
-        QbenchError: one is not; with the nearest name.
-    """
-    for name in look.columns:
-        if name not in known:
-            raise QbenchError(f"no column `{name}`{did_you_mean(name, known)} (columns: {', '.join(known)})")
-
-
 def print_run(
-    console: Console, run: Run, look: Look = Look(), *, sort: str | None = None, found: Savings | None = None
+    console: Console, run: Run, look: Look | None = None, *, sort: str | None = None, found: Savings | None = None
 ) -> None:
     """Show a run: its cells if they are few, means by operating point, what codecs save, failures.
 
@@ -126,20 +99,21 @@ def print_run(
     Raises:
         QbenchError: a column is not there. Nothing has been printed then.
     """
-    require_columns(list(run.columns), look)
+    look = look or Look()
+    look.check(list(run.columns))
     few = run.plan.cells <= MOST_CELLS
     parts: list[RenderableType] = [overview(run), ""]
     if few or look.cells:
-        parts.append(cells_table(run, sort, console.width))
+        parts.append(cells_table(run, look, sort, console.width))
+    groups = sort_groups(run, group_rows(run, "point"), sort)
     if look.wide:
-        parts += _groups(run, "point", sort, console.width, columns=look.columns)
+        table, hints = groups_table(run, groups, "point", look.columns, console.width, sections=sort is None), []
     else:
-        groups = sort_groups(run, group_rows(run, "point"), sort)
-        table, left = means_table(run, groups, look.columns, console.width)
-        hints = [f"further columns: {', '.join(left)} (--wide shows all, --columns NAME,… some)"] if left else []
-        if not (few or look.cells):
-            hints.append(f"{run.plan.cells} cells: qbench show {run.path} --cells lists them")
-        parts += [table, *_below(run, groups, "point"), *(Text(shown(line), "dim") for line in hints)]
+        table, left = main_table(run, groups, "point", look, console.width, sections=sort is None)
+        hints = _hints(left)
+    if not (few or look.cells):
+        hints.append(f"{run.plan.cells} cells: qbench show {run.path} --cells lists them")
+    parts += [table, *_below(run, groups, "point"), *(Text(shown(line), "dim") for line in hints)]
     if found is not None:
         parts.append("")
         parts += savings_parts(found, console.width)
@@ -150,17 +124,32 @@ def print_run(
         console.print(part)
 
 
-def print_groups(console: Console, run: Run, *, by: str, sort: str | None = None, ways: Pools | None = None) -> None:
-    """Show a summary by group, and what one must know to read it; pooled in the metrics' own ``ways``, if given."""
-    for part in _groups(run, by, sort, console.width, ways):
+def print_groups(
+    console: Console, run: Run, look: Look | None = None, *, by: str, sort: str | None = None, ways: Pools | None = None
+) -> None:
+    """Show a summary by group, and what one must know to read it; pooled in the metrics' own ``ways``, if given.
+
+    Raises:
+        QbenchError: a column is not there, or no such grouping. Nothing has been printed then.
+    """
+    look = look or Look()
+    look.check(list(run.columns))
+    groups = sort_groups(run, group_rows(run, by, ways), sort)
+    sections = by == "point" and sort is None
+    left: list[str] = []
+    if look.wide:
+        table = groups_table(run, groups, by, look.columns, console.width, sections=sections)
+    else:
+        table, left = main_table(run, groups, by, look, console.width, sections=sections, deviations=True)
+    fewer = any(fewer_values(run, group, name) for group in groups for name in run.columns if name not in left)
+    hints = [FEWER_VALUES] * fewer + _hints(left)
+    for part in (table, *_below(run, groups, by), *(Text(shown(line), "dim") for line in hints)):
         console.print(part)
 
 
-def _groups(
-    run: Run, by: str, sort: str | None, width: int, ways: Pools | None = None, columns: Sequence[str] = ()
-) -> list[RenderableType]:
-    groups = sort_groups(run, group_rows(run, by, ways), sort)
-    return [groups_table(run, groups, by, sort, width, columns), *_below(run, groups, by)]
+def _hints(left: Sequence[str]) -> list[str]:
+    """Say which columns there was no room for."""
+    return [f"further columns: {', '.join(left)} (--wide shows all, --columns NAME,… some)"] if left else []
 
 
 def _below(run: Run, groups: Sequence[Group], by: str) -> list[RenderableType]:

@@ -18,17 +18,21 @@ from qbench.reporting.aggregate import (
     Group,
     best,
     best_of,
+    fewer_values,
     format_value,
     marked,
     mean_text,
     sort_rows,
 )
 from qbench.reporting.costs import Sheet
+from qbench.reporting.look import Look
 from qbench.reporting.notation import ABSENT, ARROWS, FEWER
 from qbench.reporting.savings import main_columns
 from qbench.results.run import Entry, Row, Run, Status
 
 HEADING_WIDTH = 12
+HEADINGS = {"point": "operating point"}
+"""Of the column of groups, where it is not the grouping's name."""
 NARROWEST = 8
 """Characters that a column beside the names takes at least."""
 
@@ -59,7 +63,7 @@ class _Field:
         return max(len(line) for line in (*lines, *self.heading.split("\n"))) + 3
 
 
-def cells_table(run: Run, sort: str | None, width: int) -> RenderableType:
+def cells_table(run: Run, look: Look, sort: str | None, width: int) -> RenderableType:
     """One row per image and operating point, like the thesis's Table 3.5; the best of each image is marked."""
     rows = sort_rows(run, sort)
     sections = [index for index in range(1, len(rows)) if rows[index].image != rows[index - 1].image]
@@ -69,6 +73,8 @@ def cells_table(run: Run, sort: str | None, width: int) -> RenderableType:
     ]
     fields = []
     for name, column in run.cell_columns.items():
+        if look.columns and name not in look.columns:
+            continue
         finest = {
             image.name: best([row.entries[name].value for row in rows if row.image == image.name], column)
             for image in run.plan.images
@@ -78,22 +84,41 @@ def cells_table(run: Run, sort: str | None, width: int) -> RenderableType:
     return _blocks("Cells", keys, fields, width, sections if sort is None else [])
 
 
-def means_table(
-    run: Run, groups: Sequence[Group], columns: Sequence[str], width: int
+def main_table(
+    run: Run, groups: Sequence[Group], by: str, look: Look, width: int, *, sections: bool, deviations: bool = False
 ) -> tuple[RenderableType, list[str]]:
-    """One row per operating point, the mean of every main column that fits; and the columns that are left out."""
-    keys = [_Field("operating point", [Text(group.key) for group in groups], "left")]
+    """One row per group, the mean of every main column that fits; and the columns that are left out."""
+    keys = [_Field(HEADINGS.get(by, by), [Text(group.key) for group in groups], "left")]
     rates = [name for name in run.columns if name in run.rate_columns]
-    wanted = list(dict.fromkeys([*rates[:1], *(columns or [*main_columns(run), *rates[1:]])]))
-    fields = {name: _Field(_heading(name, run.columns[name]), _means(run, groups, name, "point")) for name in wanted}
-    numbers = _numbers(groups)
+    wanted = list(dict.fromkeys([*rates[:1], *(look.columns or [*main_columns(run), *rates[1:]])]))
+    fields = {name: _mean_field(run, groups, name, by, deviations=deviations) for name in wanted}
+    numbers = [*([_cells(groups)] if deviations else []), *_numbers(groups)]
     room = width - 2 - sum(field.width for field in (*keys, *numbers))
     kept: list[_Field] = []
     for field in fields.values():
-        if columns or not kept or sum(each.width for each in (*kept, field)) <= room:
+        if look.columns or not kept or sum(each.width for each in (*kept, field)) <= room:
             kept.append(field)
     left = [name for name in run.columns if name not in fields or fields[name] not in kept]
-    return _blocks("Means by operating point", keys, [*kept, *numbers], width, _sections(groups)), left
+    title = _title(groups, by) if deviations else "Means by operating point"
+    return _blocks(title, keys, [*kept, *numbers], width, _sections(groups) if sections else []), left
+
+
+def _title(groups: Sequence[Group], by: str) -> str:
+    ranges = any(summary.low is not None for group in groups for summary in group.summaries.values())
+    heading = HEADINGS.get(by, by)
+    if ranges:
+        return f"Least and greatest mean of its operating points, by {heading}"
+    return f"Mean ± standard deviation by {heading}"
+
+
+def _cells(groups: Sequence[Group]) -> _Field:
+    return _Field("cells", [Text(str(group.cells)) for group in groups])
+
+
+def _mean_field(run: Run, groups: Sequence[Group], name: str, by: str, *, deviations: bool) -> _Field:
+    pooled = any(group.summaries[name].pooling for group in groups)
+    heading = _heading(name, run.columns[name]) + ("\npooled" if pooled else "")
+    return _Field(heading, _means(run, groups, name, by, deviations=deviations))
 
 
 def _means(run: Run, groups: Sequence[Group], name: str, by: str, *, deviations: bool = False) -> list[Text]:
@@ -112,6 +137,8 @@ def _means(run: Run, groups: Sequence[Group], name: str, by: str, *, deviations:
             text = Text(f"{text.plain.rstrip()}{FEWER}")
         if deviations and summary.deviation is not None:
             text.append(f"± {format_value(summary.deviation, column)}", "dim")
+        if deviations and fewer_values(run, group, name):
+            text.append(f" ({summary.count})", "dim")
         cells.append(text)
     return cells
 
@@ -135,25 +162,14 @@ def _sections(groups: Sequence[Group]) -> list[int]:
 
 
 def groups_table(
-    run: Run, groups: Sequence[Group], by: str, sort: str | None, width: int, columns: Sequence[str] = ()
+    run: Run, groups: Sequence[Group], by: str, columns: Sequence[str], width: int, *, sections: bool
 ) -> RenderableType:
     """One row per group: mean ± standard deviation of columns (all by default), and how many cells have no value."""
-    keys = [_Field({"point": "operating point"}.get(by, by), [Text(group.key) for group in groups], "left")]
-    fields = []
-    for name, column in run.columns.items():
-        if columns and name not in columns:
-            continue
-        cells = _means(run, groups, name, by, deviations=True)
-        pooled = any(group.summaries[name].pooling for group in groups)
-        fields.append(_Field(_heading(name, column) + ("\npooled" if pooled else ""), cells))
-    fields.append(_Field("cells", [Text(str(group.cells)) for group in groups]))
-    fields += _numbers(groups)
-    sections = _sections(groups) if by == "point" and sort is None else []
-    ranges = any(summary.low is not None for group in groups for summary in group.summaries.values())
-    title = "Least and greatest mean of its operating points" if ranges else "Mean ± standard deviation"
-    return _blocks(
-        f"{title}, by {keys[0].heading}" if ranges else f"{title} by {keys[0].heading}", keys, fields, width, sections
-    )
+    keys = [_Field(HEADINGS.get(by, by), [Text(group.key) for group in groups], "left")]
+    names = [name for name in run.columns if not columns or name in columns]
+    fields = [_mean_field(run, groups, name, by, deviations=True) for name in names]
+    fields += [_cells(groups), *_numbers(groups)]
+    return _blocks(_title(groups, by), keys, fields, width, _sections(groups) if sections else [])
 
 
 def sheet_table(sheet: Sheet, width: int) -> RenderableType:
