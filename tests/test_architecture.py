@@ -16,6 +16,7 @@ PLUGINS = REPOSITORY / "plugins"
 # In the order in which data flows: a module imports from its own package and from earlier lines only.
 PACKAGES = (
     ("errors", "home"),
+    ("markup",),
     ("images",),
     ("contracts",),
     ("records",),

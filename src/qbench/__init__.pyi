@@ -2,6 +2,7 @@ from . import plugin, testing, toolkit
 from .api.explaining import explain
 from .api.merging import merge
 from .api.reporting import bd_rates, compare, correlate, plot, report, savings
+from .api.run import Run
 from .api.running import plan, run, score
 from .api.runs import export, export_baseline, import_results, load_run, runs
 from .api.verifying import Verification, verify
@@ -29,7 +30,7 @@ from .reporting.comparison import Comparison, Difference
 from .reporting.correlation import Cells, Correlation
 from .reporting.figures import Drawing
 from .reporting.savings import Savings
-from .results.run import Entry, FailureNote, Row, Run, Status
+from .results.run import Entry, FailureNote, Row, Status
 
 __version__: str
 

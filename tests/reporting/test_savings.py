@@ -15,8 +15,8 @@ import qbench
 from qbench.errors import QbenchError
 from qbench.reporting.bd import BdRate, _percent, bd_rates
 from qbench.reporting.curves import curves
-from qbench.reporting.savings import Savings, sentences, usual_anchor
-from qbench.reporting.savings_table import LITTLE, print_savings, rate_text, savings_sheet
+from qbench.reporting.savings import LITTLE, Savings, print_savings, rate_text, savings_sheet, sentences
+from qbench.reporting.savings_of_runs import usual_anchor
 
 
 @pytest.fixture(scope="module")

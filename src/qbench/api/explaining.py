@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from qbench.api.runs import AnyRun, load_run
+from qbench.api.finding import AnyRun, read_run
 from qbench.contracts.context import Context
 from qbench.contracts.metric import Explanation, Metric, MetricDeclaration
 from qbench.errors import QbenchError, did_you_mean
@@ -52,7 +52,7 @@ def explain(
             or code is named and not trusted.
     """
     registry = registry or default_registry()
-    found = load_run(run)
+    found = read_run(run)
     plan, folder = found.plan, RunFolder(found.path)
     chosen = _explaining(plan, metric, registry)
     images, points = [item.name for item in plan.images], [item.id for item in plan.points]

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Unpack
 
+from qbench.api.finding import AnyRun, all_opened
+from qbench.api.run import Run
 from qbench.api.running import RunOptions, go_on
-from qbench.api.runs import AnyRun, all_opened
 from qbench.execute.work import Notice
-from qbench.results.run import Run
 from qbench.store.merging import merge_runs
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from qbench.api.arguments import names, require_one_of
 from qbench.api.explaining import explain_all, original
-from qbench.api.runs import AnyRun, all_opened, opened
+from qbench.api.finding import AnyRun, all_opened, opened
 from qbench.errors import QbenchError
 from qbench.planning.originals import with_originals
 from qbench.registry.registry import default_registry
@@ -24,8 +24,9 @@ from qbench.reporting.curves import curve_metrics, curves
 from qbench.reporting.notation import written
 from qbench.reporting.page.writing import is_current, write_page
 from qbench.reporting.runs import told_apart
-from qbench.reporting.savings import Savings, usual_anchor
-from qbench.reporting.savings import savings as savings_against
+from qbench.reporting.savings import Savings
+from qbench.reporting.savings_of_runs import savings as savings_against
+from qbench.reporting.savings_of_runs import usual_anchor
 from qbench.reporting.together import together
 from qbench.results.comparability import check_same_columns
 from qbench.results.run import Run

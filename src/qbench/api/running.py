@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
 from qbench.api.arguments import names
-from qbench.api.runs import AnyRun, default_folder, load_run
+from qbench.api.finding import AnyRun, read_run
+from qbench.api.run import Run
+from qbench.api.runs import default_folder
 from qbench.cluster.opening import open_cluster
 from qbench.cluster.workers import Cluster
 from qbench.contracts.codec import Codec
@@ -32,7 +34,7 @@ from qbench.planning.types import OperatingPoint, Plan, PlannedMetric
 from qbench.records import CellRecord
 from qbench.registry.hookspecs import PROJECT
 from qbench.registry.registry import Registry, default_registry
-from qbench.results.run import Run
+from qbench.reporting.notebook import NotebookDisplay, in_notebook
 from qbench.store.cache import Cache
 from qbench.store.copying import copy_run
 from qbench.store.folder import RunFolder
@@ -162,7 +164,7 @@ def run(
             of a scheduler file, ``"slurm:8"``, … (docs/cluster.md).
         cluster_options: of dask-jobqueue's class for the batch system, by name: ``{"queue": ["gpu"]}``.
         in_process: run codecs and metrics in this process, to debug them (False); always so with a ``registry``.
-        on_event: called with what happens, as it happens.
+        on_event: called with what happens, as it happens. Without it a notebook shows a bar.
         stop: a :class:`qbench.Stop` that lets another thread ask the run to end soon.
         registry: plugins to use instead of those that are installed.
 
@@ -181,7 +183,7 @@ def run(
     planned = (
         suite if isinstance(suite, Plan) else _planned(suite, registry, names(overrides), profile, seed, begin=separate)
     )
-    with elsewhere_of(planned.participants, how, options) as elsewhere:
+    with watched(options) as options, elsewhere_of(planned.participants, how, options) as elsewhere:
         planned = _placed(planned, how.device) if elsewhere is None else placed(planned, elsewhere.kind)
         folder = RunFolder(Path(output) if output is not None else default_folder(planned, how.shard))
         return _execute(planned, folder, how, options, elsewhere, extend=False)
@@ -213,7 +215,7 @@ def score(
     """
     how = _checked(options)
     registry = options.get("registry") or default_registry()
-    found = load_run(run)
+    found = read_run(run)
     folder, old = RunFolder(found.path), found.plan
     if output is None and not os.access(found.path, os.W_OK):
         raise StoreError(f"{found.path}: can't be written to; --output FOLDER (in Python: output=…) scores a copy")
@@ -226,7 +228,7 @@ def score(
         if before is not None and (before.metric, before.parameters) != (metric.metric, metric.parameters):
             raise QbenchError(f"{found.path}: has a `{metric.label}` with other settings already; use another label")
     further = [metric for metric in named if metric.label not in known]
-    with elsewhere_of(further, how, options) as elsewhere:
+    with watched(options) as options, elsewhere_of(further, how, options) as elsewhere:
         kind = kind_of((*devices_for(further, how.device), "cpu")[0]) if elsewhere is None else elsewhere.kind
         planned = with_metrics(replace(old, metrics=(*old.metrics, *further)), kind, known)
         require_distinct(planned.metrics)
@@ -245,6 +247,16 @@ def go_on(run: Run, **options: Unpack[RunOptions]) -> Run:
         QbenchError: as :func:`score`.
     """
     return _execute(run.plan, RunFolder(run.path), _checked(options), options, None, extend=True)
+
+
+@contextlib.contextmanager
+def watched(options: RunOptions) -> Iterator[RunOptions]:
+    """Let a notebook show how far a run is, unless somebody listens already."""
+    if options.get("on_event") is not None or not in_notebook():
+        yield options
+        return
+    with NotebookDisplay() as display:
+        yield {**options, "on_event": display.on_event}
 
 
 @contextlib.contextmanager

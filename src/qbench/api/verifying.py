@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from qbench.api.runs import AnyRun, load_run
+from qbench.api.finding import AnyRun, read_run
 from qbench.contracts.context import Context
 from qbench.errors import PluginError
 from qbench.execute.accelerators import device_name, resolve_device
@@ -62,7 +62,7 @@ def verify(
         QbenchError: no such run, or the device is not available.
     """
     registry = registry or default_registry()
-    found = load_run(run)
+    found = read_run(run)
     folder = RunFolder(found.path)
     state = folder.load()
     plan = state.plan

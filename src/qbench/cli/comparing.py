@@ -183,7 +183,7 @@ def bd_command(
     from qbench.errors import QbenchError, did_you_mean
     from qbench.reporting.console import Console
     from qbench.reporting.formats import sheet_text
-    from qbench.reporting.savings_table import print_savings, savings_sheet
+    from qbench.reporting.savings import print_savings, savings_sheet
 
     forms = ("table", "markdown", "latex", "csv", "json")
     if form not in forms:

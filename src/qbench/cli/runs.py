@@ -13,7 +13,7 @@ from qbench.cli.streams import say
 
 def complete_run(incomplete: str) -> list[str]:
     """Return the names below ``runs/`` that begin so, for the shell's completion."""
-    from qbench.api.runs import RUNS
+    from qbench.api.finding import RUNS
     from qbench.records import JOURNAL
 
     return sorted(path.name for path in RUNS.glob(f"{incomplete}*") if (path / JOURNAL).is_file())
@@ -38,7 +38,8 @@ def add_to(app: typer.Typer) -> None:
 
 def runs_command() -> None:
     """List local runs, the latest first."""
-    from qbench.api.runs import RUNS, runs
+    from qbench.api.finding import RUNS
+    from qbench.api.runs import runs
     from qbench.reporting.console import Console
     from qbench.reporting.runs import runs_table
 

@@ -16,6 +16,7 @@ from pydantic import TypeAdapter
 
 from qbench.contracts.metric import Column, Scope, column_id
 from qbench.images.reading import Alpha
+from qbench.markup import escape_html, html_table
 from qbench.registry.code import UNKNOWN
 from qbench.suite.model import Keep, TimingOptions
 
@@ -238,6 +239,20 @@ class Plan:
     def participants(self) -> tuple[OperatingPoint | PlannedMetric, ...]:
         """Operating points, then metrics: all that have an identity and may use models."""
         return (*self.points, *self.metrics)
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: a line for each codec and metric."""
+        points: dict[str, list[str]] = {}
+        for point in self.points:
+            points.setdefault(point.label, []).append(point.id.removeprefix(f"{point.label}:"))
+        lines = [("codec", label, ", ".join(settings)) for label, settings in points.items()]
+        lines += [("metric", metric.label, ", ".join(metric.column_ids())) for metric in self.metrics]
+        body = [[escape_html(text) for text in line] for line in lines]
+        title = (
+            f"{self.suite}: {len(self.images)} images × {len(self.points)} operating points = {self.cells} cells, "
+            f"{self.jobs} scoring jobs · profile {self.profile} · seed {self.seed}"
+        )
+        return html_table(("", "name", "settings or columns"), body, [True] * 3, self.remarks, title)
 
     def iter_cells(self) -> Iterator[tuple[PlannedImage, OperatingPoint, str]]:
         """Yield image, operating point and content key of every cell, in the order of execution."""

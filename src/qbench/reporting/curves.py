@@ -83,6 +83,12 @@ def curve_metrics(run: Run) -> list[str]:
     return [name for name in run.columns if name not in run.rate_columns]
 
 
+def main_columns(run: Run) -> list[str]:
+    """Return the columns that quality is measured by: every metric's first, unless none of its values is better."""
+    first = {metric.column_ids()[0] for metric in run.plan.metrics}
+    return [name for name in curve_metrics(run) if name in first and run.columns[name].ranked]
+
+
 def curves(run: Run, metric: str, codecs: Sequence[str] = ()) -> Curves:
     """Return the curves of a metric.
 

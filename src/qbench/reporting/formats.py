@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import html
 import io
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -13,6 +12,7 @@ from typing import Any
 
 from qbench.contracts.metric import Column, Direction
 from qbench.errors import QbenchError, shown
+from qbench.markup import escape_html, html_table
 from qbench.records import plain_number
 from qbench.reporting.aggregate import (
     Pools,
@@ -83,7 +83,7 @@ def write_text(run: Run, form: str, view: View) -> str:
     if form == "latex":
         return "".join(f"% {_one_line(line)}\n" for line in notes) + _latex(run.name, header, body, left, read_with_it)
     if form == "html":
-        return _html(header, body, left, notes)
+        return html_table(header, body, left, notes)
     return _markdown(header, body, left) + "".join(f"\n{escape_markdown(line)}\n" for line in notes)
 
 
@@ -109,7 +109,7 @@ def sheet_text(sheet: Sheet, form: str, name: str = "") -> str:
     if form == "latex":
         return _latex(name or sheet.title, header, body, sheet.left, sheet.notes)
     if form == "html":
-        return _html(header, body, sheet.left, sheet.notes, sheet.title)
+        return html_table(header, body, sheet.left, sheet.notes, sheet.title)
     return _markdown(header, body, sheet.left) + "".join(f"\n{escape_markdown(line)}\n" for line in sheet.notes)
 
 
@@ -296,22 +296,6 @@ def _typeset_name(run: Run, name: str, *, latex: bool) -> str:
     return f"{_escape_latex(written(run, name) + unit)} {LATEX_ARROWS[column.direction]}"
 
 
-def _html(
-    header: Sequence[str], body: Sequence[Sequence[str]], left: Sequence[bool], notes: Sequence[str], title: str = ""
-) -> str:
-    """Return a table as HTML, with its notes below; its cells are escaped already."""
-    align = ["left" if stands else "right" for stands in left]
-
-    def row(tag: str, cells: Sequence[str]) -> str:
-        made = (f'<{tag} style="text-align:{side}">{cell}</{tag}>' for side, cell in zip(align, cells, strict=True))
-        return f"<tr>{''.join(made)}</tr>\n"
-
-    caption = f'<caption style="text-align:left">{escape_html(title)}</caption>\n' if title else ""
-    text = f"<table>\n{caption}<thead>\n{row('th', header)}</thead>\n<tbody>\n"
-    text += "".join(row("td", line) for line in body) + "</tbody>\n</table>\n"
-    return text + "".join(f"<p>{escape_html(note)}</p>\n" for note in notes)
-
-
 def _markdown(header: list[str], body: list[list[str]], left: Sequence[bool]) -> str:
     widths = [max(len(line[index]) for line in (header, *body)) for index in range(len(header))]
     text = [header, ["-" * width for width in widths], *body]
@@ -355,11 +339,6 @@ def _escape_latex(text: str) -> str:
 
 def _one_line(text: str) -> str:
     return shown(" ".join(text.splitlines()))
-
-
-def escape_html(text: str) -> str:
-    """Return text as HTML shows it to the letter."""
-    return html.escape(_one_line(text))
 
 
 def escape_markdown(text: str) -> str:

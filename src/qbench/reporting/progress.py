@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 
 from qbench.contracts.recipe import TrainingStep
 from qbench.execute import work
-from qbench.records import CellRecord
+from qbench.reporting.tally import Tally
 
 LOG_EVERY_SECONDS = 10.0
 
@@ -57,10 +57,9 @@ class RunDisplay(_Display):
 
     def __init__(self, console: Console) -> None:
         super().__init__(console)
+        self._tally = Tally()
         self._cells: TaskID | None = None
         self._jobs: TaskID | None = None
-        self._metrics = 0
-        self._failures = 0
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -72,55 +71,34 @@ class RunDisplay(_Display):
 
     def on_event(self, event: work.Event) -> None:
         """Show one event."""
+        lines = self._tally.on_event(event)
         if isinstance(event, work.Progress):
-            self._cells = self._progress.add_task("coded ", total=event.cells, completed=event.cells_done, now="")
-            self._jobs = self._progress.add_task("scored", total=event.jobs, completed=event.jobs_done, now="")
-            self._metrics = event.jobs // event.cells
-            if event.cells_done:
-                scores = f"{event.jobs_done} of {event.jobs} scores"
-                self._say(f"{event.cells_done} of {event.cells} cells and {scores} already done")
+            self._cells = self._progress.add_task("coded ", total=event.cells, now="")
+            self._jobs = self._progress.add_task("scored", total=event.jobs, now="")
         elif isinstance(event, work.CellStarted):
             self._now(self._cells, f"{event.image} · {event.point}")
         elif isinstance(event, work.ScoringStarted):
             self._now(self._jobs, f"{event.image} · {event.metric}")
-        elif isinstance(event, work.Recorded):
-            self._recorded(event)
-        else:
-            self._say(event.text)
-
-    def _recorded(self, event: work.Recorded) -> None:
-        assert self._cells is not None
-        assert self._jobs is not None
-        for record in event.records:
-            if isinstance(record, CellRecord):
-                self._progress.advance(self._cells)
-                if record.outcome != "coded":
-                    self._progress.advance(self._jobs, self._metrics)  # they are skipped
-            elif record.image:  # not of an operating point as a whole, which comes on top
-                self._progress.advance(self._jobs)
-            if record.failure is not None:
-                self._failures += 1
-                line = record.failure.message.splitlines()[0]
-                self._say(f"failed: {record.image} · {record.point} · {record.failure.plugin}: {line}")
+        if isinstance(event, (work.Progress, work.Recorded)) and self._cells is not None and self._jobs is not None:
+            self._progress.update(self._cells, completed=self._tally.cells_done)
+            self._progress.update(self._jobs, completed=self._tally.jobs_done)
+        for line in lines:
+            self._console.print(line, markup=False, highlight=False, style="yellow")
         if not self._console.is_terminal and time.monotonic() - self._logged > LOG_EVERY_SECONDS:
             self._log()
 
     def _now(self, task: TaskID | None, text: str) -> None:
         if task is not None:
-            failed = f"  ({self._failures} failed)" if self._failures else ""
+            failed = f"  ({self._tally.failures} failed)" if self._tally.failures else ""
             self._progress.update(task, now=text + failed)
 
-    def _say(self, text: str) -> None:
-        self._console.print(text, markup=False, highlight=False, style="yellow")
-
     def _log(self, *, last: bool = False) -> None:
+        if self._cells is None:
+            return
         self._logged = time.monotonic()
-        cells, jobs = self._progress.tasks
-        failed = f", {self._failures} failed" if self._failures else ""
-        left = 0.0 if last else max(task.time_remaining or 0.0 for task in (cells, jobs))
+        left = 0.0 if last else max(task.time_remaining or 0.0 for task in self._progress.tasks)
         eta = f", about {left:.0f} s left" if left else ""
-        done = f"{cells.completed:.0f}/{cells.total:.0f} cells, {jobs.completed:.0f}/{jobs.total:.0f} scores"
-        self._console.print(done + failed + eta, highlight=False)
+        self._console.print(f"{self._tally}{eta}", highlight=False)
 
 
 class TrainingDisplay(_Display):

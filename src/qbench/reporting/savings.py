@@ -1,24 +1,26 @@
-"""How many bytes each codec saves at equal quality, by every metric, and what that costs in time."""
+"""How many bytes each codec saves at equal quality, and what that costs in time: as numbers, as a table, in words."""
 
 from __future__ import annotations
 
 import math
-import statistics
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
+from rich.console import Console, RenderableType
+from rich.text import Text
+
 from qbench.contracts.metric import Column
-from qbench.errors import QbenchError, did_you_mean
-from qbench.reporting.bd import BdRate, Method, bd_rates, unusable
-from qbench.reporting.costs import PointTiming, point_timings, timing_notes
-from qbench.reporting.curves import curve_metrics
-from qbench.reporting.together import together
-from qbench.results.comparability import check_same_columns
-from qbench.results.run import Run
+from qbench.errors import shown
+from qbench.markup import escape_html
+from qbench.reporting.bd import SMALL_OVERLAP, BdRate
+from qbench.reporting.costs import Sheet
+from qbench.reporting.tables import sheet_table
 
 BESIDE = "times were taken beside other work of the run, and are not for publication"
 ALIKE = 1.1
 """Factor up to which two times are called alike."""
+LITTLE = "°"
+"""Behind a BD-rate of curves that overlap by less than half."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,12 @@ class Savings:
     notes: tuple[str, ...] = ()
     runs: tuple[str, ...] = ()
 
+    def _repr_html_(self) -> str:
+        from qbench.reporting.formats import sheet_text
+
+        said = "".join(f"<p>{escape_html(line)}</p>\n" for line in sentences(self))
+        return sheet_text(savings_sheet(self), "html") + said
+
     def records(self) -> list[dict[str, object]]:
         """Return a flat dictionary for each codec and metric."""
         found = []
@@ -66,116 +74,92 @@ class Savings:
         return found
 
 
-def main_columns(run: Run) -> list[str]:
-    """Return the columns that quality is measured by: every metric's first, unless none of its values is better."""
-    first = {metric.column_ids()[0] for metric in run.plan.metrics}
-    return [name for name in curve_metrics(run) if name in first and run.columns[name].ranked]
+def savings_sheet(found: Savings, metrics: Sequence[str] = ()) -> Sheet:
+    """Return the table: a line for each codec, a column for each metric (or some of them)."""
+    metrics = metrics or [name for name in found.columns if name not in found.absent]
+    lines = []
+    for codec, rates in found.rates.items():
+        encode, decode = found.times.get(codec, (None, None))
+        cells = [rate_text(rates[name]) if name in rates else "–" for name in metrics]
+        lines.append((codec, *cells, _times(encode), _times(decode)))
+    headings = ("codec", *metrics, "encode time", "decode time")
+    return Sheet(
+        f"Rate saved against {found.anchor} at equal quality (BD-rate)", headings, lines, found.records(), _notes(found)
+    )
 
 
-def usual_anchor(runs: Sequence[Run], usual: Collection[str]) -> str | None:
-    """Return the codec that others are compared with where nobody says otherwise; None without any.
-
-    That which plugins say is customary, whatever the suite calls it; else the first that is no network, as the first of
-    all is mostly the author's own.
-
-    Args:
-        usual: names of codecs that are customarily compared with.
-    """
-    points = {point.label: point for run in reversed(runs) for point in reversed(run.plan.points)}
-    labels = list(dict.fromkeys(point.label for run in runs for point in run.plan.points))
-    if len(labels) < 2 and len(runs) < 2:
-        return None
-    for chosen in (
-        [label for label in labels if label in usual],
-        [label for label in labels if points[label].codec in usual],
-        [label for label in labels if not points[label].models],
-    ):
-        if chosen:
-            return chosen[0]
-    return labels[0]
+def rate_text(rate: BdRate) -> str:
+    """Write a BD-rate with its interval: ``-38.2 % (-40 to -36)``."""
+    if rate.percent is None:
+        return "–"
+    mark = LITTLE if rate.overlap is not None and rate.overlap < SMALL_OVERLAP else ""
+    interval = "" if rate.low is None or rate.high is None else f" ({rate.low:+.0f} to {rate.high:+.0f})"
+    return f"{rate.percent:+.1f} %{mark}{interval}"
 
 
-def savings(
-    runs: Sequence[tuple[str, Run]],
-    anchor: str,
-    metrics: Sequence[str] = (),
-    *,
-    method: Method = "pchip",
-    methods: bool = True,
-) -> Savings:
-    """Return what codecs save against an anchor.
-
-    Args:
-        runs: with their names; where there are several, of the images that all have, as far as pixels are known.
-        anchor: label of a codec; ``label (run)`` where several runs have one of that name.
-        metrics: columns; by default the main ones that all runs have.
-        methods: whether to compare interpolations.
-
-    Raises:
-        QbenchError: no such metric or anchor, columns that differ between runs, or no images in common.
-    """
-    both = [name for name in main_columns(runs[0][1]) if all(name in run.columns for _, run in runs)]
-    known = [name for name in curve_metrics(runs[0][1]) if all(name in run.columns for _, run in runs)]
-    for name in metrics:
-        if name not in known:
-            raise QbenchError(f"no curve of `{name}`{did_you_mean(name, known)} (accepted: {', '.join(known)})")
-    chosen = list(metrics) or both
-    if not chosen:
-        raise QbenchError("the runs have no metric of quality in common")
-    own = [run for _, run in runs if not run.imported]
-    check_same_columns(own, chosen)
-    found = {name: together(runs, name) for name in chosen}
-    labels = list(dict.fromkeys(codec for each in found.values() for codec in each.curves.by_codec))
-    if anchor not in labels:
-        raise QbenchError(f"no codec `{anchor}`{did_you_mean(anchor, labels)} (with curves: {', '.join(labels)})")
-    rates: dict[str, dict[str, BdRate]] = {label: {} for label in labels if label != anchor}
-    absent: dict[str, str] = {}
-    notes: dict[str, None] = {}
-    for name, drawn in found.items():
-        each = drawn.curves
-        notes |= dict.fromkeys(drawn.notes)
-        reason = unusable(each.by_codec[anchor], each.sign) if anchor in each.by_codec else "it has no values"
-        if reason:
-            absent[name] = reason
-            continue
-        for rate in bd_rates(each, anchor, method, methods=methods):
-            rates[rate.codec][name] = rate
-    timings = [point_timings(run) for _, run in runs]
-    times = _times(runs, timings, anchor)
-    if times and any(map(timing_notes, timings)):
-        notes[BESIDE] = None
-    columns = {name: runs[0][1].columns[name] for name in chosen}
-    return Savings(anchor, columns, rates, times, absent, tuple(notes), tuple(name for name, _ in runs))
+def _times(factor: float | None) -> str:
+    if factor is None:
+        return "–"
+    return f"{factor:.0f}×" if factor >= 10 else f"{factor:.2g}×"
 
 
-def _times(
-    runs: Sequence[tuple[str, Run]], timings: Sequence[Sequence[PointTiming]], anchor: str
-) -> dict[str, tuple[float | None, float | None]]:
-    """Return by how much longer codecs take than the anchor, within the anchor's run: medians over operating points."""
-    for (name, run), of_points in zip(runs, timings, strict=True):
-        label = anchor.removesuffix(f" ({name})")
-        labels = {point.id: point.label for point in run.plan.points}
-        found: dict[str, list[PointTiming]] = {}
-        for timing in of_points:
-            found.setdefault(labels[timing.point], []).append(timing)
-        if label not in found or (label == anchor and len(runs) > 1 and label not in labels.values()):
-            continue
-        own = _median(found[label])
-        return {
-            codec: (_ratio(_median(each)[0], own[0]), _ratio(_median(each)[1], own[1]))
-            for codec, each in found.items()
-            if codec != label
-        }
-    return {}
+def _notes(found: Savings) -> tuple[str, ...]:
+    notes = ["negative: fewer bytes; in brackets 95 % intervals over images, where there are three or more"]
+    shown_rates = [rate for rates in found.rates.values() for rate in rates.values()]
+    if any(rate.percent is not None and LITTLE in rate_text(rate) for rate in shown_rates):
+        notes.append(f"{LITTLE} the curves overlap by less than half of their range")
+    reasons: dict[str, list[str]] = {}
+    for codec, rates in found.rates.items():
+        for name, rate in rates.items():
+            if rate.percent is None:
+                reasons.setdefault(f"{codec}: {rate.reason}", []).append(name)
+    notes += [f"– {reason} ({', '.join(names)})" for reason, names in reasons.items()]
+    notes += [f"– {name}: {found.anchor} can't be the anchor: {reason}" for name, reason in found.absent.items()]
+    return (*notes, *found.notes)
 
 
-def _median(timings: Sequence[PointTiming]) -> tuple[float, float]:
-    encode, decode = ([each.encode for each in timings], [each.decode for each in timings])
-    return statistics.median(encode), statistics.median(decode)
+def savings_parts(found: Savings, width: int) -> list[RenderableType]:
+    """Return the table with as many metrics as fit, what must be read with it, and what it says in words."""
+    names = [name for name in found.columns if any(_said(rates.get(name)) for rates in found.rates.values())]
+    said = sentences(found)
+    if not names:
+        reasons = dict.fromkeys(found.absent.values())
+        return [Text(f"no BD-rates against {found.anchor}: {'; '.join(reasons)}", "dim")] if reasons else []
+    chosen = names
+    while len(chosen) > 1 and _width(savings_sheet(found, chosen)) > width:
+        chosen = chosen[:-1]
+    sheet = savings_sheet(found, chosen)
+    left = f"; {len(names) - len(chosen)} more metrics" if len(chosen) < len(names) else ""
+    below = [*sheet.notes[: 1 + any(LITTLE in cell for line in sheet.lines for cell in line)]]
+    below += [note for note in found.notes if note == BESIDE]
+    below.append(f"`qbench bd RUN` says why some have none{left}, and takes --anchor")
+    return [
+        sheet_table(sheet, width),
+        *(Text(shown(line), "dim") for line in below),
+        "",
+        *(Text(shown(line)) for line in said),
+    ]
 
 
-def _ratio(one: float, other: float) -> float | None:
-    return one / other if other > 0 else None
+def _said(rate: BdRate | None) -> bool:
+    return rate is not None and rate.percent is not None
+
+
+def _width(sheet: Sheet) -> int:
+    columns = range(len(sheet.headings))
+    longest = [max(len(line[index]) for line in (sheet.headings, *sheet.lines)) for index in columns]
+    return sum(width + 3 for width in longest)
+
+
+def print_savings(console: Console, found: Savings) -> None:
+    """Show the table, what must be read with it, and in words what each codec saves."""
+    sheet = savings_sheet(found)
+    if sheet.lines:
+        console.print(sheet_table(sheet, console.width))
+    for line in sheet.notes:
+        console.print(Text(shown(line), "dim"))
+    for line in sentences(found):
+        console.print(Text(shown(line)))
 
 
 def sentences(found: Savings) -> list[str]:

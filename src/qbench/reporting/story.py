@@ -21,8 +21,7 @@ from qbench.reporting.aggregate import (
 from qbench.reporting.look import Look
 from qbench.reporting.notation import FEWER_VALUES, LEGEND
 from qbench.reporting.originals import originals
-from qbench.reporting.savings import Savings
-from qbench.reporting.savings_table import savings_parts
+from qbench.reporting.savings import Savings, savings_parts
 from qbench.reporting.tables import cells_table, groups_table, main_table
 from qbench.results.run import Run, Status
 

@@ -25,9 +25,9 @@ from qbench.reporting.aggregate import (
     sort_rows,
 )
 from qbench.reporting.costs import Sheet
+from qbench.reporting.curves import main_columns
 from qbench.reporting.look import Look
 from qbench.reporting.notation import ABSENT, ARROWS, FEWER
-from qbench.reporting.savings import main_columns
 from qbench.results.run import Entry, Row, Run, Status
 
 HEADING_WIDTH = 12
