@@ -6,6 +6,7 @@ from .api.run import Run
 from .api.running import plan, run, score
 from .api.runs import export, export_baseline, import_results, load_run, runs
 from .api.verifying import Verification, verify
+from .api.voting import votes
 from .contracts.metric import Explanation
 from .errors import (
     ClusterError,
@@ -29,6 +30,7 @@ from .reporting.bd import BdRate
 from .reporting.comparison import Comparison, Difference
 from .reporting.correlation import Cells, Correlation
 from .reporting.figures import Drawing
+from .reporting.ranking import Ranking, Rating
 from .reporting.savings import Savings
 from .results.run import Entry, FailureNote, Row, Status
 
@@ -56,6 +58,8 @@ __all__ = [
     "PlannedMetric",
     "PluginError",
     "QbenchError",
+    "Ranking",
+    "Rating",
     "Row",
     "Run",
     "RunLockedError",
@@ -88,4 +92,5 @@ __all__ = [
     "testing",
     "toolkit",
     "verify",
+    "votes",
 ]

@@ -73,7 +73,7 @@ def test_images_beside_each_other_are_those_that_were_measured(run, photos):
 
 
 def test_images_that_cant_be_shown(run):
-    with pytest.raises(QbenchError, match="no image `p9` .*has: p0, p1, p2"):
+    with pytest.raises(QbenchError, match=r"no image `p9` .*has: p0, p1, p2"):
         run.show("p9")
     with pytest.raises(QbenchError, match="no operating point `jpeg:quality=11`; did you mean `jpeg:quality=10`"):
         run.show("p0", "jpeg:quality=11")

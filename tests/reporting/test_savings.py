@@ -15,8 +15,9 @@ import qbench
 from qbench.errors import QbenchError
 from qbench.reporting.bd import BdRate, _percent, bd_rates
 from qbench.reporting.curves import curves
-from qbench.reporting.savings import LITTLE, Savings, print_savings, rate_text, savings_sheet, sentences
+from qbench.reporting.savings import LITTLE, Savings, rate_text, savings_sheet, sentences
 from qbench.reporting.savings_of_runs import usual_anchor
+from qbench.reporting.tables import print_sheet
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +38,7 @@ def run(tmp_path_factory):
 
 def shown(found, width=100):
     output = io.StringIO()
-    print_savings(Console(file=output, width=width), found)
+    print_sheet(Console(file=output, width=width), savings_sheet(found), sentences(found))
     return output.getvalue()
 
 

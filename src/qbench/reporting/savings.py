@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 from rich.text import Text
 
 from qbench.contracts.metric import Column
@@ -149,17 +149,6 @@ def _width(sheet: Sheet) -> int:
     columns = range(len(sheet.headings))
     longest = [max(len(line[index]) for line in (sheet.headings, *sheet.lines)) for index in columns]
     return sum(width + 3 for width in longest)
-
-
-def print_savings(console: Console, found: Savings) -> None:
-    """Show the table, what must be read with it, and in words what each codec saves."""
-    sheet = savings_sheet(found)
-    if sheet.lines:
-        console.print(sheet_table(sheet, console.width))
-    for line in sheet.notes:
-        console.print(Text(shown(line), "dim"))
-    for line in sentences(found):
-        console.print(Text(shown(line)))
 
 
 def sentences(found: Savings) -> list[str]:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich import box
+from rich.console import Console, RenderableType
 from rich.console import Group as Stack
-from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -176,6 +176,16 @@ def sheet_table(sheet: Sheet, width: int) -> RenderableType:
     """A sheet for the terminal; text stands on the left, numbers on the right."""
     columns = [_column(sheet, index) for index in range(len(sheet.headings))]
     return _blocks(sheet.title, columns[:1], columns[1:], width, [])
+
+
+def print_sheet(console: Console, sheet: Sheet, words: Sequence[str] = ()) -> None:
+    """Show a sheet, what must be read with it, and what it says in words."""
+    if sheet.lines:
+        console.print(sheet_table(sheet, console.width))
+    for line in sheet.notes:
+        console.print(Text(shown(line), "dim"))
+    for line in words:
+        console.print(Text(shown(line)))
 
 
 def _column(sheet: Sheet, index: int) -> _Field:

@@ -35,7 +35,7 @@ def listed(path: Path, registry: Registry, form: str | None) -> list[Path]:
     Raises:
         QbenchError: it can't be read, or lists a file outside its folder.
     """
-    _, document = _parsed(path)
+    document = parse_json(path, read_given(path))
     for name in registry.formats if form is None else [form]:
         names = ask_format(registry, name, path, lambda made: list(made.lists(document)))
         found = [path.parent / each for each in names]
@@ -59,7 +59,8 @@ def read_results(path: Path, registry: Registry, form: str | None) -> tuple[Exch
     Raises:
         QbenchError: it can't be read, is malformed, or of no known format.
     """
-    data, document = _parsed(path)
+    data = read_given(path)
+    document = parse_json(path, data)
     if form is None:
         named = [
             name
@@ -74,18 +75,31 @@ def read_results(path: Path, registry: Registry, form: str | None) -> tuple[Exch
     return results, {"format": form, "file": path.name, "sha256": hashlib.sha256(data).hexdigest()}
 
 
-def _parsed(path: Path) -> tuple[bytes, Any]:
+def read_given(path: Path) -> bytes:
+    """Read a file that somebody gave.
+
+    Raises:
+        StoreError: it can't be read, or is too large.
+    """
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
             raise StoreError(f"{path}: can't read: not a regular file")
         if status.st_size > LARGEST:
             raise StoreError(f"{path}: larger than {LARGEST // 1_000_000} MB; not read")
-        data = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise StoreError(f"{path}: can't read: {error.strerror or error}") from error
+
+
+def parse_json(path: Path, data: bytes) -> Any:
+    """Return what a file of JSON holds.
+
+    Raises:
+        StoreError: it is no strict JSON, or has a key twice.
+    """
     try:
-        return data, json.loads(data, parse_constant=_constant, object_pairs_hook=_object)
+        return json.loads(data, parse_constant=_constant, object_pairs_hook=_object)
     except (ValueError, RecursionError) as error:
         raise StoreError(f"{path}: not JSON: {error}") from error
 

@@ -36,6 +36,7 @@ def run_content(run: Run, explanations: Explanations, usual: Collection[str] = (
     anchors = {metric: _bd_rates(each) for metric, each in found.items() if len(each.by_codec) > 1}
     content = {
         "name": run.name,
+        "key": plan.key(),
         "suite": plan.suite,
         "description": plan.description.strip(),
         "profile": plan.profile,

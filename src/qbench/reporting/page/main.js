@@ -94,5 +94,6 @@ const curves = curvesPart(runs, shared) ?? "";
 const answer = runs.some((run) => Object.values(run.curves).some(({ by_codec }) => Object.values(by_codec).some((points) => points.length > 2)))
   ? [curves, summary]
   : [summary, curves];
-page.append(controls(shared), top, ...answer, viewerPart(runs, shared), bottom);
+const comparable = runs.some((run) => new Set(run.points.filter((_, point) => run.images.some((_, image) => rowOf(run, image, point).reconstruction)).map((point) => point.codec)).size > 1);
+page.append(controls(shared), top, ...answer, viewerPart(runs, shared), comparable ? blindPart(runs, shared) : "", bottom);
 document.documentElement.dataset.ready = "true";

@@ -27,7 +27,7 @@ from qbench.toolkit.files import writing
 
 BEGINNING = 1000
 """Characters of a page among which it says what it was made by."""
-SCRIPTS = ("elements.js", "tables.js", "curves.js", "viewer.js", "main.js")
+SCRIPTS = ("elements.js", "tables.js", "curves.js", "viewer.js", "blind.js", "main.js")
 
 
 def write_page(
