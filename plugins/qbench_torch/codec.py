@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -19,12 +18,14 @@ from qbench.plugin import (
     Complexity,
     Context,
     Image,
+    LocalCode,
     LocalFile,
     ModelError,
     Parameters,
     PluginError,
     Weights,
     find_weights,
+    load_code,
 )
 from qbench.toolkit.limits import require_describable
 from qbench.toolkit.networks import shared
@@ -81,8 +82,8 @@ class ModuleCodec(Codec):
         with torch.inference_mode():
             made = self._module.compress(values)
         self._check()
-        strings = [bytes(kind[0]) for kind in made["strings"]]
-        return Compressed(width, height, self._mark, tuple(made["shape"]), strings).write()
+        strings, shape = _compressed(made)
+        return Compressed(width, height, self._mark, shape, strings).write()
 
     def decode(self, bitstream_: bytes) -> Image:
         """Let the module decompress, and cut off the padding."""
@@ -96,7 +97,7 @@ class ModuleCodec(Codec):
             raise BitstreamError(f"latents of {read.shape} can't be those of {read.width}×{read.height} pixels")
         try:
             with torch.inference_mode():
-                made = self._module.decompress([[string] for string in read.strings], read.shape)["x_hat"]
+                made = _decompressed(self._module.decompress([[string] for string in read.strings], read.shape))
         except (RuntimeError, ValueError, IndexError, TypeError, OverflowError, MemoryError, AssertionError) as error:
             raise BitstreamError(f"the module can't decompress this: {error}") from error
         self._check()
@@ -132,13 +133,50 @@ class ModuleCodec(Codec):
         return bytes.fromhex(digest[:4])
 
 
+CONVENTION = 'CompressAI\'s convention: {"strings": [[bytes], …], "shape": (height, width) of the latents}'
+
+
+def _compressed(made: Any) -> tuple[list[bytes], tuple[int, int]]:
+    """Return strings and shape of what a module's ``compress`` returned.
+
+    Raises:
+        PluginError: it is something else than the convention has.
+    """
+    if not isinstance(made, Mapping) or not {"strings", "shape"} <= made.keys():
+        keys = f" with {', '.join(map(str, made))}" if isinstance(made, Mapping) else ""
+        raise PluginError(f"the module's compress returned a {type(made).__name__}{keys}; accepted is {CONVENTION}")
+    strings, shape = made["strings"], made["shape"]
+    if not isinstance(strings, (list, tuple)) or not all(map(_is_of_one_image, strings)):
+        raise PluginError(
+            "the module's compress is to return in `strings` lists of one bytes object each, as it is given one image "
+            f"at a time; accepted is {CONVENTION}"
+        )
+    try:
+        height, width = map(int, shape)
+    except (TypeError, ValueError) as error:
+        raise PluginError(f"the module's compress returned the shape {shape!r}; accepted is {CONVENTION}") from error
+    return [bytes(kind[0]) for kind in strings], (height, width)
+
+
+def _is_of_one_image(kind: Any) -> bool:
+    return isinstance(kind, (list, tuple)) and len(kind) == 1 and isinstance(kind[0], (bytes, bytearray))
+
+
+def _decompressed(made: Any) -> Any:
+    if not isinstance(made, Mapping) or "x_hat" not in made:
+        raise PluginError(
+            f'the module\'s decompress returned a {type(made).__name__}; accepted is {{"x_hat": 1×3×H×W in [0, 1]}}'
+        )
+    return made["x_hat"]
+
+
 class TorchCodecParameters(Parameters):
     """Which module, and its weights."""
 
-    factory: str = Field(
+    factory: LocalCode = Field(
         "",
-        pattern=r"^([A-Za-z_][\w.]*:[A-Za-z_]\w*)?$",
-        description="importable class or function that builds the module, as package.module:name. Required",
+        pattern=r"^(.+:[A-Za-z_]\w*)?$",
+        description="class or function that builds the module: package.module:Name, or file.py:Name. Required",
     )
     arguments: dict[str, Scalar] = Field({}, description="its keyword arguments")
     checkpoint: LocalFile | None = Field(
@@ -166,12 +204,22 @@ class TorchCodec(ModuleCodec):
 
     @classmethod
     def code(cls, parameters: TorchCodecParameters) -> Sequence[str]:
-        """The factory's module, and files that its arguments name."""
+        """The factory's module or file, and files that its arguments name."""
         if not parameters.factory:
             return ()
         values = [value for value in parameters.arguments.values() if isinstance(value, str) and value]
         files = [str(Path(value).absolute()) for value in values if Path(value).is_file()]
-        return (parameters.factory.partition(":")[0], *files)
+        return (parameters.factory.rpartition(":")[0], *files)
+
+    @classmethod
+    def check(cls, parameters: TorchCodecParameters) -> None:
+        """Import the factory.
+
+        Raises:
+            PluginError: it can't be, or is nothing that can be called.
+        """
+        if parameters.factory and not callable(load_code(parameters.factory)):
+            raise PluginError(f"{parameters.factory} is to be a class or function that returns a torch.nn.Module")
 
     @classmethod
     def weights(cls, parameters: TorchCodecParameters, profile: str) -> Sequence[Weights]:
@@ -203,12 +251,7 @@ class TorchCodec(ModuleCodec):
         """Import, make and fill the module."""
         import torch
 
-        module_name, _, attribute = self.parameters.factory.partition(":")
-        try:
-            factory = getattr(importlib.import_module(module_name), attribute)
-        except (ImportError, AttributeError) as error:
-            raise PluginError(f"torch-codec: {self.parameters.factory} can't be imported: {error}") from error
-        module: Any = factory(**self.parameters.arguments)
+        module: Any = load_code(self.parameters.factory)(**self.parameters.arguments)
         lacking = [name for name in ("compress", "decompress") if not callable(getattr(module, name, None))]
         if not isinstance(module, torch.nn.Module) or lacking:
             raise PluginError(

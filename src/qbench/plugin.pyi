@@ -18,7 +18,7 @@ from .contracts.metric import (
     Scope,
     Scores,
 )
-from .contracts.parameters import LocalFile, NoParameters, Parameters
+from .contracts.parameters import LocalCode, LocalFile, NoParameters, Parameters
 from .contracts.recipe import Recipe, TrainingStep
 from .contracts.weights import Weights
 from .errors import (
@@ -34,6 +34,7 @@ from .images.image import SRGB8, Image, PixelFormat, Pixels
 from .images.reading import read_image
 from .images.sources import ImageFile, ImageSource
 from .models.resolve import find_weights
+from .registry.files import load_code
 from .registry.hookspecs import hookimpl
 from .registry.registry import find_embedding, find_generator, find_loss
 
@@ -63,6 +64,7 @@ __all__ = [
     "ImageError",
     "ImageFile",
     "ImageSource",
+    "LocalCode",
     "LocalFile",
     "Loss",
     "Metric",
@@ -86,5 +88,6 @@ __all__ = [
     "find_loss",
     "find_weights",
     "hookimpl",
+    "load_code",
     "read_image",
 ]

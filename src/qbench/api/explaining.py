@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from qbench.images.image import Image
 from qbench.images.sources import read_again
 from qbench.planning.originals import found_again, source_of
 from qbench.planning.types import Plan, PlannedMetric
-from qbench.registry.registry import Registry, default_registry
+from qbench.registry.registry import Registry, default_registry, registry_with
 from qbench.results.run import Run
 from qbench.store.folder import RunFolder
 
@@ -32,6 +32,7 @@ def explain(
     trust: bool = False,
     device: str = "auto",
     registry: Registry | None = None,
+    plugins: Sequence[str | Path] = (),
     notice: Callable[[str], None] = lambda text: None,
 ) -> tuple[PlannedMetric, Explanation]:
     """Explain a metric's scores for one cell.
@@ -42,6 +43,7 @@ def explain(
         metric: its label in the run; may be left out where only one metric has something to explain.
         originals: a folder that the original is found in (by its pixels) if it is no longer where it was.
         trust: whether a codec or metric may work whose settings, in the run's folder, name code to run.
+        plugins: files that are plugins, besides what is installed.
         notice: called with notices from plugins.
 
     Returns:
@@ -51,9 +53,9 @@ def explain(
         QbenchError: no such cell or metric, the cell has no reconstruction, the metric explains nothing,
             or code is named and not trusted.
     """
-    registry = registry or default_registry()
     found = read_run(run)
     plan, folder = found.plan, RunFolder(found.path)
+    registry = registry_with((*plugins, *(plan.plugins if trust else ())), registry)
     chosen = _explaining(plan, metric, registry)
     images, points = [item.name for item in plan.images], [item.id for item in plan.points]
     for kind, name, known in (("image", image, images), ("operating point", point, points)):

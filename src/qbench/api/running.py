@@ -33,7 +33,7 @@ from qbench.planning.placing import placed, with_metrics
 from qbench.planning.types import OperatingPoint, Plan, PlannedMetric
 from qbench.records import CellRecord
 from qbench.registry.hookspecs import PROJECT
-from qbench.registry.registry import Registry, default_registry
+from qbench.registry.registry import Registry, registry_with
 from qbench.reporting.notebook import NotebookDisplay, in_notebook
 from qbench.store.cache import Cache
 from qbench.store.copying import copy_run
@@ -48,6 +48,8 @@ class Watching(TypedDict, total=False):
 
     registry: Registry
     """Instead of what is installed."""
+    plugins: Sequence[str | Path]
+    """Files that are plugins, besides."""
     on_event: Callable[[Event], None]
     """Called with what happens, as it happens."""
     stop: Stop
@@ -66,6 +68,7 @@ def plan(
     seed: int | None = None,
     device: str = "auto",
     registry: Registry | None = None,
+    plugins: str | Path | Sequence[str | Path] = (),
 ) -> Plan:
     """Read a suite and its images, and say what a run of it would do.
 
@@ -75,11 +78,13 @@ def plan(
         profile, seed: instead of the suite's own.
         device: where its networks are to compute, as for :func:`run`; keys of their results tell that.
         registry: instead of what is installed.
+        plugins: files that are plugins, besides.
 
     Raises:
         QbenchError: the suite or an image can't be used; the text lists everything found.
     """
-    return _placed(_planned(suite, registry or default_registry(), names(overrides), profile, seed), device)
+    known = registry_with([plugins] if isinstance(plugins, (str, Path)) else plugins, registry)
+    return _placed(_planned(suite, known, names(overrides), profile, seed), device)
 
 
 def plan_to_run(
@@ -89,13 +94,14 @@ def plan_to_run(
     profile: str | None = None,
     seed: int | None,
     device: str = "auto",
+    plugins: Sequence[str | Path] = (),
 ) -> Plan:
     """Make a plan of what is installed, and meanwhile begin to start what will execute it.
 
     Raises:
         QbenchError: as :func:`plan`.
     """
-    made = _planned(suite, default_registry(), overrides, profile, seed, begin=True, own_program=True)
+    made = _planned(suite, registry_with(plugins), overrides, profile, seed, begin=True, own_program=True)
     return _placed(made, device)
 
 
@@ -110,6 +116,7 @@ def _planned(
     own_program: bool = False,
 ) -> Plan:
     loaded = load_suite(suite, registry, overrides=overrides, profile=profile, seed=seed)
+    registry = registry_with(loaded.plugins, registry)
     if begin:
         libraries: set[str] = set()
         for point in loaded.points:
@@ -167,6 +174,7 @@ def run(
         on_event: called with what happens, as it happens. Without it a notebook shows a bar.
         stop: a :class:`qbench.Stop` that lets another thread ask the run to end soon.
         registry: plugins to use instead of those that are installed.
+        plugins: files that are plugins, besides: ``["mycodec.py"]``.
 
     Returns:
         The run; ``run.failures`` and ``run.complete`` say how it went. Failures inside plugins do not raise.
@@ -178,15 +186,16 @@ def run(
     how = _checked(options)
     if isinstance(suite, Plan) and (overrides or profile is not None or seed is not None):
         raise TypeError("overrides, profile and seed belong to a suite; give them to qbench.plan")
-    registry = options.get("registry") or default_registry()
-    separate = registry is default_registry() and not how.in_process
+    registry = _registry(options)
+    separate = registry.portable and not how.in_process
     planned = (
         suite if isinstance(suite, Plan) else _planned(suite, registry, names(overrides), profile, seed, begin=separate)
     )
     with watched(options) as options, elsewhere_of(planned.participants, how, options) as elsewhere:
         planned = _placed(planned, how.device) if elsewhere is None else placed(planned, elsewhere.kind)
         folder = RunFolder(Path(output) if output is not None else default_folder(planned, how.shard))
-        return _execute(planned, folder, how, options, elsewhere, extend=False)
+        registry = registry_with(planned.plugins, registry)
+        return _execute(planned, folder, how, options, elsewhere, registry, extend=False)
 
 
 def score(
@@ -214,9 +223,9 @@ def score(
         TypeError: an unknown option.
     """
     how = _checked(options)
-    registry = options.get("registry") or default_registry()
     found = read_run(run)
     folder, old = RunFolder(found.path), found.plan
+    registry = registry_with(old.plugins if trust else (), _registry(options))
     if output is None and not os.access(found.path, os.W_OK):
         raise StoreError(f"{found.path}: can't be written to; --output FOLDER (in Python: output=…) scores a copy")
     if originals is not None:
@@ -237,7 +246,8 @@ def score(
             added = [metric for metric in planned.metrics if metric.label not in known]
             require_extendable(folder, planned, state, added, registry, trust=trust)
             folder = copy_run(folder, Path(output))
-        return _execute(planned, folder, how, options, elsewhere, extend=True, trust=trust)
+        planned = replace(planned, plugins=registry.files)
+        return _execute(planned, folder, how, options, elsewhere, registry, extend=True, trust=trust)
 
 
 def go_on(run: Run, **options: Unpack[RunOptions]) -> Run:
@@ -246,7 +256,7 @@ def go_on(run: Run, **options: Unpack[RunOptions]) -> Run:
     Raises:
         QbenchError: as :func:`score`.
     """
-    return _execute(run.plan, RunFolder(run.path), _checked(options), options, None, extend=True)
+    return _execute(run.plan, RunFolder(run.path), _checked(options), options, None, _registry(options), extend=True)
 
 
 @contextlib.contextmanager
@@ -271,13 +281,17 @@ def elsewhere_of(
     if how.cluster is None:
         yield None
         return
-    if how.in_process or (options.get("registry") or default_registry()) is not default_registry():
+    if how.in_process or not _registry(options).portable:
         raise ClusterError("what works in one process can't work on a cluster; leave one of the two out")
     listener = options.get("on_event") or (lambda event: None)
     stop = options.get("stop")
     with open_cluster(how.cluster, how.cluster_options, lambda text: listener(Notice(text)), stop) as cluster:
         cluster.look(participants, how.device)
         yield cluster
+
+
+def _registry(options: RunOptions) -> Registry:
+    return registry_with(options.get("plugins", ()), options.get("registry"))
 
 
 def _checked(options: RunOptions) -> Options:
@@ -300,11 +314,11 @@ def _execute(
     how: Options,
     options: RunOptions,
     elsewhere: Cluster | None,
+    registry: Registry,
     *,
     extend: bool,
     trust: bool = True,
 ) -> Run:
-    registry = options.get("registry") or default_registry()
     listener = options.get("on_event") or (lambda event: None)
     stop = options.get("stop") or Stop()
     cache = Cache(cache_home()) if how.cache else None

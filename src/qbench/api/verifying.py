@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from qbench.api.finding import AnyRun, read_run
 from qbench.contracts.context import Context
@@ -14,7 +15,7 @@ from qbench.execute.means import aside
 from qbench.execute.trust import component
 from qbench.execute.verifying import Finding, Verdict, verify_cells
 from qbench.planning.types import Plan
-from qbench.registry.registry import Registry, default_registry
+from qbench.registry.registry import Registry, registry_with
 from qbench.store.folder import RunFolder
 
 
@@ -45,6 +46,7 @@ def verify(
     device: str = "auto",
     trust: bool = False,
     registry: Registry | None = None,
+    plugins: Sequence[str | Path] = (),
     on_finding: Callable[[Finding, int], None] = lambda finding, total: None,
 ) -> Verification:
     """Decode all bitstreams that a run keeps, and compare them and its kept reconstructions with what was measured.
@@ -56,16 +58,17 @@ def verify(
         run: the run, or its path or name.
         device: that decodes.
         trust: whether codecs may decode whose settings name code to run.
+        plugins: files that are plugins, besides what is installed.
         on_finding: called with every finding as it comes, and how many there will be.
 
     Raises:
         QbenchError: no such run, or the device is not available.
     """
-    registry = registry or default_registry()
     found = read_run(run)
     folder = RunFolder(found.path)
     state = folder.load()
     plan = state.plan
+    registry = registry_with((*plugins, *(plan.plugins if trust else ())), registry)
     torch_device = resolve_device(device)
     cells = [state.cell(image, point) for image, point, _ in plan.iter_cells()]
     total = sum(cell is not None and cell.outcome == "coded" for cell in cells)

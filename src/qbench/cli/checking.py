@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from qbench.cli.options import PluginFiles
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -26,22 +28,24 @@ def check_command(
     count: Annotated[int, typer.Option("--random", metavar="N", min=0, help="Further settings, drawn at random.")] = 3,
     seed: Annotated[int, typer.Option(help="For these.")] = 0,
     seconds: Annotated[float, typer.Option(help="That each check may take.", min=1)] = 300,
+    plugin: PluginFiles = None,
 ) -> None:
     """Check that an installed codec or metric keeps its promises, at its default settings and at random ones.
 
     Exit code 0: all promises are kept; 1: one is not, or its check is not finished in time.
     """
-    from qbench.registry.registry import default_registry
+    from qbench.registry.registry import registry_with
     from qbench.reporting.console import Console
     from qbench.suite.load import load_settings
     from qbench.testing.checking import checks, found
 
     console = Console()
-    kind, cls = found(name, default_registry())
+    registry = registry_with(plugin or ())
+    kind, cls = found(name, registry)
     given = load_settings(cls.Parameters, settings).model_dump(mode="json", exclude_unset=True) if settings else {}
     _print_heading(console, kind, name, cls.summary)
     failed = 0
-    for checked in checks(name, [given], count, seed, seconds):
+    for checked in checks(name, [given], count, seed, seconds, registry):
         _print_check(console, checked)
         failed += bool(checked.broken or checked.unfinished)
     if failed:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from qbench.cli.options import Device, OriginalsFolder, Trust, shows
+from qbench.cli.options import Device, OriginalsFolder, PluginFiles, Trust, shows
 from qbench.cli.runs import RunName
 from qbench.cli.streams import put, say
 
@@ -192,6 +192,7 @@ def explain_command(
     originals: OriginalsFolder = None,
     trust: Trust = False,
     device: Device = "auto",
+    plugin: PluginFiles = None,
 ) -> None:
     """Explain a metric's value for one cell, such as the labels that a classifier kept and lost."""
     from qbench.api.explaining import explain
@@ -203,7 +204,7 @@ def explain_command(
         raise QbenchError(f"unknown format `{form}` (accepted: table, json)")
     tell = partial(say, error=True)
     planned, explanation = explain(
-        run, image, point, metric, originals=originals, trust=trust, device=device, notice=tell
+        run, image, point, metric, originals=originals, trust=trust, device=device, plugins=plugin or (), notice=tell
     )
     if form == "json":
         put(explanation_json(explanation) + "\n")
@@ -218,27 +219,28 @@ def explain_command(
 
 
 @plugins_app.callback()
-def plugins_command(context: typer.Context) -> None:
+def plugins_command(context: typer.Context, plugin: PluginFiles = None) -> None:
     """List the installed plugins."""
     if context.invoked_subcommand is None:
-        from qbench.registry.registry import default_registry
+        from qbench.registry.registry import registry_with
         from qbench.reporting.console import Console
         from qbench.reporting.plugins import print_plugins
 
-        if not print_plugins(Console(), default_registry()):
+        if not print_plugins(Console(), registry_with(plugin or ())):
             raise typer.Exit(1)
 
 
 @plugins_app.command("show")
 def plugins_show_command(
     name: Annotated[str, typer.Argument(help="Name of a codec, metric, dataset or plugin.", show_default=False)],
+    plugin: PluginFiles = None,
 ) -> None:
     """Describe a codec, metric or dataset: parameters with bounds and defaults, columns, source."""
-    from qbench.registry.registry import default_registry
+    from qbench.registry.registry import registry_with
     from qbench.reporting.console import Console
     from qbench.reporting.plugins import print_offer
 
-    print_offer(Console(), default_registry(), name)
+    print_offer(Console(), registry_with(plugin or ()), name)
 
 
 @plugins_app.command("reference")

@@ -25,6 +25,10 @@ Trust = Annotated[
     bool,
     typer.Option("--trust", help="Run code that settings in the run's folder name."),
 ]
+PluginFiles = Annotated[
+    list[Path] | None,
+    typer.Option("--plugin", metavar="FILE", help="A plugin that is one Python file. Repeatable."),
+]
 OriginalsFolder = Annotated[
     Path | None,
     typer.Option("--originals", metavar="FOLDER", help="Where the originals are now; they are known by their pixels."),
@@ -65,6 +69,7 @@ EXECUTION: dict[str, tuple[Any, Any]] = {
     ),
     "fail_fast": (Annotated[bool, typer.Option("--fail-fast", help="Stop at the first failure.")], False),
     "retry_failed": (Annotated[bool, typer.Option("--retry-failed", help="Retry earlier failures.")], False),
+    "plugin": (PluginFiles, None),
     "in_process": (
         Annotated[
             bool,
@@ -140,7 +145,8 @@ def executes(command: Callable[..., None]) -> Callable[..., None]:
     def gather(given: dict[str, Any]) -> dict[str, Any]:
         options = {**given, "jobs": _jobs(given["jobs"]), "cache": not given["no_cache"]}
         options["cluster_options"] = _named(given["cluster_option"] or ())
-        del options["no_cache"], options["cluster_option"]
+        options["plugins"] = given["plugin"] or ()
+        del options["no_cache"], options["cluster_option"], options["plugin"]
         return options
 
     return _gathering(command, EXECUTION, "options", gather)

@@ -7,10 +7,10 @@ import os
 import shlex
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -18,6 +18,7 @@ from qbench.cli.options import (
     Device,
     OriginalsFolder,
     Overrides,
+    PluginFiles,
     Profile,
     Quiet,
     Report,
@@ -80,6 +81,7 @@ def run_command(
     """
     from qbench.api.running import plan, plan_to_run, run
 
+    plugins = cast("Sequence[Path]", options.get("plugins", ()))
     away = options.get("cluster") is not None
     planned = (plan if options.get("in_process") or away else plan_to_run)(
         suite,
@@ -87,6 +89,7 @@ def run_command(
         profile=profile,
         seed=seed,
         device="cpu" if away else options.get("device", "auto"),  # the cluster's own is known when it is reached
+        plugins=plugins,
     )
     options["shard"] = shard
     check_look(planned, look)
@@ -140,6 +143,7 @@ def plan_command(
     seed: Seed = None,
     device: Device = "auto",
     cells: Annotated[bool, typer.Option("--cells", help="List every cell with its content key.")] = False,
+    plugin: PluginFiles = None,
 ) -> None:
     """Print the images, cells and scoring jobs of a suite without running them."""
     from qbench.api.running import plan
@@ -147,7 +151,7 @@ def plan_command(
     from qbench.reporting.console import Console
     from qbench.reporting.plans import print_plan
 
-    planned = plan(suite, overrides=overrides or (), profile=profile, seed=seed, device=device)
+    planned = plan(suite, overrides=overrides or (), profile=profile, seed=seed, device=device, plugins=plugin or ())
     print_plan(Console(), planned, default_folder(planned), cells=cells)
 
 
@@ -300,7 +304,8 @@ def finish(
         else:
             say(f"report: {run.path / 'report.html'}")
     if run.failures:
-        say(f"{len(run.failures)} failed; qbench show {run.path} --failures shows their tracebacks", "red")
+        told = f"qbench show {run.path} --failures shows their tracebacks; --retry-failed tries them again"
+        say(f"{len(run.failures)} failed; {told}", "red")
     if shard and complete:
         say(f"shard {shard} is done; `qbench merge RUN… -o FOLDER` puts shards together")
     if not complete:

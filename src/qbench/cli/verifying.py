@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from qbench.cli.options import Device, Trust
+from qbench.cli.options import Device, PluginFiles, Trust
 from qbench.cli.runs import RunName
 from qbench.cli.streams import put
 
@@ -24,6 +24,7 @@ def verify_command(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write to a file.")] = None,
     trust: Trust = False,
     device: Device = "auto",
+    plugin: PluginFiles = None,
 ) -> None:
     """Decode all bitstreams that a run keeps, and compare them and its pictures with what was measured.
 
@@ -46,7 +47,7 @@ def verify_command(
         def advance(finding: Finding, total: int) -> None:
             progress.update(task, total=total, advance=1)
 
-        found = verify(run, device=device, trust=trust, on_finding=advance)
+        found = verify(run, device=device, trust=trust, plugins=plugin or (), on_finding=advance)
     what = found.findings, found.other_versions, found.device
     if form == "json":
         put(verification_json(*what), output)

@@ -18,7 +18,7 @@ from typing import Any
 
 from qbench.cluster.units import Contract, Done, Unit, WorkerReport, files_in, write_files
 from qbench.contracts.context import Context
-from qbench.errors import NotApplicable, QbenchError
+from qbench.errors import NotApplicable, PluginError, QbenchError
 from qbench.execute.accelerators import accelerators, conditions_of, device_name, devices_for, kind_of
 from qbench.execute.as_planned import not_as_planned
 from qbench.execute.conditions import load_of
@@ -35,7 +35,7 @@ from qbench.execute.work import CellStarted, Notice, Recorded, ScoringStarted, S
 from qbench.images.at_hand import ORIGINALS
 from qbench.planning.types import Plan
 from qbench.records import CellRecord, ScoreRecord
-from qbench.registry.registry import default_registry
+from qbench.registry.registry import registry_with
 from qbench.store.folder import RunFolder
 
 
@@ -70,7 +70,10 @@ def look_around(name: str, threads: int, device: str, *, needed: bool) -> Worker
 
 def differences(plan: Plan) -> list[str]:
     """Say in what this worker is not as a plan needs it: plugins, libraries, weights."""
-    registry = default_registry()
+    try:
+        registry = registry_with(plan.plugins)
+    except PluginError as error:
+        return [str(error).partition("\n")[0]]
     found = [reason for each in plan.participants if (reason := not_as_planned(each, registry))]
     if not found:
         try:
@@ -105,7 +108,7 @@ class Workplace:
         device = (*devices, "cpu")[0]
         context = Context(device, self._plan.seed, self._plan.profile, threads=numerical)
         timing = TimingPlan(contract.repeats, contract.budget, numerical, load_of(threads * sharing))
-        self._setup = Setup(self._plan, RunFolder(self._scratch), contract.session, context, timing)
+        self._setup = Setup(self._plan, RunFolder(self._scratch), contract.session, context, timing, self._plan.plugins)
         warm_up({name for each in self._plan.participants for name in each.libraries})
         self._pool = StationPool(self._setup, self._stop, threads, devices, self._tell)
 
@@ -114,7 +117,7 @@ class Workplace:
         folder = RunFolder(Path(tempfile.mkdtemp(dir=self._scratch)))
         events: queue.SimpleQueue[Any] = queue.SimpleQueue()
         setup = replace(self._setup, folder=folder)
-        registry = default_registry()
+        registry = registry_with(self._plan.plugins)
         means = Means(setup, self._pool, events.put, partial(limits_of, self._plan), registry)
         try:
             write_files(folder, unit.files)

@@ -195,6 +195,17 @@ class Codec(ABC):
         return ()
 
     @classmethod
+    def check(cls, parameters: Any) -> None:
+        """Look at settings when a suite is planned, once for each operating point; does nothing by default.
+
+        Only of a user's own suite: it may run the code that they name.
+
+        Raises:
+            QbenchError: they can't work; the text says why.
+        """
+        _ = parameters
+
+    @classmethod
     def weights(cls, parameters: Any, profile: str) -> Sequence[Weights]:
         """Return the weights that these parameters use in a profile.
 

@@ -27,6 +27,21 @@ LocalFile = Annotated[str, _IsFile()]
 """A setting that may be a path: relative ones are relative to the suite's folder, as those of its images are."""
 
 
+class _IsCode(_IsFile):
+    """Marks a setting that may name something in a file."""
+
+
+LocalCode = Annotated[str, _IsCode()]
+"""A setting that names code: ``package.module:Name``, or ``file.py:Name`` with a path as of :data:`LocalFile`."""
+
+
+def code_settings(model: type[BaseModel]) -> frozenset[str]:
+    """Return the names of the settings that are :data:`LocalCode`."""
+    return frozenset(
+        name for name, field in model.model_fields.items() if any(isinstance(m, _IsCode) for m in field.metadata)
+    )
+
+
 def file_settings(model: type[BaseModel]) -> frozenset[str]:
     """Return the names of the settings that are :data:`LocalFile`."""
     return frozenset(name for name, field in model.model_fields.items() if _has_mark(field.annotation, field.metadata))

@@ -25,7 +25,7 @@ from qbench.execute.work import ImageWork, Setup, Stop, WorkEvent
 from qbench.images.at_hand import ORIGINALS
 from qbench.images.sources import ImageSource
 from qbench.planning.types import OperatingPoint, Plan, PlannedImage, PlannedMetric
-from qbench.registry.registry import Registry, default_registry
+from qbench.registry.registry import Registry
 from qbench.store.folder import RunFolder
 
 CODING: tuple[Role, ...] = ("encode", "decode")
@@ -204,10 +204,10 @@ def aside(
     in_process: bool = False,
 ) -> Iterator[Means]:
     """Lend means for work outside a session, one thing at a time: to explain a run, to verify it, to watch it."""
-    here = in_process or registry is not default_registry()
+    here = in_process or not registry.portable
     if not here:
         warm_up({name for each in plan.participants for name in each.libraries})
-    setup = Setup(plan, folder, "", context, UNTIMED)
+    setup = Setup(plan, folder, "", context, UNTIMED, registry.files)
     devices = () if context.device == "cpu" else (context.device,)
     pool = StationPool(setup, Stop(), 1, devices, tell, registry=registry if here else None)
     try:

@@ -42,7 +42,7 @@ from qbench.execute.work import (
 from qbench.images.at_hand import ORIGINALS
 from qbench.planning.types import OperatingPoint, Plan, PlannedMetric
 from qbench.records import CellRecord, PlanRecord, ScoreRecord, SessionRecord
-from qbench.registry.registry import Registry, default_registry
+from qbench.registry.registry import Registry
 from qbench.results.state import RunState
 from qbench.store.cache import Cache
 from qbench.store.folder import LOGS, RunFolder, now
@@ -75,7 +75,7 @@ class Session:
         self._elsewhere = elsewhere
         self._devices = devices_for(plan.participants, options.device) if elsewhere is None else ()
         self._cores = available_cores()
-        self._in_process = options.in_process or registry is not default_registry()
+        self._in_process = options.in_process or not registry.portable
         jobs = self._cores if options.jobs == "auto" else options.jobs
         if self._in_process:
             if options.jobs not in (1, "auto"):
@@ -92,7 +92,7 @@ class Session:
         threads = numerical_threads(max(1, self._cores // self._jobs))
         self._context = Context((*self._devices, "cpu")[0], plan.seed, plan.profile, threads=threads)
         timing = TimingPlan(plan.timing["repeats"], plan.timing["budget"], threads, load_of(self._jobs))
-        self._setup = Setup(plan, folder, self._id, self._context, timing)
+        self._setup = Setup(plan, folder, self._id, self._context, timing, registry.files)
         if not self._in_process:
             warm_up({name for each in plan.participants for name in each.libraries})
         own = registry if self._in_process else None

@@ -24,7 +24,7 @@ from qbench.execute.station_log import StationLog
 from qbench.execute.wire import Line
 from qbench.execute.work import TimingPlan
 from qbench.records import Failure
-from qbench.registry.registry import default_registry
+from qbench.registry.registry import registry_with
 
 Role = Literal["encode", "decode", "score"]
 DESKS: dict[Role, type[Desk]] = {"encode": EncodingDesk, "decode": DecodingDesk, "score": ScoringDesk}
@@ -44,6 +44,7 @@ class Post:
     """
 
     role: Role
+    plugins: tuple[str, ...]
     context: Context
     timing: TimingPlan
     log: Path
@@ -64,7 +65,7 @@ def station_main(connection: socket.socket, post: Post) -> None:
     compute_exactly(device)
     limit_threads(post.timing.threads)
     limit_linear_algebra(post.timing.threads)
-    desk = DESKS[post.role](default_registry(), replace(post.context, notice=notes.add), post.timing)
+    desk = DESKS[post.role](registry_with(post.plugins), replace(post.context, notice=notes.add), post.timing)
     line.send(Answer())
     while True:
         try:

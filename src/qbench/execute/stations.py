@@ -168,6 +168,7 @@ class ProcessStation:
         ours, theirs = socket.socketpair()
         post = Post(
             role,
+            setup.plugins,
             setup.context,
             setup.timing,
             log,

@@ -102,6 +102,8 @@ class Setup:
     session: str
     context: Context
     timing: TimingPlan
+    plugins: tuple[str, ...] = ()
+    """Files that are plugins."""
 
 
 class Stop:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,16 +31,22 @@ def make_plan(suite: Suite, images: ResolvedImages, registry: Registry) -> Plan:
     metrics = {spec.label: plan_metric(spec, registry, profile) for spec in suite.metrics}
     require_distinct(list(metrics.values()))
     points = []
+    checked: set[tuple[str, str]] = set()
     for spec in suite.points:
         offer = registry.codecs.offer(spec.codec)
         codec = offer.cls
         target = _target(spec, offer, metrics)
         choices = [{}] if target is None else target.some_settings
+        given = {**spec.parameters, **spec.files}
+        asked = (spec.codec, json.dumps(given, sort_keys=True, default=str))
+        if asked not in checked:
+            checked.add(asked)
+            offer.ask("check", offer.parameters(given))
         identity, models = _identity(offer, [{**spec.parameters, **each} for each in choices], spec.files, profile)
         if target is not None:
             measured_by = for_keys(metrics[spec.target.metric].identity) if spec.target else {}
-            given = {name: value for name, value in identity["parameters"].items() if name != target.parameter}
-            identity |= {"parameters": given, "target": [target.identity, measured_by]}
+            others = {name: value for name, value in identity["parameters"].items() if name != target.parameter}
+            identity |= {"parameters": others, "target": [target.identity, measured_by]}
         points.append(
             OperatingPoint(
                 spec.id,
@@ -83,6 +90,7 @@ def make_plan(suite: Suite, images: ResolvedImages, registry: Registry) -> Plan:
         suite.overrides,
         images.remarks,
         settings.limits.given,
+        registry.files,
     )
 
 
@@ -146,7 +154,13 @@ def plan_metric(spec: MetricSpec, registry: Registry, profile: str) -> PlannedMe
 
 
 def _content(path: str) -> str:
-    """Return what a file holds, as its digest; of a folder, or of what is not there, its path."""
+    """Return what a file holds, as its digest; of a folder, or of what is not there, its path.
+
+    Of something in a file of code its name: the code itself is part of the identity.
+    """
+    code, colon, attribute = path.rpartition(":")
+    if colon and code.endswith(".py") and Path(code).is_file():
+        return f"{Path(code).name}:{attribute}"
     return f"sha256:{known_digest(Path(path))}" if Path(path).is_file() else path
 
 

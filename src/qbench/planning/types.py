@@ -209,6 +209,7 @@ class Plan:
         suite_text, overrides: the suite as run.
         remarks: what was passed over when its images were looked for.
         limits: of one call of a codec or metric, ``seconds`` and bytes of ``memory``, as far as the suite sets them.
+        plugins: whole paths of plugins that are one file. A run folder's are never loaded unasked.
     """
 
     suite: str
@@ -224,6 +225,7 @@ class Plan:
     overrides: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     limits: Mapping[str, float] = field(default_factory=dict)
+    plugins: tuple[str, ...] = ()
 
     @property
     def cells(self) -> int:

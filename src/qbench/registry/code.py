@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from qbench.errors import PluginError
+from qbench.registry.files import PREFIX
 
 PLUGIN = "plugin"
 """Name of a plugin's own code among the code of an identity."""
@@ -38,7 +39,8 @@ def code_digests(names: Iterable[str]) -> dict[str, str]:
     found = {}
     for name in names:
         if os.sep in name or "/" in name:
-            found[Path(name).name] = _digest([Path(name)])  # not its place
+            files = [Path(name)]
+            found[Path(name).name] = _digest(_with_imports(files) if name.endswith(".py") else files)  # not its place
         else:
             found[name] = _digest(_with_imports(_sources(name)))
     return found
@@ -197,7 +199,7 @@ def _require_as_imported(stamps: Iterable[Stamp]) -> None:
         module = imported.get(stamp[0])
         spec = getattr(module, "__spec__", None)
         stale = before is not None and before[0] != stamp and (before[1] is None or before[1] is spec)
-        if stale and module is not None:
+        if stale and module is not None and not module.__name__.startswith(PREFIX):  # whose names tell their contents
             raise PluginError(f"{stamp[0]} was edited after it was imported; start Python anew to work with it")
         _seen[stamp[0]] = stamp, spec
 
@@ -205,11 +207,13 @@ def _require_as_imported(stamps: Iterable[Stamp]) -> None:
 @lru_cache(maxsize=64)
 def _digest_of(stamps: tuple[tuple[str, int, int], ...]) -> str:
     """Return the digest of files that have not changed since they had these stamps."""
-    root = os.path.commonpath([Path(name).parent for name, _, _ in stamps])
+    roots = [*map(Path, filter(None, sys.path)), Path(os.path.commonpath([Path(name).parent for name, _, _ in stamps]))]
     digest = hashlib.sha256()
     for name, _, _ in stamps:
         path = Path(name)
-        where = path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name  # no place in a key
+        within = [root for root in roots if path.is_relative_to(root)]
+        # No place in a key: neither of the code itself, nor of what it imports from elsewhere.
+        where = path.relative_to(max(within, key=lambda root: len(root.parts))).as_posix() if within else path.name
         digest.update(f"{where}\0".encode())
         digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()

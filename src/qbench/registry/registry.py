@@ -11,8 +11,9 @@ import contextlib
 import textwrap
 import threading
 import traceback
-from collections.abc import Callable, Iterator
-from functools import cache
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache, lru_cache
+from pathlib import Path
 from typing import Any, cast
 
 import pluggy
@@ -29,6 +30,7 @@ from qbench.contracts.weights import Weights
 from qbench.errors import ModelError, PluginError, QbenchError, did_you_mean
 from qbench.registry import hookspecs
 from qbench.registry.catalogue import Catalogue, PluginInfo
+from qbench.registry.files import has_hooks, import_file, own_classes, whole_path
 from qbench.registry.forms import form_problem
 from qbench.registry.installed import Installed, installed_entry_points
 
@@ -55,8 +57,38 @@ class Registry:
             self.recipes,
             self.formats,
         )
+        self.files: tuple[str, ...] = ()
+        """Whole paths of plugins that are one file."""
+        self.portable = False
+        """Whether another process can make the same, as it has nothing but what is installed, and files."""
         self._manager = pluggy.PluginManager(hookspecs.PROJECT)
         self._manager.add_hookspecs(hookspecs)
+
+    def load_file(self, path: str) -> None:
+        """Load a plugin that is one file: by the hooks that it has, else every codec, metric, … that it defines.
+
+        Raises:
+            PluginError: it can't be imported, registers nothing, or clashes with what is there.
+        """
+        module = import_file(path)
+        info = PluginInfo(Path(path).stem, Path(path).name, "file")
+        if has_hooks(module, lambda name: self._manager.parse_hookimpl_opts(module, name) is not None):
+            self.register(module, info)
+        else:
+            self.plugins.append(info)
+            found = own_classes(module, [catalogue.base for catalogue in self.classes])
+            for cls in found:
+                catalogue = next(each for each in self.classes if issubclass(cls, each.base))
+                try:
+                    catalogue.add(cls, info)
+                except PluginError as error:
+                    raise PluginError(f"{path}: {error}") from error
+            if not found:
+                kinds = ", ".join(catalogue.base.__name__ for catalogue in self.classes)
+                raise PluginError(f"{path}: registers nothing; accepted are classes of qbench.plugin's {kinds}")
+        if not info.ok:
+            raise PluginError(f"{path}: {info.problem}\n{info.trace}".rstrip())
+        self.files = (*self.files, path)
 
     def load_entry_points(self, wanted: Callable[[Installed], bool] = lambda found: True) -> None:
         """Load every plugin that installed packages offer, in order of name; or those that are wanted.
@@ -223,6 +255,40 @@ _loading: set[int] = set()
 """Threads that are loading the plugins."""
 
 
+def registry_with(files: Iterable[str | Path] = (), registry: Registry | None = None) -> Registry:
+    """Return what is installed together with plugins that are one file each.
+
+    Args:
+        files: their paths.
+        registry: instead of what is installed.
+
+    Raises:
+        PluginError: one can't be loaded, or clashes with what is there.
+    """
+    registry = registry or default_registry()
+    places = dict.fromkeys(str(whole_path(path)) for path in files)
+    missing = [place for place in places if place not in registry.files]
+    if not missing:
+        return registry
+    if not registry.portable:  # somebody's own, of this process alone
+        for place in missing:
+            registry.load_file(place)
+        return registry
+    known = (*registry.files, *missing)
+    return _with_files(tuple((place, import_file(place).__name__) for place in known))
+
+
+@lru_cache(maxsize=16)
+def _with_files(known: tuple[tuple[str, str], ...]) -> Registry:
+    """Return a registry of what is installed and of files; the names of their modules tell their contents."""
+    registry = Registry()
+    registry.load_entry_points()
+    for place, _ in known:
+        registry.load_file(place)
+    registry.portable = True
+    return registry
+
+
 @cache
 def default_registry() -> Registry:
     """Return the registry of everything installed, loaded once per process.
@@ -237,6 +303,7 @@ def default_registry() -> Registry:
     try:
         registry = Registry()
         registry.load_entry_points()
+        registry.portable = True
     finally:
         _loading.remove(thread)
     return registry

@@ -23,7 +23,7 @@ from qbench.reporting.notation import FEWER_VALUES, LEGEND
 from qbench.reporting.originals import originals
 from qbench.reporting.savings import Savings, savings_parts
 from qbench.reporting.tables import cells_table, groups_table, main_table
-from qbench.results.run import Run, Status
+from qbench.results.run import FailureNote, Run, Status
 
 MOST_NAMES = 6
 
@@ -61,13 +61,18 @@ def models_text(run: Run) -> Text:
 
 
 def failures_text(run: Run, most: int = 10) -> Text:
-    """List failures, a line each, and what was not applicable, a line per reason."""
+    """List failures, a line for each cause, and what was not applicable, a line per reason."""
     text = Text()
-    for note in run.failures[:most]:
+    causes: dict[tuple[str, str], list[FailureNote]] = {}
+    for note in run.failures:
+        causes.setdefault((note.what, note.message), []).append(note)
+    for (what, message), notes in list(causes.items())[:most]:
+        where = f"{notes[0].image} · {notes[0].point}"
+        where += f" and {len(notes) - 1} more" if len(notes) > 1 else ""
         text.append("failed", "bold red")
-        text.append(f"  {note.image} · {note.point} · {note.what}: {note.message.splitlines()[0]}\n")
-    if len(run.failures) > most:
-        text.append(f"        and {len(run.failures) - most} more; `qbench show {run.path} --failures` lists all\n")
+        text.append(f"  {where} · {what}: {message.splitlines()[0]}\n")
+    if len(causes) > most:
+        text.append(f"        and of {len(causes) - most} more causes; `qbench show {run.path} --failures` lists all\n")
     reasons: dict[tuple[str, str], int] = {}
     for row in run.rows:
         if row.status is Status.NOT_APPLICABLE:

@@ -209,11 +209,8 @@ def _blocks(title: str, keys: list[_Field], fields: list[_Field], width: int, se
         blocks[-1].append(field)
         used += field.width
     tables = []
-    for number, block in enumerate(blocks):
+    for block in blocks:
         table = Table(
-            title=title if number == 0 else None,
-            title_justify="left",
-            title_style="bold",
             box=box.SIMPLE_HEAD,
             pad_edge=False,
         )
@@ -227,7 +224,7 @@ def _blocks(title: str, keys: list[_Field], fields: list[_Field], width: int, se
         for index in range(len(keys[0].cells)):
             table.add_row(*(field.cells[index] for field in (*keys, *block)), end_section=index + 1 in sections)
         tables.append(table)
-    return Stack(*tables)
+    return Stack(Text(title, "bold"), *tables)  # above them: a table's own title is broken where that is narrow
 
 
 def _heading(name: str, column: Column) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from qbench.execute import work
-from qbench.records import CellRecord
+from qbench.records import CellRecord, Failure
 
 
 class Tally:
@@ -18,6 +20,7 @@ class Tally:
     def __init__(self) -> None:
         self.cells: int | None = None
         self.jobs = self.cells_done = self.jobs_done = self.failures = 0
+        self._causes: Counter[tuple[str, str]] = Counter()
 
     def on_event(self, event: work.Event) -> list[str]:
         """Count an event; return what is worth a line."""
@@ -44,9 +47,18 @@ class Tally:
                 self.jobs_done += 1
             if record.failure is not None:
                 self.failures += 1
-                line = record.failure.message.splitlines()[0]
-                lines.append(f"failed: {record.image} · {record.point} · {record.failure.plugin}: {line}")
+                lines += self._told(f"{record.image} · {record.point}", record.failure)
         return lines
+
+    def _told(self, where: str, failure: Failure) -> list[str]:
+        """Say a cause once; and that it is one of many when it comes the second time."""
+        cause = failure.plugin, failure.message
+        self._causes[cause] += 1
+        if self._causes[cause] == 1:
+            return [f"failed: {where} · {failure.plugin}: {failure.message.splitlines()[0]}"]
+        if self._causes[cause] == 2:
+            return [f"failed: {where}, and perhaps others, in the same way; the end says how many"]
+        return []
 
     def __str__(self) -> str:
         """Say how far it is."""

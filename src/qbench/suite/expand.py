@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path as Location
 from typing import Any
 
@@ -44,6 +45,7 @@ class Expander:
 
     def _swept(self, label: str, name: str, settings: dict[str, Any], path: Path) -> Iterator[PointSpec]:
         model = self._registry.codecs[name].Parameters
+        settings, inner = _taken_apart(model, settings)
         swept = [key for key, value in settings.items() if isinstance(value, list) and not _is_list_field(model, key)]
         found = len(self._findings.problems)
         for key, value in settings.items():
@@ -55,18 +57,35 @@ class Expander:
                 continue
             for at, choice in choices if key in swept else [((*path, key), value)]:
                 self._findings.check_value(model, key, choice, path, at)
-            for index, (at, choice) in enumerate(choices):
-                if any(choice == earlier and type(choice) is type(earlier) for earlier in value[:index]):
-                    self._findings.say(at, f"{choice!r} is duplicated")
+            self._require_distinct(choices)
+        for sweep in inner:
+            choices = [((*path, *sweep.place, index), choice) for index, choice in enumerate(sweep.choices)]
+            if not choices:
+                self._findings.say((*path, *sweep.place), "the list is empty: it gives no operating point")
+            for at, choice in choices:
+                whole = {**settings[sweep.place[0]], sweep.place[1]: choice}
+                self._findings.check_value(model, sweep.place[0], whole, path, at)
+            self._require_distinct(choices)
         if len(self._findings.problems) > found:
             return
-        for combination in itertools.islice(itertools.product(*(settings[key] for key in swept)), MAX_POINTS + 1):
-            here = dict(zip(swept, combination, strict=True))
-            parameters = self._findings.validate(model, {**settings, **here}, path)
+        sweeps = [*(settings[key] for key in swept), *(sweep.choices for sweep in inner)]
+        for combination in itertools.islice(itertools.product(*sweeps), MAX_POINTS + 1):
+            here = dict(zip(swept, combination, strict=False))
+            whole = {**settings, **here}
+            for sweep, choice in zip(inner, combination[len(swept) :], strict=True):
+                outer, key = sweep.place
+                whole[outer] = {**whole[outer], key: choice}
+                here[sweep.name] = choice
+            parameters = self._findings.validate(model, whole, path)
             if parameters is None:
                 return
             plain = parameters.model_dump(mode="json")
             yield PointSpec(label, name, plain, here, files=self._findings.files(model, plain, self._folder, path))
+
+    def _require_distinct(self, choices: Sequence[tuple[Path, Any]]) -> None:
+        for index, (at, choice) in enumerate(choices):
+            if any(choice == earlier and type(choice) is type(earlier) for _, earlier in choices[:index]):
+                self._findings.say(at, f"{choice!r} is duplicated")
 
     def _targeted(
         self,
@@ -145,6 +164,43 @@ class Expander:
                 continue
             seen.add(one)
             yield TargetSpec(metric.label, column.name, name, one)
+
+
+@dataclass(frozen=True)
+class _Inner:
+    """A list within a setting that is a mapping of plain values: ``arguments: {step: [0.5, 1]}``.
+
+    Attributes:
+        place: name of the setting, and key within it.
+        name: in labels: the key, unless a setting is called so.
+    """
+
+    place: tuple[str, str]
+    choices: list[Any]
+    name: str
+
+
+def _taken_apart(model: type[BaseModel], settings: dict[str, Any]) -> tuple[dict[str, Any], list[_Inner]]:
+    """Return settings without lists within mappings of plain values, and those."""
+    found: list[_Inner] = []
+    rest = dict(settings)
+    for outer, value in settings.items():
+        if not isinstance(value, dict) or _holds_lists(fields_at(model).get(outer, {})):
+            continue
+        lists = {key: each for key, each in value.items() if isinstance(each, list)}
+        rest[outer] = {key: each for key, each in value.items() if key not in lists}
+        for key, each in lists.items():
+            taken = key in model.model_fields or any(other.name == key for other in found)
+            found.append(_Inner((outer, key), each, f"{outer}.{key}" if taken else str(key)))
+    return rest, found
+
+
+def _holds_lists(schema: Mapping[str, Any]) -> bool:
+    """Say whether values of a mapping may be lists themselves."""
+    values = schema.get("additionalProperties", {})
+    if schema.get("type") != "object" or not isinstance(values, dict) or not values:
+        return True
+    return any(each.get("type") in (None, "array", "object") for each in values.get("anyOf", [values]))
 
 
 def _is_list_field(model: type[BaseModel], key: str) -> bool:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from qbench.contracts.parameters import accepted_form, file_settings
+from qbench.contracts.parameters import accepted_form, code_settings, file_settings
 from qbench.errors import Problem, SuiteError, did_you_mean
 from qbench.suite.document import Document, Path
 
@@ -72,6 +72,16 @@ class Findings:
             if not isinstance(value, str) or not value:
                 continue
             at = (*path, name)
+            code, colon, attribute = value.rpartition(":")
+            if name in code_settings(model):
+                if not code.endswith(".py"):
+                    continue  # a module, which is found wherever Python finds it
+                if (at, code) not in self._located:
+                    self._located[at, code] = self._locate(code, folder, at)
+                    if self._located[at, code] is None:
+                        self.say(at, f"{code}: no such file in {folder}")
+                found[name] = f"{self._located[at, code]}{colon}{attribute}"
+                continue
             if (at, value) not in self._located:  # once for all operating points
                 self._located[at, value] = self._locate(value, folder, at)
             if (place := self._located[at, value]) is not None:

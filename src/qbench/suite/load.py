@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from qbench.errors import PluginError, Problem, SuiteError, did_you_mean
 from qbench.registry.forms import NAME
-from qbench.registry.registry import Registry
+from qbench.registry.registry import Registry, registry_with
 from qbench.suite import document as yaml_document
 from qbench.suite.document import Document
 from qbench.suite.expand import MAX_POINTS, Expander
@@ -112,7 +112,11 @@ class _Loader:
             self._document.replace(("seed",), seed, "--seed")
         data = self._document.data
         plain = {key: value for key, value in data.items() if key not in SECTIONS}
+        if isinstance(plain.get("plugins"), list):
+            plain["plugins"] = tuple(plain["plugins"])
         settings = self._findings.validate(Settings, plain, (), extra_keys=SECTIONS)
+        for index, path in enumerate(settings.plugins if settings is not None else ()):
+            self._plugin(path, ("plugins", index))
         images = self._images(data.get("images"))
         codecs = self._section("codecs")
         metrics = self._metrics(self._section("metrics"))
@@ -128,7 +132,15 @@ class _Loader:
             tuple(images),
             tuple(points),
             tuple(metrics),
+            self._registry.files,
         )
+
+    def _plugin(self, path: str, at: yaml_document.Path) -> None:
+        """Load a plugin that is one file."""
+        try:
+            self._registry = registry_with([self._folder / Path(path).expanduser()], self._registry)
+        except PluginError as error:
+            self._findings.say(at, str(error))
 
     def load_metrics(self) -> tuple[MetricSpec, ...]:
         """Validate the metrics only."""

@@ -97,6 +97,7 @@ class Settings(Parameters):
     keep: Keep = Field(default_factory=Keep, description="which files stay in the run folder")
     timing: TimingOptions = Field(default_factory=TimingOptions, description="how codecs are timed")
     limits: LimitOptions = Field(default_factory=LimitOptions, description="what one call may take")
+    plugins: tuple[str, ...] = Field((), description="plugins that are one Python file each; relative to the suite")
 
 
 @dataclass(frozen=True)
@@ -162,6 +163,7 @@ class Suite:
         text: the YAML as written.
         overrides: ``--set`` arguments applied to it, in order.
         folder: what relative paths in it are relative to.
+        plugins: whole paths of the files that it was validated with besides what is installed.
     """
 
     name: str
@@ -172,6 +174,7 @@ class Suite:
     images: tuple[ImagesEntry, ...]
     points: tuple[PointSpec, ...]
     metrics: tuple[MetricSpec, ...]
+    plugins: tuple[str, ...]
 
 
 def _short(value: Any) -> str:

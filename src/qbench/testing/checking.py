@@ -20,7 +20,7 @@ from qbench.contracts.metric import DistributionMetric, Metric, MetricDeclaratio
 from qbench.errors import PluginError, did_you_mean
 from qbench.execute.limits import children, descendants
 from qbench.execute.station import adopt_orphans
-from qbench.registry.registry import Registry, default_registry
+from qbench.registry.registry import Registry, default_registry, registry_with
 from qbench.testing.codecs import check_codec
 from qbench.testing.edges import check_metric_at_edges
 from qbench.testing.metrics import check_distribution_metric, check_metric
@@ -63,28 +63,35 @@ def found(name: str, registry: Registry) -> tuple[str, type[Codec] | type[Metric
 
 
 def checks(
-    name: str, settings: Sequence[Mapping[str, Any]], count: int, seed: int, seconds: float
+    name: str,
+    settings: Sequence[Mapping[str, Any]],
+    count: int,
+    seed: int,
+    seconds: float,
+    registry: Registry | None = None,
 ) -> Iterator[Checked]:
     """Check a codec or metric at its defaults (or at given settings), then at some drawn at random.
 
     Args:
         count: how many settings are drawn.
         seconds: that each may take.
+        registry: of what is installed, and of files.
 
     Raises:
         PluginError: there is none of that name.
     """
-    _, cls = found(name, default_registry())
+    registry = registry or default_registry()
+    _, cls = found(name, registry)
     rng = np.random.default_rng(seed)
     drawn = [random_settings(cls.Parameters, rng) for _ in range(count)]
     distinct = {json.dumps(each, sort_keys=True): each for each in [*(settings or [{}]), *drawn]}
     for each in distinct.values():
-        yield _checked(name, each, seconds)
+        yield _checked(name, each, seconds, registry.files)
 
 
-def _checked(name: str, settings: Mapping[str, Any], seconds: float) -> Checked:
+def _checked(name: str, settings: Mapping[str, Any], seconds: float, files: Sequence[str]) -> Checked:
     began = time.monotonic()
-    command = [sys.executable, "-m", "qbench.testing.checking", name, json.dumps(settings)]
+    command = [sys.executable, "-m", "qbench.testing.checking", name, json.dumps(settings), *files]
     unfinished = False
     adopt_orphans()
     before = set(children(os.getpid()))
@@ -107,7 +114,7 @@ def _checked(name: str, settings: Mapping[str, Any], seconds: float) -> Checked:
     return Checked(settings, kept, broken, time.monotonic() - began, unfinished)
 
 
-def main(name: str, settings: Mapping[str, Any]) -> None:
+def main(name: str, settings: Mapping[str, Any], files: Sequence[str] = ()) -> None:
     """Check one codec or metric in this process, and say what is kept line by line."""
     say = sys.__stdout__
     assert say is not None
@@ -116,7 +123,7 @@ def main(name: str, settings: Mapping[str, Any]) -> None:
         say.write(f"\n{MARK}kept {promise}\n")
         say.flush()
 
-    _, cls = found(name, default_registry())
+    _, cls = found(name, registry_with(files))
     try:
         if issubclass(cls, Codec):
             check_codec(cls, parameters=settings, mutations=MUTATIONS, passed=passed)
@@ -133,4 +140,4 @@ def main(name: str, settings: Mapping[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], json.loads(sys.argv[2]))
+    main(sys.argv[1], json.loads(sys.argv[2]), sys.argv[3:])

@@ -19,6 +19,7 @@ from qbench.errors import BitstreamError, NotApplicable
 from qbench.execute.coder import UNTIMED, PointDecoder, PointEncoder, form_of
 from qbench.images.image import Image
 from qbench.registry.catalogue import Offer, PluginInfo, rate_parameter
+from qbench.registry.files import place_of
 from qbench.registry.forms import form_problem
 from qbench.testing.images import test_images
 from qbench.testing.promises import promised
@@ -29,10 +30,10 @@ NOISE_SHARE, NOISE_SLACK = 0.9, 32
 
 _DECODE = """
 import json, pickle, sys
-from importlib import import_module
 module, name, parameters, path = json.loads(sys.argv[1])
 sys.path[:] = path
-cls = import_module(module)
+from qbench.registry.files import import_place
+cls = import_place(module)
 for part in name.split("."):
     cls = getattr(cls, part)
 from qbench.plugin import Context
@@ -180,7 +181,7 @@ def _check_batch(coder: _Coder, coded: Mapping[str, tuple[Image, bytes, Image]])
 def _check_fresh_process(
     cls: type[Codec], parameters: dict[str, Any], coded: Mapping[str, tuple[Image, bytes, Image]]
 ) -> None:
-    arguments = json.dumps([cls.__module__, cls.__qualname__, parameters, sys.path])
+    arguments = json.dumps([place_of(cls), cls.__qualname__, parameters, sys.path])
     done = subprocess.run(
         [sys.executable, "-c", _DECODE, arguments],
         input=pickle.dumps([bitstream for _, bitstream, _ in coded.values()]),

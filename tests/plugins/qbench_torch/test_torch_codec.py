@@ -65,7 +65,7 @@ def test_what_does_not_fit_is_said(checkpoint, tmp_path):
     image = sample_pixels(8, 8)
     for made, error, message in (
         (codec(tmp_path / "other.safetensors"), ModelError, "its tensors don't fit the module"),
-        (codec(checkpoint, "small_module:Halve"), PluginError, r"small_module:Halve can't be imported"),
+        (codec(checkpoint, "small_module:Halve"), PluginError, "small_module has no `Halve`; did you mean `Halver`"),
         (codec(checkpoint, "nowhere.at_all:Halver"), PluginError, "can't be imported: No module named 'nowhere'"),
         (codec(checkpoint, "small_module:no_module"), PluginError, "made a object, not a torch.nn.Module"),
     ):
