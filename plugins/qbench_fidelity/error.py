@@ -44,6 +44,7 @@ class Psnr(OpenCv, Metric):
     name = "psnr"
     summary = "peak signal-to-noise ratio, RGB"
     pooling = "PSNR of the MSE over all pixels"
+    usual = True
     columns: ClassVar = (Column("psnr", Direction.HIGHER, 0.0, None, "dB", 2, title="PSNR"),)
 
     def score(self, candidates: Candidates, prepared: Any) -> Sequence[Scores]:

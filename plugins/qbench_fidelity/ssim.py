@@ -74,6 +74,7 @@ class Ssim(_OneScale):
     summary = "structural similarity, Gaussian 11×11 window, RGB mean"
     version = 2
     reference = "Wang, Bovik, Sheikh & Simoncelli 2004, IEEE TIP 13(4), 600-612"
+    usual = True
     columns: ClassVar = (Column("ssim", Direction.HIGHER, -1.0, 1.0, title="SSIM"),)
 
 
@@ -133,6 +134,7 @@ class MsSsim(_GaussianSsim):
     summary = "multi-scale structural similarity, five scales, RGB mean"
     version = 2
     reference = "Wang, Simoncelli & Bovik 2003, Asilomar Conference on Signals, Systems & Computers"
+    usual = True
     columns: ClassVar = (
         Column("ms-ssim", Direction.HIGHER, 0.0, 1.0, title="MS-SSIM"),
         Column(
@@ -204,6 +206,7 @@ class MsSsimY(_OfLuma, MsSsim):
     name = "ms-ssim-y"
     summary = "multi-scale structural similarity of luma"
     version = 1
+    usual = False
     columns: ClassVar = (
         Column("ms-ssim-y", Direction.HIGHER, 0.0, 1.0, title="MS-SSIM-Y"),
         Column("db", Direction.HIGHER, 0.0, None, "dB", 2, "-10·log10(1 - MS-SSIM)", title="MS-SSIM-Y"),

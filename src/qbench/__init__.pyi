@@ -1,5 +1,6 @@
 from . import plugin, testing, toolkit
 from .api.explaining import explain
+from .api.measuring import measure
 from .api.merging import merge
 from .api.reporting import bd_rates, compare, correlate, plot, report, savings
 from .api.run import Run
@@ -79,6 +80,7 @@ __all__ = [
     "export_baseline",
     "import_results",
     "load_run",
+    "measure",
     "merge",
     "plan",
     "plot",

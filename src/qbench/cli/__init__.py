@@ -9,14 +9,14 @@ import atexit
 import gc
 import os
 import sys
+from typing import Annotated
 
 import typer
 
-from qbench.cli import checking, clusters, comparing, inspect, models, running, runs, training, verifying
+from qbench.cli import checking, clusters, comparing, inspect, measuring, models, running, runs, training, verifying
 
 app = typer.Typer(
     name="qbench",
-    help="Benchmark neural and classical image compression: real bitstreams, many metrics, numbers you can publish.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -26,10 +26,29 @@ clusters.add_to(app)
 inspect.add_to(app)
 runs.add_to(app)
 verifying.add_to(app)
+measuring.add_to(app)
 checking.add_to(app)
 comparing.add_to(app)
 models.add_to(app)
 training.add_to(app)
+
+
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        import qbench
+        from qbench.cli.streams import say
+
+        say(f"qbench {qbench.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print qbench's version.", callback=_tell_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Benchmark neural and classical image compression: real bitstreams, many metrics, numbers you can publish."""
 
 
 OBJECTS_BETWEEN_SEARCHES = 200_000

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
@@ -12,11 +11,11 @@ import typer
 
 from qbench.cli.options import OriginalsFolder
 from qbench.cli.runs import RunName, RunNames, complete_run
+from qbench.cli.sheets import Format, Output, require_format, show_sheet
 from qbench.cli.streams import put, say
 
 if TYPE_CHECKING:
     from qbench.reporting.bd import Method
-    from qbench.reporting.costs import Sheet
     from qbench.reporting.figure_look import Legend
 
 
@@ -178,18 +177,16 @@ def bd_command(
         list[str] | None, typer.Option(help="Column, repeatable. Default: every metric's main one.")
     ] = None,
     method: Annotated[str, typer.Option(help="Interpolation of curves: pchip, akima or cubic.")] = "pchip",
-    form: Annotated[str, typer.Option("--format", "-f", help="table, markdown, latex, html, csv or json.")] = "table",
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write to a file.")] = None,
+    form: Format = "table",
+    output: Output = None,
 ) -> None:
     """Show how many bytes each codec saves at equal quality (BD-rates), within a run or across several."""
     from qbench.api.reporting import savings
     from qbench.reporting.savings import savings_sheet, sentences
 
-    def made() -> tuple[Sheet, list[str]]:
-        found = savings(runs, anchor, metric or (), method=cast("Method", method))
-        return savings_sheet(found), sentences(found)
-
-    _show_sheet(made, form, output)
+    require_format(form)
+    found = savings(runs, anchor, metric or (), method=cast("Method", method))
+    show_sheet(savings_sheet(found), form, output, sentences(found))
 
 
 def votes_command(
@@ -202,35 +199,15 @@ def votes_command(
     ] = None,
     by: Annotated[str, typer.Option(help="Rank codecs or operating points: codec or point.")] = "codec",
     mixed: Annotated[bool, typer.Option("--mixed", help="Take votes of different runs together.")] = False,
-    form: Annotated[str, typer.Option("--format", "-f", help="table, markdown, latex, html, csv or json.")] = "table",
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write to a file.")] = None,
+    form: Format = "table",
+    output: Output = None,
 ) -> None:
     """Rank codecs by people's votes in the blind test of a report (Bradley-Terry, Elo's scale, with intervals)."""
     from qbench.api.voting import votes
     from qbench.reporting.ranking_table import ranking_sheet
 
-    _show_sheet(lambda: (ranking_sheet(votes(files, run=run, by=by, mixed=mixed)), []), form, output)
-
-
-def _show_sheet(make: Callable[[], tuple[Sheet, list[str]]], form: str, output: Path | None) -> None:
-    """Show a table, and what it says in words; or write the table."""
-    from qbench.errors import QbenchError, did_you_mean
-    from qbench.reporting.console import Console
-    from qbench.reporting.formats import TEXT_FORMATS, sheet_text
-    from qbench.reporting.tables import print_sheet
-
-    forms = ("table", *TEXT_FORMATS)
-    if form not in forms:
-        raise QbenchError(f"unknown format `{form}`{did_you_mean(form, forms)} (accepted: {', '.join(forms)})")
-    sheet, words = make()
-    if form == "table":
-        kept = None if output is None else io.StringIO()
-        print_sheet(Console(file=kept), sheet, words)
-        text = "" if kept is None else kept.getvalue()
-    else:
-        text = sheet_text(sheet, form)
-    if text:
-        put(text, output)
+    require_format(form)
+    show_sheet(ranking_sheet(votes(files, run=run, by=by, mixed=mixed)), form, output)
 
 
 def compare_command(

@@ -42,7 +42,6 @@ def add_to(app: typer.Typer) -> None:
     app.add_typer(datasets_app, name="datasets")
     app.command("schema")(schema_command)
     app.add_typer(cache_app, name="cache")
-    app.command("version")(version_command)
 
 
 def _show_log(folder: RunFolder, form: str, output: Path | None) -> None:
@@ -336,10 +335,3 @@ def cache_clear_command() -> None:
     from qbench.store.cache import Cache
 
     say(f"{Cache.clear(cache_home())}: removed")
-
-
-def version_command() -> None:
-    """Print qbench's version."""
-    import qbench
-
-    say(f"qbench {qbench.__version__}")

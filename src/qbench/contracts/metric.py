@@ -205,6 +205,7 @@ class MetricDeclaration:
         runs_on: ``"cpu"``, or ``"accelerator"`` when it computes on ``context.device``, where tensors of batches are.
         parallel: whether on a processor it scores as many reconstructions at a time as its context has threads; its
             batches are as many times larger.
+        usual: whether it is measured where nobody says what is to be.
         Parameters: the model of its settings.
     """
 
@@ -217,6 +218,7 @@ class MetricDeclaration:
     reference: ClassVar[str] = ""
     runs_on: ClassVar[Literal["cpu", "accelerator"]] = "cpu"
     parallel: ClassVar[bool] = False
+    usual: ClassVar[bool] = False
     Parameters: ClassVar[type[Parameters]] = NoParameters
 
     def __init__(self, parameters: Any, context: Context) -> None:

@@ -150,23 +150,34 @@ def _sources(entry: ImagesEntry, base: Path, registry: Registry, remarks: list[s
         return [ImageFile(base / _expanded(name), alpha=entry.alpha) for name in entry.files]
     if entry.folder is not None:
         folder = base / _expanded(entry.folder)
-        if not folder.is_dir():
-            raise ImageError(f"{shown(folder)}: no such folder")
-        place, paths = folder, list(folder.iterdir())
+        paths = images_in(folder, remarks)
     else:
         assert entry.glob is not None  # the model sees to it
         pattern = _expanded(entry.glob)
-        place = base / pattern
         # What the suite's own folder is called is no pattern.
         searched = pattern if pattern.is_absolute() else Path(glob.escape(str(base))) / pattern
-        paths = [Path(name) for name in glob.iglob(str(searched), recursive=True)]  # noqa: PTH207 - may be absolute
-    within = _fixed_part(base / _expanded(entry.glob)) if entry.glob is not None else None
-    files = [path for path in paths if path.is_file()]
-    produced = _in_run_folders(files, within) if within is not None else set()
-    files = [path for path in files if path not in produced]
+        found = [Path(name) for name in glob.iglob(str(searched), recursive=True)]  # noqa: PTH207 - may be absolute
+        files = [path for path in found if path.is_file()]
+        produced = _in_run_folders(files, _fixed_part(base / pattern))
+        paths = _chosen(base / pattern, [path for path in files if path not in produced], len(produced), 0, remarks)
+    return [ImageFile(path, alpha=entry.alpha) for path in paths]
+
+
+def images_in(folder: Path, remarks: list[str]) -> list[Path]:
+    """Return the image files of a folder in order of name; say in a remark what is skipped.
+
+    Raises:
+        ImageError: there is no such folder, or no image in it.
+    """
+    if not folder.is_dir():
+        raise ImageError(f"{shown(folder)}: no such folder")
+    paths = list(folder.iterdir())
     # A pattern also finds links that lead round in circles, which end somewhere.
-    named = paths if entry.folder is not None else []
-    others = [path for path in named if path.suffix.lower() in SUFFIXES and not path.is_file() and not path.is_dir()]
+    others = [path for path in paths if path.suffix.lower() in SUFFIXES and not path.is_file() and not path.is_dir()]
+    return _chosen(folder, [path for path in paths if path.is_file()], 0, len(others), remarks)
+
+
+def _chosen(place: Path, files: Sequence[Path], produced: int, others: int, remarks: list[str]) -> list[Path]:
     hidden = [path for path in files if path.name.startswith(".")]
     seen = [path for path in files if not path.name.startswith(".")]
     chosen = sorted(path for path in seen if path.suffix.lower() in SUFFIXES)
@@ -176,11 +187,11 @@ def _sources(entry: ImagesEntry, base: Path, registry: Registry, remarks: list[s
     left = Counter(path.suffix.lower() or "without a suffix" for path in seen if path.suffix.lower() not in SUFFIXES)
     counts = [f"{count} {suffix}" for suffix, count in sorted(left.items())]
     counts += [f"{len(hidden)} hidden"] if hidden else []
-    counts += [f"{len(produced)} in run folders"] if produced else []
-    counts += [f"{len(others)} that are no files (broken links, say)"] if others else []
+    counts += [f"{produced} in run folders"] if produced else []
+    counts += [f"{others} that are no files (broken links, say)"] if others else []
     if counts:
         remarks.append(f"{shown(place)}: skipped {', '.join(counts)}")
-    return [ImageFile(path, alpha=entry.alpha) for path in chosen]
+    return chosen
 
 
 def _fixed_part(pattern: Path) -> Path:
