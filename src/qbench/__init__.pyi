@@ -1,4 +1,5 @@
 from . import plugin, testing, toolkit
+from .api.coding import Coder, codec
 from .api.explaining import explain
 from .api.measuring import measure
 from .api.merging import merge
@@ -42,6 +43,7 @@ __all__ = [
     "CellRecord",
     "Cells",
     "ClusterError",
+    "Coder",
     "Comparison",
     "Correlation",
     "DatasetError",
@@ -73,6 +75,7 @@ __all__ = [
     "Verdict",
     "Verification",
     "bd_rates",
+    "codec",
     "compare",
     "correlate",
     "explain",

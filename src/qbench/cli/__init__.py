@@ -13,7 +13,19 @@ from typing import Annotated
 
 import typer
 
-from qbench.cli import checking, clusters, comparing, inspect, measuring, models, running, runs, training, verifying
+from qbench.cli import (
+    checking,
+    clusters,
+    coding,
+    comparing,
+    inspect,
+    measuring,
+    models,
+    running,
+    runs,
+    training,
+    verifying,
+)
 
 app = typer.Typer(
     name="qbench",
@@ -27,6 +39,7 @@ inspect.add_to(app)
 runs.add_to(app)
 verifying.add_to(app)
 measuring.add_to(app)
+coding.add_to(app)
 checking.add_to(app)
 comparing.add_to(app)
 models.add_to(app)

@@ -89,6 +89,22 @@ def load_settings(model: type[M], settings: Sequence[str]) -> M:
     return made
 
 
+def load_values(model: type[M], values: Mapping[str, Any], where: str) -> M:
+    """Validate the settings of a parameter model, as Python code or a command line gives them.
+
+    Args:
+        where: what they are of, for problems.
+
+    Raises:
+        SuiteError: with every problem found.
+    """
+    findings = Findings(Document(dict(values), where))
+    made = findings.validate(model, dict(values), ())
+    findings.raise_if_any()
+    assert made is not None  # or there would have been a finding
+    return made
+
+
 class _Loader:
     def __init__(self, document: Document, registry: Registry, folder: Path) -> None:
         self._folder = folder
