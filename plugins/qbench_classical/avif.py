@@ -33,6 +33,7 @@ class Avif(Codec):
     summary = "AVIF by libavif, lossy or lossless"
     threads = 1
     reference = "AV1 Image File Format, AOMedia 2022"
+    usual = True
     file_extension = "avif"
     Parameters: ClassVar = AvifParameters
 

@@ -28,6 +28,7 @@ class Jpeg(Codec):
     usual_anchor = True
     threads = 1
     reference = "ISO/IEC 10918-1 | ITU-T T.81 (1992)"
+    usual = True
     file_extension = "jpg"
     Parameters: ClassVar = JpegParameters
 
@@ -60,6 +61,7 @@ class ThesisJpeg(Jpeg):
     name = "jpeg-thesis-exact"
     summary = "JPEG of the image stretched min to max, as in Minchev 2022"
     reference = "Minchev 2022, baseline script"
+    usual = usual_anchor = False
 
     def encode(self, image: Image) -> bytes:
         """Stretch, and encode as a JFIF file."""

@@ -53,6 +53,7 @@ class JpegXl(Codec):
     summary = "JPEG XL by libjxl, lossy or lossless"
     threads = 1
     reference = "ISO/IEC 18181-1 (2022)"
+    usual = True
     file_extension = "jxl"
     Parameters: ClassVar = JpegXlParameters
 

@@ -26,6 +26,7 @@ class WebP(Codec):
     summary = "WebP by libwebp, lossy or lossless"
     threads = 1
     reference = "RFC 9649 (2024)"
+    usual = True
     file_extension = "webp"
     Parameters: ClassVar = WebPParameters
 

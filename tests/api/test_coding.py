@@ -47,7 +47,7 @@ def test_it_is_what_a_run_measures(picture):
         "keep": {"bitstreams": True},
     }
     run = qbench.run(suite, output="run", jobs=1)
-    [kept] = [path for path in run.path.rglob("*.webp")]
+    [kept] = list(run.path.rglob("*.webp"))
     assert kept.read_bytes() == qbench.codec("webp", quality=30).encode(picture)
 
 
@@ -92,9 +92,12 @@ def test_other_bitstreams_say_beside_them_what_made_them(picture, qbench_command
     told = json.loads(Path("cat.qae.codec.json").read_text())
     assert (told["codec"], told["settings"]["quality"]) == ("autoencoder", 4)
     assert qbench_command("decode", "cat.qae", "-o", "back.png").returncode == 0
-    assert np.array_equal(
-        pixels("back.png"), qbench.codec("autoencoder", quality=4).decode(Path("cat.qae").read_bytes())
-    )
+    coder = qbench.codec("autoencoder", quality=4)
+    assert np.array_equal(pixels("back.png"), coder.decode(Path("cat.qae").read_bytes()))
+    Path("cat.qae").write_bytes(b"damaged")
+    damaged = qbench_command("decode", "cat.qae", "-o", "back.png")
+    assert (damaged.returncode, "autoencoder can't decode it" in damaged.stderr) == (2, True)
+    assert "Traceback" not in damaged.stderr
     Path("cat.qae.codec.json").write_text("[]")
     assert "damaged" in qbench_command("decode", "cat.qae", "-o", "back.png").stderr
 

@@ -15,7 +15,7 @@ from typing import Any, Self
 from qbench.api.measuring import Given, as_image
 from qbench.contracts.codec import Codec
 from qbench.contracts.context import Context
-from qbench.contracts.metric import Direction, Scope, column_id
+from qbench.contracts.metric import Column, Direction, Scope, column_id
 from qbench.errors import BitstreamError, NotApplicable, PluginError, QbenchError, did_you_mean, shown
 from qbench.execute.accelerators import exactly, resolve_device
 from qbench.execute.coder import UNTIMED
@@ -246,17 +246,7 @@ def _searched(
         raise QbenchError(f"{name} doesn't support targets with these settings")
     if rate.name in settings:
         raise QbenchError(f"{rate.name} is chosen by the target; leave one of the two out")
-    columns = {
-        column_id(metric, metric, each.name): (metric, each)
-        for metric in registry.metrics
-        for each in registry.metrics[metric].columns
-        if registry.metrics[metric].scope is not Scope.DISTRIBUTION
-    }
-    if column not in columns:
-        raise QbenchError(
-            f"no metric gives `{column}`{did_you_mean(column, columns)}; a target is as bpp=0.5 or psnr=35"
-        )
-    metric, declared = columns[column]
+    metric, declared = metric_of(column, registry)
     planned = plan_metric(load_metrics([metric], registry, "--target")[0], registry, context.profile)
     by_size = planned.scope == Scope.RATE
     increasing = (declared.direction is Direction.HIGHER) != by_size
@@ -277,6 +267,24 @@ def _searched(
     setting = find_setting(wish, measure)
     value = int(setting.value) if rate.integer else setting.value
     return {**settings, rate.name: value}, f"{column} {setting.reached:.4g} of {wanted:g} after {setting.tries} tries"
+
+
+def metric_of(column: str, registry: Registry) -> tuple[str, Column]:
+    """Return the metric that gives a column of each image, and that column.
+
+    Raises:
+        QbenchError: none does.
+    """
+    columns = {
+        column_id(metric, metric, each.name): (metric, each)
+        for metric in registry.metrics
+        for each in registry.metrics[metric].columns
+        if registry.metrics[metric].scope is not Scope.DISTRIBUTION
+    }
+    if column not in columns:
+        near = did_you_mean(column, columns)
+        raise QbenchError(f"no metric gives `{column}`{near}; accepted is COLUMN=NUMBER, such as bpp=0.5 or psnr=35")
+    return columns[column]
 
 
 def write_bitstream(coded: Coded, path: Path) -> list[Path]:

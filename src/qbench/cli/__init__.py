@@ -24,6 +24,7 @@ from qbench.cli import (
     running,
     runs,
     training,
+    trying,
     verifying,
 )
 
@@ -34,6 +35,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 running.add_to(app)
+trying.add_to(app)
 clusters.add_to(app)
 inspect.add_to(app)
 runs.add_to(app)

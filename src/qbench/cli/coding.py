@@ -51,7 +51,7 @@ def encode_command(
         image,
         codec,
         values_of(parameter),
-        target=_target(target),
+        target=target_of(target),
         device=device,
         profile=profile,
         seed=seed,
@@ -112,7 +112,12 @@ def values_of(settings: list[str] | None) -> dict[str, Any]:
     return found
 
 
-def _target(text: str | None) -> tuple[str, float] | None:
+def target_of(text: str | None) -> tuple[str, float] | None:
+    """Return a column and its value.
+
+    Raises:
+        QbenchError: it has another form.
+    """
     from qbench.errors import QbenchError
 
     if text is None:

@@ -65,6 +65,7 @@ class Codec(ABC):
         runs_on: ``"cpu"``, or ``"accelerator"`` when it computes on ``context.device``.
         threads: how many a call uses, where the codec fixes that; None means as many as numerical libraries may use.
             Recorded with its times.
+        usual: whether it is compared where nobody says with what.
         usual_anchor: whether others are customarily compared with it, where nobody says with what.
         Parameters: the model of its settings.
     """
@@ -73,6 +74,7 @@ class Codec(ABC):
     summary: ClassVar[str]
     version: ClassVar[int] = 1
     usual_anchor: ClassVar[bool] = False
+    usual: ClassVar[bool] = False
     file_extension: ClassVar[str] = "bin"
     reference: ClassVar[str] = ""
     runs_on: ClassVar[Literal["cpu", "accelerator"]] = "cpu"

@@ -123,7 +123,7 @@ def savings_parts(found: Savings, width: int) -> list[RenderableType]:
     names = [name for name in found.columns if any(_said(rates.get(name)) for rates in found.rates.values())]
     said = sentences(found)
     if not names:
-        reasons = dict.fromkeys(found.absent.values())
+        reasons = dict.fromkeys([*found.absent.values(), *_whys(found)])
         return [Text(f"no BD-rates against {found.anchor}: {'; '.join(reasons)}", "dim")] if reasons else []
     chosen = names
     while len(chosen) > 1 and _width(savings_sheet(found, chosen)) > width:
@@ -139,6 +139,12 @@ def savings_parts(found: Savings, width: int) -> list[RenderableType]:
         "",
         *(Text(shown(line)) for line in said),
     ]
+
+
+def _whys(found: Savings) -> list[str]:
+    """Say of each codec, by its first metric, why it has no BD-rate."""
+    first = {codec: next(iter(rates.values()), None) for codec, rates in found.rates.items()}
+    return [f"{codec}: {rate.reason}" for codec, rate in first.items() if rate is not None and rate.reason]
 
 
 def _said(rate: BdRate | None) -> bool:

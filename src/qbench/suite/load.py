@@ -47,6 +47,11 @@ def load_suite(
     else:
         path = Path(source)
         name, folder, stem = str(source), path.resolve().parent, path.stem
+        if path.is_dir():
+            told = (
+                f"a folder; `qbench try {source}` compares codecs on its images, `qbench init {source}` writes a suite"
+            )
+            raise SuiteError([Problem(name, "", told)])
         try:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
