@@ -27,8 +27,16 @@ OWN = {
     ("importing", "module"): "small_module",
     ("torch-codec", "arguments"): {"factor": 4},
     ("gan-inversion", "losses"): {"mse": 0.5},
+    ("command", "encode"): "cat {input} {output} {quality} {step}",
+    ("command", "decode"): "cat {input} {output} {quality} {step}",
+    ("command", "version"): "cat --version",
+    ("command", "arguments"): {"step": 2},
 }
-REQUIRED = {"torch-codec": {"factory": "small_module:Halver"}}
+COMMAND = "true {input} {output} {quality} {step}"
+REQUIRED = {
+    "torch-codec": {"factory": "small_module:Halver"},
+    "command": {"encode": COMMAND, "decode": COMMAND, "arguments": {"step": 1}, "quality": 1.0},
+}
 FILES = {("torch-codec", "checkpoint"), ("gan-inversion", "generator"), ("autoencoder", "model")}
 FILES |= {
     ("jpeg-restore", "model"),

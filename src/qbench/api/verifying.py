@@ -12,7 +12,7 @@ from qbench.errors import PluginError
 from qbench.execute.accelerators import device_name, resolve_device
 from qbench.execute.as_planned import other_versions
 from qbench.execute.means import aside
-from qbench.execute.trust import component
+from qbench.execute.trust import component, parameters_of
 from qbench.execute.verifying import Finding, Verdict, verify_cells
 from qbench.planning.types import Plan
 from qbench.registry.registry import Registry, registry_with
@@ -85,9 +85,9 @@ def _other_versions(plan: Plan, registry: Registry) -> list[str]:
     told: dict[str, None] = {}
     for planned in plan.participants:
         try:
-            cls = component(planned, registry)
+            cls, parameters = component(planned, registry), parameters_of(planned, registry)
         except PluginError:
             continue  # that it is not here is a finding of its cells
         if "version" in planned.identity:
-            told |= dict.fromkeys(f"{cls.name}: {each}" for each in other_versions(cls, planned.identity))
+            told |= dict.fromkeys(f"{cls.name}: {each}" for each in other_versions(cls, planned.identity, parameters))
     return list(told)

@@ -188,6 +188,14 @@ class Codec(ABC):
         return {}
 
     @classmethod
+    def versions(cls, parameters: Any) -> dict[str, str]:
+        """Name and version of what else decides the bytes with these settings, such as a program that they name.
+
+        Asked and recorded as :meth:`libraries` are.
+        """
+        return {}
+
+    @classmethod
     def code(cls, parameters: Any) -> Sequence[str]:
         """Return importable modules, and files, whose code these parameters make it run.
 

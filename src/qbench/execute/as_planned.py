@@ -11,7 +11,7 @@ from qbench.contracts.codec import Codec
 from qbench.contracts.metric import MetricDeclaration
 from qbench.contracts.weights import Weights
 from qbench.errors import ModelError, PluginError
-from qbench.execute.trust import component
+from qbench.execute.trust import component, parameters_of
 from qbench.models.resolve import local_path, pinned
 from qbench.planning.placing import placed
 from qbench.planning.types import OperatingPoint, Plan, PlannedMetric
@@ -48,17 +48,25 @@ def as_planned(
     for name, digest in code_digests(cls.code(parameters)).items():
         if planned.get(name) != digest:
             raise PluginError(f"the code of {name} has changed since the run was planned; run it again")
-    changed = other_versions(cls, identity) if strict else []
+    changed = other_versions(cls, identity, parameters) if strict else []
     if changed:
         raise PluginError(f"{cls.name} is another than was planned ({'; '.join(changed)}); run it again")
     yield
     _require_unchanged(stamps)
 
 
-def other_versions(cls: type[Codec] | type[MetricDeclaration], identity: Mapping[str, Any]) -> list[str]:
-    """Say in what the installed codec or metric differs from the one that a plan was made with."""
+def other_versions(
+    cls: type[Codec] | type[MetricDeclaration], identity: Mapping[str, Any], parameters: Any
+) -> list[str]:
+    """Say in what the installed codec or metric differs from the one that a plan was made with.
+
+    Args:
+        parameters: as it is used.
+    """
     planned = {cls.name: identity.get("version"), **identity.get("libraries", {})}
     here = {cls.name: cls.version, **cls.libraries()}
+    if issubclass(cls, Codec):
+        here |= cls.versions(parameters)
     changed = [
         f"{name} {planned.get(name, 'none')} then, {here.get(name, 'none')} now"
         for name in sorted({*planned, *here})
@@ -74,7 +82,7 @@ def not_as_planned(planned: OperatingPoint | PlannedMetric, registry: Registry) 
     """Say why nothing can be made with what a plan names: it is not installed, or another here; empty if it can be."""
     try:
         cls = component(planned, registry)
-        return "; ".join(other_versions(cls, planned.identity))
+        return "; ".join(other_versions(cls, planned.identity, parameters_of(planned, registry)))
     except PluginError as error:
         return str(error)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from qbench.contracts.codec import Codec
 from qbench.contracts.metric import MetricDeclaration
@@ -34,12 +35,19 @@ def code_named_by(planned: OperatingPoint | PlannedMetric, registry: Registry) -
     Raises:
         PluginError: it is not installed, or does not accept the settings.
     """
-    cls = component(planned, registry)
+    return tuple(component(planned, registry).code(parameters_of(planned, registry)))
+
+
+def parameters_of(planned: OperatingPoint | PlannedMetric, registry: Registry) -> Any:
+    """Return the settings of a planned codec or metric.
+
+    Raises:
+        PluginError: it is not installed, or does not accept the settings.
+    """
     try:
-        parameters = cls.Parameters.model_validate(dict(planned.parameters), strict=False)
+        return component(planned, registry).Parameters.model_validate(dict(planned.parameters), strict=False)
     except ValueError as error:  # a ValidationError is one
         raise PluginError(f"{planned.owner}: does not accept the run's settings: {error}") from error
-    return tuple(cls.code(parameters))
 
 
 def family(planned: OperatingPoint | PlannedMetric, registry: Registry) -> str:

@@ -183,10 +183,11 @@ def _identity(
     cls = offer.cls
     all_given = [offer.parameters({**parameters, **located}) for parameters in choices]
     used = {weights.name: pinned(weights) for given in all_given for weights in offer.ask("weights", given, profile)}
+    versions = offer.ask("versions", all_given[0]) if issubclass(cls, Codec) else {}
     identity = {
         "name": cls.name,
         "version": cls.version,
-        "libraries": dict(offer.ask("libraries")),
+        "libraries": {**offer.ask("libraries"), **versions},
         "parameters": {**choices[0], **{name: _content(path) for name, path in located.items()}},
         "weights": {name: weights.sha256 for name, weights in used.items()},
     }
