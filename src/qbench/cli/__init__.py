@@ -23,6 +23,7 @@ from qbench.cli import (
     models,
     running,
     runs,
+    telling,
     training,
     trying,
     verifying,
@@ -39,6 +40,7 @@ trying.add_to(app)
 clusters.add_to(app)
 inspect.add_to(app)
 runs.add_to(app)
+telling.add_to(app)
 verifying.add_to(app)
 measuring.add_to(app)
 coding.add_to(app)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from qbench.execute.accelerators import conditions_of, device_name
+from qbench.execute.commits import commits_of
 from qbench.execute.cores import available_cores
 from qbench.execute.work import Options
 from qbench.planning.types import Plan
@@ -34,6 +35,7 @@ def provenance_of(
             **{name: found for name in LIBRARIES if (found := _version(name))},
             **{f"{point.codec}: {name}": text for point in plan.points for name, text in point.libraries.items()},
         },
+        "commits": commits_of([*(Path(path).parent for path in plan.plugins), *([Path.cwd()] if plan.plugins else [])]),
         "python": platform.python_version(),
         "system": platform.platform(),
         "host": socket.gethostname(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -49,6 +50,8 @@ class PointTiming:
         rate: mean bits per pixel; None where no size is known.
         images: how many have a time.
         encode, decode: median seconds; of first calls, which may have set things up, only where there are no others.
+        encode_rates, decode_rates: megapixels per second: first quartile, median and third quartile over images.
+        repeats: fewest and most calls that an image's time is the median of.
         threads: numbers of threads that were available.
         concurrent_load: what else ran at the same time.
         cached: cells whose timing is an earlier run's.
@@ -59,6 +62,9 @@ class PointTiming:
     images: int
     encode: float
     decode: float
+    encode_rates: tuple[float, float, float]
+    decode_rates: tuple[float, float, float]
+    repeats: tuple[int, int]
     threads: tuple[int, ...]
     concurrent_load: tuple[str, ...]
     cached: int
@@ -70,6 +76,7 @@ def point_timings(run: Run) -> list[PointTiming]:
     by_point: dict[str, list[Row]] = {point.id: [] for point in run.plan.points}
     for row in run.rows:
         by_point[row.point].append(row)
+    sizes = {image.name: image.pixels for image in run.plan.images}
     for point in run.plan.points:
         rows = by_point[point.id]
         cells = [row.cell for row in rows if row.cell is not None]
@@ -77,6 +84,7 @@ def point_timings(run: Run) -> list[PointTiming]:
         timings = [cell.timing for cell in cells if cell.timing is not None]
         if not timings:
             continue
+        repeats = [call.repeats for timing in timings for call in (timing.encode, timing.decode)]
         load = sorted({timing.concurrent_load for timing in timings})
         for what, largest in (
             ("encoded", max(timing.encode.batch for timing in timings)),
@@ -91,6 +99,9 @@ def point_timings(run: Run) -> list[PointTiming]:
                 len(timings),
                 _median([timing.encode for timing in timings]),
                 _median([timing.decode for timing in timings]),
+                _rates([(sizes[cell.image], cell.timing.encode) for cell in cells if cell.timing is not None]),
+                _rates([(sizes[cell.image], cell.timing.decode) for cell in cells if cell.timing is not None]),
+                (min(repeats), max(repeats)),
                 tuple(sorted({timing.threads for timing in timings})),
                 tuple(load),
                 sum(cell.cached for cell in cells),
@@ -101,6 +112,16 @@ def point_timings(run: Run) -> list[PointTiming]:
 
 def _median(calls: Sequence[CallTiming]) -> float:
     return statistics.median(call.seconds for call in [call for call in calls if not call.first] or calls)
+
+
+def _rates(calls: Sequence[tuple[int, CallTiming]]) -> tuple[float, float, float]:
+    """Return quartiles of megapixels per second over images."""
+    chosen = [pair for pair in calls if not pair[1].first] or calls
+    found = sorted(pixels / 1e6 / call.seconds if call.seconds > 0 else math.inf for pixels, call in chosen)
+    if len(found) < 2:
+        return found[0], found[0], found[0]
+    low, middle, high = statistics.quantiles(found, n=4, method="inclusive")
+    return low, middle, high
 
 
 def timing_notes(timings: Sequence[PointTiming]) -> list[str]:
@@ -168,14 +189,29 @@ def timings_sheet(run: Run) -> Sheet:
     timings = point_timings(run)
     return Sheet(
         "Coding times, median over images",
-        ("operating point", "bpp", "images", "encode ms", "decode ms", "threads", "cached", "concurrent load"),
+        (
+            "operating point",
+            "bpp",
+            "images",
+            "repeats",
+            "encode ms",
+            "encode MP/s",
+            "decode ms",
+            "decode MP/s",
+            "threads",
+            "cached",
+            "concurrent load",
+        ),
         [
             (
                 timing.point,
                 "–" if timing.rate is None else f"{timing.rate:.3f}",
                 str(timing.images),
+                _span(*timing.repeats),
                 f"{1e3 * timing.encode:.2f}",
+                _rate_text(timing.encode_rates),
                 f"{1e3 * timing.decode:.2f}",
+                _rate_text(timing.decode_rates),
                 "/".join(map(str, timing.threads)),
                 str(timing.cached),
                 "; ".join(timing.concurrent_load),
@@ -189,14 +225,34 @@ def timings_sheet(run: Run) -> Sheet:
                 "images": timing.images,
                 "encode_seconds": timing.encode,
                 "decode_seconds": timing.decode,
+                **{
+                    f"{what}_mp_per_second{which}": value
+                    for what, rates in (("encode", timing.encode_rates), ("decode", timing.decode_rates))
+                    for which, value in zip((".q1", "", ".q3"), rates, strict=True)
+                },
+                "repeats.min": timing.repeats[0],
+                "repeats.max": timing.repeats[1],
                 "threads": "/".join(map(str, timing.threads)),
                 "cached_cells": timing.cached,
                 "concurrent_load": "; ".join(timing.concurrent_load),
             }
             for timing in timings
         ],
-        tuple(timing_notes(timings)),
+        (
+            "megapixels per second: median over images, and the quartiles; docs/timing.md says how times are taken",
+            *timing_notes(timings),
+        ),
     )
+
+
+def _span(low: int, high: int) -> str:
+    return str(low) if low == high else f"{low} to {high}"
+
+
+def _rate_text(rates: tuple[float, float, float]) -> str:
+    """Write a median and its quartiles: ``41.2 (38.0 to 44.1)``."""
+    low, middle, high = (f"{rate:.3g}" for rate in rates)
+    return middle if low == high else f"{middle} ({low} to {high})"
 
 
 def complexity_sheet(run: Run) -> Sheet:
