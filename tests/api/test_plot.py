@@ -115,6 +115,8 @@ def test_codecs_without_a_curve_are_named(photos):
         ({"legend": "inside"}, "unknown legend `inside`"),
         ({"limits": {"ssim": (0, 1)}}, "unknown metric of limits `ssim`"),
         ({"width": "poster"}, "width poster: accepted are column, page, or inches"),
+        ({"rename": {"jpeg": "webp"}}, "jpeg and webp would both be called webp"),
+        ({"rate_limits": (0, 3)}, "a logarithmic axis begins above 0"),
         ({"output": "a.jpg"}, "unknown ending; accepted: .pdf, .svg, .png"),
     ],
 )
@@ -130,11 +132,11 @@ def test_on_the_command_line(run, qbench_command):
         *("--rename", "jpeg=JPEG = old", "--legend", "outside", "--xlim", "0.1,9", "--ylim", "psnr=20,50", "--bands"),
         *("--linear", "--dark", "--no-caption"),
     )
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == (0, "note: bands: 95 % intervals of means over images (Student's t)\n")
     assert {"JPEG = old", "webp", "PSNR (dB) ↑", "MS-SSIM ↑"} <= set(texts("a.svg"))
     for arguments, message in (
         (["--xlim", "2,1"], "--xlim 2,1: accepted are two numbers, the lower first, such as 0.1,2"),
-        (["--ylim", "psnr=a,b"], "--ylim a,b: accepted are two numbers"),
+        (["--ylim", "psnr=a,b"], "--ylim psnr=a,b: accepted are two numbers"),
         (["--ylim", "=1,2"], "--ylim =1,2: accepted is NAME=VALUE, such as psnr=30,45"),
         (["--rename", "jpeg"], "--rename jpeg: accepted is NAME=VALUE, such as jpeg=JPEG"),
         (["--width", "tiny"], "width tiny: accepted are column, page, or inches from 2 to 40"),

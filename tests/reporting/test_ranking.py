@@ -91,9 +91,11 @@ def test_who_won_everything_has_a_finite_rating_and_that_is_said():
 
 
 def test_what_nothing_connects_is_not_ranked():
-    votes = [Vote("i", "a:q=1", "b:q=1", 1.0, ""), Vote("i", "c:q=1", "d:q=1", 1.0, "")]
-    with pytest.raises(QbenchError, match="no votes connect a, b with c, d"):
-        rank(votes, "codec", {})
+    votes = [Vote("i", "a:q=1", "b:q=1", 1.0, "")] * 3 + [Vote("i", "c:q=1", "d:q=1", 1.0, "")]
+    found = rank(votes, "codec", {})
+    assert [each.name for each in found.ratings] == ["a", "b"]
+    assert found.votes == 3
+    assert "left out, as no votes connect them with the others: c, d" in found.notes
 
 
 def test_by_operating_point_and_votes_within_a_codec():

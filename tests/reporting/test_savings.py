@@ -87,8 +87,9 @@ def test_the_anchor_is_the_customary_one_and_not_the_first(run):
 
 def test_in_words(run):
     said = sentences(qbench.savings(run))
-    assert len(said) == 1
-    assert said[0].startswith("at equal psnr, mine needs ")
+    assert len(said) == 2
+    assert said[1] == "one can't be compared with jpeg by psnr: 1 operating point, fewer than 4"
+    assert said[0].startswith("at equal psnr, mine ")
     assert said[0].endswith(" times as long to encode")
     rate = BdRate("x", -3.0, low=-8.0, high=2.0, overlap=0.9)
 
@@ -96,8 +97,16 @@ def test_in_words(run):
         return sentences(Savings("jpeg", {}, {"x": {"psnr": rate}}, {"x": times}, {}))[0]
 
     assert words(rate, (22.3, None)) == (
-        "at equal psnr, x needs about as many bytes (-8 to +2 %) as jpeg, and 22 times as long to encode"
+        "at equal psnr, x needs about as many bytes as jpeg (-8 to +2 %), and 22 times as long to encode"
     )
+    open_ = BdRate("x", -33.0, low=-75.0, high=82.0, overlap=0.3, images=4)
+    assert words(open_, (None, None)) == (
+        "at equal psnr, x may need fewer or more bytes than jpeg: these images leave open anything from 75 % fewer to "
+        "82 % more (curves overlap by 30 %)"
+    )
+    few = BdRate("x", -29.0, overlap=0.8, images=2)
+    assert words(few, (None, None)).endswith("x needs 29 % fewer bytes than jpeg (2 images, no interval)")
+    assert rate_text(BdRate("x", -6.0, low=-13.0, high=-0.3)) == "-6.0 % (-13 to 0)".replace(" 0)", " +0)")
     sure = BdRate("x", 12.4, low=8.0, high=17.0)
     assert words(sure, (0.25, 1.0)).endswith("x needs 12 % more bytes than jpeg, and 25 % of the time to encode")
     assert words(sure, (1.02, 1.0)).endswith("and as long to encode")

@@ -40,8 +40,10 @@ def test_csv(tmp_path):
     path.write_bytes(b"\xef\xbb\xbfimage,first,second,choice,voter\r\ncat,a:1,b:1,second,eve\r\ndog,a:2,b:1,same,\r\n")
     found = read_votes(path)
     assert [(vote.first, vote.score, vote.voter) for vote in found.votes] == [("a:1", 0.0, "eve"), ("a:2", 0.5, "")]
+    path.write_text("first;second;choice\na:1;b:1;first\n")
+    assert [(vote.first, vote.second) for vote in read_votes(path).votes] == [("a:1", "b:1")]
     path.write_text("first,choice\na,first\n")
-    with pytest.raises(StoreError, match="no column second; votes have first, second and choice"):
+    with pytest.raises(StoreError, match=r"no column second \(has: first, choice\); votes have"):
         read_votes(path)
     path.write_bytes(b"first,second,choice\n\xff,b,first\n")
     with pytest.raises(StoreError, match="not UTF-8"):
@@ -100,7 +102,7 @@ def test_what_was_exported_twice_counts_once(written):
     votes, codecs, notes = votes_of([read_votes(one), read_votes(written("two.json", votes=more))])
     assert len(votes) == 2
     assert codecs == {"a:q=1": "a", "b:q=1": "b"}
-    assert notes == ["1 votes are in several files, and count once"]
+    assert notes == ["1 of the votes are in several files, and count once"]
 
 
 def test_votes_of_other_runs_are_not_mixed(written):

@@ -20,17 +20,19 @@ from qbench.home import cache_home, home
 from qbench.registry.registry import Registry, default_registry
 from qbench.store.cache import Cache
 
-EXTRAS = {
-    "pandas": "run.to_pandas()",
-    "parquet": "qbench show --format parquet",
-    "heif": "HEIC, as a codec and as originals",
-    "jpegli": "a codec for JPEG by jpegli",
-    "hvs": "PSNR-HVS and PSNR-HVS-M",
-    "compressai": "CompressAI's models as codecs, in an environment of its own",
-    "cluster": "qbench run --cluster",
-    "train": "qbench train brisque",
-    "test": "qbench's own tests",
-}
+EXTRAS = dict(
+    line.split(": ", 1)
+    for line in """\
+pandas: run.to_pandas()
+parquet: qbench show --format parquet
+heif: HEIC, as a codec and as originals
+jpegli: a codec for JPEG by jpegli
+hvs: PSNR-HVS and PSNR-HVS-M
+compressai: CompressAI's models as codecs, in an environment of its own
+cluster: qbench run --cluster
+train: qbench train brisque
+test: qbench's own tests""".splitlines()
+)
 """What optional packages of ours bring."""
 PROGRAMS = {
     "git": "the commit of plugin files in a run's provenance",

@@ -31,6 +31,10 @@ def votes(
     ballots = [read_votes(Path(path)) for path in ([paths] if isinstance(paths, (str, Path)) else paths)]
     if not ballots:
         raise QbenchError("no files are given")
+    places = [each.path.resolve() for each in ballots]
+    for index, place in enumerate(places):
+        if place in places[:index]:
+            raise QbenchError(f"{ballots[index].path}: is given twice")
     codecs: dict[str, str] = {}
     if run is not None:
         found = read_run(run)

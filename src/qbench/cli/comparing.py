@@ -123,7 +123,7 @@ def plot_command(
         codecs=_listed(codecs),
         rename=dict(_pair("--rename", text, "jpeg=JPEG") for text in rename or ()),
         legend=cast("Legend", legend),
-        rate_limits=None if xlim is None else _limits("--xlim", xlim),
+        rate_limits=None if xlim is None else _limits("--xlim ", xlim),
         limits=dict(map(_metric_limits, ylim or ())),
         linear=linear,
         bands=bands,
@@ -149,7 +149,7 @@ def _pair(option: str, text: str, example: str) -> tuple[str, str]:
 
 def _metric_limits(text: str) -> tuple[str, tuple[float, float]]:
     name, ends = _pair("--ylim", text, "psnr=30,45") if "=" in text else ("", text)
-    return name, _limits("--ylim", ends)
+    return name, _limits(f"--ylim {name}=" if name else "--ylim ", ends)
 
 
 def _limits(option: str, text: str) -> tuple[float, float]:
@@ -163,7 +163,7 @@ def _limits(option: str, text: str) -> tuple[float, float]:
     except ValueError:
         low = high = math.nan
     if not (low < high and math.isfinite(high - low)):
-        raise QbenchError(f"{option} {text}: accepted are two numbers, the lower first, such as 0.1,2")
+        raise QbenchError(f"{option}{text}: accepted are two numbers, the lower first, such as 0.1,2")
     return low, high
 
 

@@ -56,6 +56,7 @@ class Group:
         cells: how many.
         size, pixels: bytes of all its bitstreams, and pixels of the images that they code.
         points: how many operating points they are at.
+        versions: of their codecs.
         without: status → in how many of them the coding or a score has it (failed, not applicable, pending).
     """
 
@@ -66,6 +67,7 @@ class Group:
     points: int
     without: dict[Status, int]
     summaries: dict[str, Summary]
+    versions: tuple[str, ...] = ()
 
 
 MOST_NAMED = 6
@@ -180,7 +182,10 @@ def _group(run: Run, by: str, key: str, rows: list[Row], ways: Pools) -> Group:
     sizes = {image.name: image.pixels for image in run.plan.images}
     coded = [row for row in rows if row.cell is not None and row.cell.bitstream_size is not None]
     size = sum(row.cell.bitstream_size or 0 for row in coded if row.cell is not None)
-    return Group(key, len(rows), size, sum(sizes[row.image] for row in coded), len(points), without, summaries)
+    versions = tuple(dict.fromkeys(run.version_of(point) for point in points))
+    return Group(
+        key, len(rows), size, sum(sizes[row.image] for row in coded), len(points), without, summaries, versions
+    )
 
 
 def _at_a_point(run: Run, name: str, rows: Sequence[Row], ways: Pools) -> Summary:
@@ -232,7 +237,8 @@ def comparable(groups: Sequence[Group], column: str) -> set[str]:
         return set()
     sets = Counter(frozenset(summary.images) for _, summary in found if summary.mean is not None)
     most = max(sets, key=lambda images: (len(images), sets[images]), default=frozenset())
-    fair = {key for key, summary in found if summary.mean is not None and set(summary.images) == most}
+    unfinished = {group.key for group in groups if group.without.get(Status.PENDING)}
+    fair = {key for key, summary in found if summary.mean is not None and set(summary.images) == most} - unfinished
     return fair - {key for key, summary in found if summary.infinite}
 
 
@@ -263,11 +269,12 @@ def best_of(groups: Sequence[Group], name: str, column: Column) -> float | None:
     return best([group.summaries[name].mean for group in groups if group.key in keys], column)
 
 
-def fewer_images(run: Run, groups: Sequence[Group], by: str) -> list[str]:
+def fewer_images(run: Run, groups: Sequence[Group], by: str, columns: Sequence[str] = ()) -> list[str]:
     """Say which means are over fewer images than the run has, and which these lack; and what a mark on them means.
 
     Args:
         by: how cells are grouped; a group of one image's cells lacks no others.
+        columns: that are shown; all by default.
     """
     if by == "image":
         return []
@@ -276,6 +283,8 @@ def fewer_images(run: Run, groups: Sequence[Group], by: str) -> list[str]:
     infinite: dict[str, dict[str, list[str]]] = {}
     for group in groups:
         for column, summary in group.summaries.items():
+            if columns and column not in columns:
+                continue
             if summary.infinite:
                 text = f"{_some(summary.infinite)}"
                 infinite.setdefault(text, {}).setdefault(group.key, []).append(column)
@@ -283,8 +292,10 @@ def fewer_images(run: Run, groups: Sequence[Group], by: str) -> list[str]:
             missing = [name for name in names if name not in there]
             if (summary.mean is not None or summary.low is not None) and missing:
                 text = f"{len(names) - len(missing)} of {len(names)} images (without {_some(missing)})"
+                if summary.low is not None:
+                    text += ", which all its operating points have"
                 lines.setdefault(text, {}).setdefault(group.key, []).append(column)
-    any_marked = any(marked(groups, name, by) for name in run.columns)
+    any_marked = any(marked(groups, name, by) for name in columns or run.columns)
     return (
         [FEWER_LEGEND] * any_marked
         + [
@@ -374,10 +385,3 @@ def _rank(value: float | None, column: Column) -> tuple[bool, float]:
     if value is None:
         return True, 0.0
     return False, -value if column.direction is Direction.HIGHER else value
-
-
-def model_lines(run: Run) -> list[str]:
-    """Name the models that codecs and metrics use, a line each: ``vit-score: name (what it is)``."""
-    users = run.plan.participants
-    lines = [f"{user.label}: {name} ({summary})" for user in users for name, summary in user.models.items()]
-    return list(dict.fromkeys(lines))  # once for all operating points of a codec

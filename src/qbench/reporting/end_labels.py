@@ -73,13 +73,22 @@ def place_labels(lines: Sequence[EndedLine], frame: Box) -> list[Placed] | None:
         another label.
     """
     upwards = sorted(range(len(lines)), key=lambda index: lines[index].points[-1][1])
-    attempts = [_attempt(lines, frame, order) for order in (upwards, upwards[::-1])]
-    usable = [attempt for attempt in attempts if attempt is not None]
-    return min(usable, key=lambda attempt: attempt[0])[1] if usable else None
+    for clear in (True, False):  # of curves, too, if that can be
+        attempts = [_attempt(lines, frame, order, clear=clear) for order in (upwards, upwards[::-1])]
+        usable = [attempt for attempt in attempts if attempt is not None]
+        if usable:
+            return min(usable, key=lambda attempt: attempt[0])[1]
+    return None
 
 
-def _attempt(lines: Sequence[EndedLine], frame: Box, order: Sequence[int]) -> tuple[float, list[Placed]] | None:
-    """Place labels one after the other in an order; return what that costs, and where they are."""
+def _attempt(
+    lines: Sequence[EndedLine], frame: Box, order: Sequence[int], *, clear: bool
+) -> tuple[float, list[Placed]] | None:
+    """Place labels one after the other in an order; return what that costs, and where they are.
+
+    Args:
+        clear: whether no label may lie on a curve.
+    """
     placed: dict[int, Placed] = {}
     boxes: list[Box] = []
     total = 0.0
@@ -91,7 +100,10 @@ def _attempt(lines: Sequence[EndedLine], frame: Box, order: Sequence[int]) -> tu
                 continue
             if not _within(box, frame) or any(_overlap(box, other) for other in boxes) or _covers_marker(box, lines):
                 continue
-            cost += _on_curves(box, lines, index)
+            passing = _on_curves(box, lines, index)
+            if clear and passing >= COVERED:
+                continue
+            cost += passing
             if best is None or cost < best[0]:
                 best = cost, place, box
         if best is None:

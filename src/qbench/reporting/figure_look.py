@@ -13,6 +13,8 @@ from qbench.reporting.appearance import GROUNDS
 WIDTHS = {"column": 3.5, "page": 7.16}
 """Inches that figures are wide in papers of two columns (IEEE: 21 and 43 picas)."""
 NARROWEST, WIDEST = 2.0, 40.0
+FONT = "DejaVu Sans"
+"""It comes with matplotlib, so that figures are alike everywhere."""
 SIZE = 8
 """Of all text, in points."""
 LINE_HEIGHT = 1.35 * SIZE / 72
@@ -77,7 +79,7 @@ def style(theme: str) -> Any:
     ink, rule = INK[theme]
     settings: dict[str, Any] = {
         "font.size": SIZE,
-        "font.family": "DejaVu Sans",  # comes with matplotlib, so that figures are alike everywhere
+        "font.family": FONT,
         "axes.labelsize": SIZE,
         "xtick.labelsize": SIZE,
         "ytick.labelsize": SIZE,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import math
 import textwrap
+import warnings
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +22,7 @@ from qbench.reporting.appearance import DARK, LIGHT, LINES, MARKERS, Appearance
 from qbench.reporting.curves import CurvePoint
 from qbench.reporting.drawing import drawn_curve
 from qbench.reporting.end_labels import GAP, EndedLine, drawn_places, place_labels
-from qbench.reporting.figure_look import LINE_HEIGHT, SIZE, FigureLook, style
+from qbench.reporting.figure_look import FONT, LINE_HEIGHT, SIZE, FigureLook, style
 from qbench.reporting.notation import ARROWS
 from qbench.reporting.pchip import pchip
 from qbench.reporting.together import Together
@@ -32,6 +35,8 @@ if TYPE_CHECKING:
 FORMS = (".pdf", ".svg", ".png")
 MOST_ENDS = 6
 """Lines above which labels go into a legend."""
+WIDEST_AXIS = 1.35
+"""How far the axis of rates is stretched at most, to make room for labels."""
 ON_PAGE = "figure points"
 LONGEST_LABEL = 28
 """Characters; of a longer one the middle is left out."""
@@ -74,14 +79,23 @@ class Drawing:
         metadata: dict[str, dict[str, Any]] = {".pdf": {"CreationDate": None}, ".svg": {"Date": None}}
         import matplotlib
 
-        with matplotlib.rc_context(style("light")), writing(path) as temporary:
+        with matplotlib.rc_context(style("light")), writing(path) as temporary, _quiet():
             self.figure.savefig(temporary, metadata=metadata.get(path.suffix.lower()))
         return path
 
     def _repr_png_(self) -> bytes:
         data = io.BytesIO()
-        self.figure.savefig(data, format="png", dpi=144)
+        with _quiet():
+            self.figure.savefig(data, format="png", dpi=144)
         return data.getvalue()
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep matplotlib from warning of letters that its font has not: a note says it."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        yield
 
 
 def check_form(path: Path) -> None:
@@ -115,20 +129,44 @@ def rate_figure(panels: Sequence[Panel], looks: Mapping[tuple[str, int], Appeara
     labels = list(dict.fromkeys(label for panel in panels for label in panel.drawn.curves.by_codec))
     labels.sort(key=lambda label: list(looks).index(panels_origin(panels, label)))
     whole = [look.rename.get(label, label) for label in labels]
+    for name, times in Counter(whole).items():
+        if times > 1:
+            both = " and ".join(label for label, each in zip(labels, whole, strict=True) if each == name)
+            raise QbenchError(f"{both} would both be called {name}; rename one of them to another name")
     names = short_names(whole)
     named = dict(zip(labels, names, strict=True))
     notes = tuple(dict.fromkeys(note for panel in panels for note in panel.drawn.notes))
     shortened = [f"{name}: {full}" for name, full in zip(names, whole, strict=True) if name != full]
-    captions = [*shortened, *notes] if look.caption else []
+    missing = sorted({letter for name in names for letter in name if not _has_glyph(letter)})
+    if missing:
+        shortened.append(f"the font has no {' '.join(missing)}: a box stands for each; --rename gives other names")
+    if look.bands:
+        lacking = [panel.title for panel in panels if not any(p.values for p in _first(panel))]
+        shortened += [f"{title}: one value of all images, which has no band" for title in lacking]
+        shortened.append("bands: 95 % intervals of means over images (Student's t)")
+    notes = (*shortened, *notes)
+    captions = list(notes) if look.caption else []
     wrapped = [part for line in captions for part in textwrap.wrap(line, max(20, int(look.width * 72 / 4.4)))]
     ends = look.legend == "ends" or (look.legend == "auto" and len(panels) == 1 and len(labels) <= MOST_ENDS)
-    with matplotlib.rc_context(style(look.theme)):
+    with matplotlib.rc_context(style(look.theme)), _quiet():
         if ends:
             drawing = _Drawing(panels, looks, look, named, wrapped, legend=False)
             if drawing.label_ends() or look.legend == "ends":
                 return Drawing(drawing.figure, notes)
         made = _Drawing(panels, looks, look, named, wrapped, legend=look.legend != "none")
         return Drawing(made.figure, notes)
+
+
+def _first(panel: Panel) -> Sequence[CurvePoint]:
+    return next(iter(panel.drawn.curves.by_codec.values()))
+
+
+@cache
+def _has_glyph(letter: str) -> bool:
+    """Say whether the figures' font has a letter."""
+    from matplotlib.font_manager import FontProperties, findfont, get_font
+
+    return bool(get_font(findfont(FontProperties(family=FONT))).get_char_index(ord(letter)))
 
 
 def panels_origin(panels: Sequence[Panel], label: str) -> tuple[str, int]:
@@ -170,7 +208,8 @@ class _Drawing:
         down = math.ceil(len(panels) / across)
         panel = look.width / across
         self.panel_width = panel * 72
-        height = down * (panel * 0.74 if panel < 5 else panel * 0.55)
+        one = panel * 0.74 if panel < 5 else panel * 0.55
+        self.panel_height, height = one * 60, down * one  # of what the axes are high, about, in points
         columns = self._legend_columns() if legend else 0
         below = [math.ceil(len(named) / columns) * LINE_HEIGHT + 0.06 if legend else 0.0]
         below.append(len(caption) * LINE_HEIGHT + 0.06 if caption else 0.0)
@@ -221,16 +260,21 @@ class _Drawing:
                 _band(axes, points, drawn["color"])
         column = found.column
         unit = f" ({column.unit})" if column.unit else ""
-        axes.set(xlabel="bits per pixel", ylabel=plain_text(f"{panel.title}{unit} {ARROWS[column.direction]}"))
+        title = f"{panel.title}{unit} {ARROWS[column.direction]}"
+        across = max(12, int(self.panel_height / (SIZE * 0.62)))
+        axes.set(xlabel="bits per pixel", ylabel=plain_text("\n".join(textwrap.wrap(title, across))))
         limits = self.look.limits.get(found.metric, self.look.limits.get(""))
         for ends, set_ends, what in (
             (self.look.rate_limits, axes.set_xlim, "rates"),
             (limits, axes.set_ylim, found.metric),
         ):
             if ends is not None:
+                if what == "rates" and ends[0] <= 0 and not self.look.linear:
+                    raise QbenchError(
+                        f"rates from {ends[0]:g}: a logarithmic axis begins above 0; --linear has another"
+                    )
                 set_ends(*ends)
-                across = what == "rates"
-                values = [p.rate if across else p.value for points in found.by_codec.values() for p in points]
+                values = [p.rate if what == "rates" else p.value for points in found.by_codec.values() for p in points]
                 if not any(min(ends) <= value <= max(ends) for value in values):
                     raise QbenchError(f"nothing to draw: no {what} from {ends[0]:g} to {ends[1]:g}")
         if not self.look.linear:
@@ -300,7 +344,7 @@ class _Drawing:
         if any(room < (right - left) / 3 for _, room in rooms):
             return False
         factor = max(end / room for end, room in rooms)
-        if factor <= 1:
+        if not 1 < factor <= WIDEST_AXIS:
             return False
         low, high = axes.get_xlim()
         if self.look.linear:

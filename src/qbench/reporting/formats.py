@@ -24,13 +24,12 @@ from qbench.reporting.aggregate import (
     group_rows,
     marked,
     mean_text,
-    model_lines,
     pooling,
     sort_groups,
     sort_rows,
 )
 from qbench.reporting.costs import Sheet
-from qbench.reporting.notation import ABSENT, ARROWS, FEWER, FEWER_VALUES, written
+from qbench.reporting.notation import ABSENT, ARROWS, FEWER, FEWER_VALUES, model_lines, written
 from qbench.reporting.originals import originals_content
 from qbench.results.run import Run, Status
 from qbench.toolkit.files import writing
@@ -79,7 +78,7 @@ def write_text(run: Run, form: str, view: View) -> str:
     header, body, notes = _typeset(run, view, form)
     read_with_it = list(notes)
     left = [True, view.by is None, *[False] * (len(header) - 2)]
-    notes += model_lines(run)
+    notes += model_lines(run, view.columns)
     if form == "latex":
         return "".join(f"% {_one_line(line)}\n" for line in notes) + _latex(run.name, header, body, left, read_with_it)
     if form == "html":
@@ -146,6 +145,7 @@ def _flat(run: Run, view: View, *, whole: bool = False) -> list[dict[str, Any]]:
             record: dict[str, Any] = {view.by: group.key, "cells": group.cells}
             record |= {"bitstream_bytes": group.size, "pixels": group.pixels}
             record |= {str(status): count for status, count in group.without.items()}
+            record["codec_version"] = "; ".join(group.versions)
             for name in view.chosen(run.columns):
                 summary = group.summaries[name]
                 record |= {name: summary.mean, f"{name}.std": summary.deviation, f"{name}.count": summary.count}
@@ -284,7 +284,7 @@ def _typeset(run: Run, view: View, form: str) -> tuple[list[str], list[list[str]
     notes = [f"pooled: {pooled}"] if (pooled := pooling(groups)) else []
     if any(fewer_values(run, group, name) for group in groups for name in columns):
         notes.append(FEWER_VALUES)
-    return [by, "cells", *troubles.values(), *names], body, [*notes, *fewer_images(run, groups, by)]
+    return [by, "cells", *troubles.values(), *names], body, [*notes, *fewer_images(run, groups, by, list(columns))]
 
 
 def _typeset_name(run: Run, name: str, *, latex: bool) -> str:

@@ -18,6 +18,7 @@ ELO = 400 / math.log(10)
 MEAN = 1500.0
 NORMAL = 1.959963984540054
 """The 0.975 quantile of the normal distribution."""
+MOST_NAMED = 6
 MOST_STEPS = 100_000
 FEWEST_VOTERS = 8
 """People below whom intervals are over votes, as if all were independent."""
@@ -65,14 +66,15 @@ def rank(votes: Sequence[Vote], by: str, codecs: Mapping[str, str], notes: Seque
     """Rank codecs, or operating points, by the strengths of Bradley and Terry that make votes likeliest.
 
     A tie is half a win of each. Intervals are of the maximum-likelihood estimate: with eight or more people of the
-    cluster-robust covariance (White 1982), as one person's votes have much in common; else of the inverse information.
+    cluster-robust covariance (White 1982) with Student's t, as one person's votes have much in common; else of the
+    inverse information.
 
     Args:
         by: ``codec`` or ``point``.
         codecs: operating point → codec; of others it is what stands before the colon.
 
     Raises:
-        QbenchError: ``by`` is neither, fewer than two to compare, or some that no chain of votes connects.
+        QbenchError: ``by`` is neither, or fewer than two to compare.
     """
     if by not in BY:
         raise QbenchError(f"can't rank by `{by}`{did_you_mean(by, BY)}; accepted: {', '.join(BY)}")
@@ -92,11 +94,16 @@ def rank(votes: Sequence[Vote], by: str, codecs: Mapping[str, str], notes: Seque
         one, other = places[first], places[second]
         wins[one, other] += vote.score
         wins[other, one] += 1 - vote.score
-    _require_connected(names, wins)
+    names, wins, apart = _connected(names, wins)
+    places = {name: place for place, name in enumerate(names)}
+    pairs = [each for each in pairs if each[0] in places and each[1] in places]
     unbeaten = [name for name, place in places.items() if not wins[:, place].any() or not wins[place].any()]
     finite = _strongly_connected(wins)
     strengths = _strengths(wins, finite=finite)
     told = list(notes)
+    if apart:
+        some = f"{', '.join(apart[:MOST_NAMED])}{' …' if len(apart) > MOST_NAMED else ''}"
+        told.append(f"left out, as no votes connect them with the others: {some}")
     if within:
         told.append(f"{within} votes between points of one codec are left out")
     if not finite:
@@ -105,14 +112,15 @@ def rank(votes: Sequence[Vote], by: str, codecs: Mapping[str, str], notes: Seque
     voters = {vote.voter for _, _, vote in pairs if vote.voter}
     errors, clustered = _errors(pairs, places, wins, strengths, finite=finite)
     told.append("intervals are over " + (f"{len(voters)} people" if clustered else "votes, as if all were independent"))
+    spread = _student(len(voters) - 1) if clustered else NORMAL
     totals = wins.sum(axis=1) + wins.sum(axis=0)
     elo = MEAN + ELO * (strengths - strengths.mean())
     ratings = [
         Rating(
             name,
             float(elo[place]),
-            float(elo[place] - NORMAL * ELO * errors[place]),
-            float(elo[place] + NORMAL * ELO * errors[place]),
+            float(elo[place] - spread * ELO * errors[place]),
+            float(elo[place] + spread * ELO * errors[place]),
             round(totals[place]),
             float(wins[place].sum() / totals[place]),
         )
@@ -123,14 +131,30 @@ def rank(votes: Sequence[Vote], by: str, codecs: Mapping[str, str], notes: Seque
     return Ranking(by, tuple(ratings), len(pairs), len(voters), ties, tuple(told))
 
 
-def _require_connected(names: Sequence[str], wins: Array) -> None:
-    """Refuse groups between which there is no vote: nothing says how they compare."""
-    reached = _reached((wins + wins.T) > 0)
-    if not reached.all():
-        groups = [[n for n, there in zip(names, reached, strict=True) if there == side] for side in (True, False)]
-        raise QbenchError(
-            f"no votes connect {', '.join(groups[0])} with {', '.join(groups[1])}: they can't be ranked together"
-        )
+def _connected(names: Sequence[str], wins: Array) -> tuple[list[str], Array, list[str]]:
+    """Return the largest group that votes connect, its wins, and the others: nothing says how these compare."""
+    left = np.ones(len(names), np.bool_)
+    groups = []
+    while left.any():
+        edges = ((wins + wins.T) > 0) & left[None] & left[:, None]
+        first = int(np.flatnonzero(left)[0])
+        group = _reached(edges, first)
+        groups.append(group)
+        left &= ~group
+    largest = max(groups, key=lambda group: float(wins[group].sum()))
+    kept = [int(place) for place in np.flatnonzero(largest)]
+    return (
+        [names[place] for place in kept],
+        wins[np.ix_(kept, kept)],
+        [name for name, there in zip(names, largest, strict=True) if not there],
+    )
+
+
+def _student(degrees: int) -> float:
+    """Return the 0.975 quantile of Student's t, by which few people's intervals hold what they say."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(degrees, 0.975))
 
 
 def _strongly_connected(wins: Array) -> bool:
@@ -138,10 +162,10 @@ def _strongly_connected(wins: Array) -> bool:
     return bool(_reached(wins > 0).all() and _reached((wins > 0).T).all())
 
 
-def _reached(edges: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """Return what can be reached from the first along edges."""
+def _reached(edges: npt.NDArray[np.bool_], first: int = 0) -> npt.NDArray[np.bool_]:
+    """Return what can be reached from one along edges."""
     found = np.zeros(len(edges), np.bool_)
-    found[0] = True
+    found[first] = True
     while True:
         further = found | edges[found].any(axis=0)
         if (further == found).all():

@@ -17,8 +17,9 @@ def ranking_sheet(found: Ranking) -> Sheet:
     headings = ({"point": "operating point"}.get(found.by, found.by), "Elo", "95 % interval", "votes", "won")
     people = f" of {found.voters} {'person' if found.voters == 1 else 'people'}" if found.voters else ""
     ties = f", {found.ties} without a difference" if found.ties else ""
+    given = f"{found.votes} vote{'s' * (found.votes != 1)}"
     notes = (
-        f"{found.votes} votes{people}{ties}; 400 points more are odds of 10 to 1 (Bradley & Terry 1952)",
+        f"{given}{people}{ties}; 400 points more are odds of 10 to 1 (Bradley & Terry 1952)",
         *found.notes,
     )
     records = [{"rank": place, **asdict(each)} for place, each in enumerate(found.ratings, 1)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 from rich.console import RenderableType
 from rich.text import Text
@@ -19,6 +19,8 @@ from qbench.reporting.tables import sheet_table
 BESIDE = "times were taken beside other work of the run, and are not for publication"
 ALIKE = 1.1
 """Factor up to which two times are called alike."""
+NARROW = 10.0
+"""Percentage points of an interval around 0 up to which two codecs are said to need as much."""
 LITTLE = "°"
 """Behind a BD-rate of curves that overlap by less than half."""
 
@@ -34,7 +36,7 @@ class Savings:
         times: codec → how many times as long it takes to encode, and to decode; None where that is not known.
         absent: metrics without any curve of the anchor that others could be compared with, and why.
         notes: what must be read with it.
-        runs: names of those that curves are of.
+        origin: where values are from: runs, when and where they were measured, and by which version.
     """
 
     anchor: str
@@ -43,7 +45,7 @@ class Savings:
     times: Mapping[str, tuple[float | None, float | None]]
     absent: Mapping[str, str]
     notes: tuple[str, ...] = ()
-    runs: tuple[str, ...] = ()
+    origin: Mapping[str, str] = field(default_factory=dict)
 
     def _repr_html_(self) -> str:
         from qbench.reporting.formats import sheet_text
@@ -63,7 +65,7 @@ class Savings:
                 values["lacking"] = ", ".join(rate.lacking)
                 found.append(
                     {
-                        "runs": ", ".join(self.runs),
+                        **self.origin,
                         "anchor": self.anchor,
                         "metric": metric,
                         **values,
@@ -74,13 +76,17 @@ class Savings:
         return found
 
 
-def savings_sheet(found: Savings, metrics: Sequence[str] = ()) -> Sheet:
-    """Return the table: a line for each codec, a column for each metric (or some of them)."""
+def savings_sheet(found: Savings, metrics: Sequence[str] = (), between: str = " ") -> Sheet:
+    """Return the table: a line for each codec, a column for each metric (or some of them).
+
+    Args:
+        between: what stands before an interval.
+    """
     metrics = metrics or [name for name in found.columns if name not in found.absent]
     lines = []
     for codec, rates in found.rates.items():
         encode, decode = found.times.get(codec, (None, None))
-        cells = [rate_text(rates[name]) if name in rates else "–" for name in metrics]
+        cells = [rate_text(rates[name], between) if name in rates else "–" for name in metrics]
         lines.append((codec, *cells, _times(encode), _times(decode)))
     headings = ("codec", *metrics, "encode time", "decode time")
     return Sheet(
@@ -88,13 +94,23 @@ def savings_sheet(found: Savings, metrics: Sequence[str] = ()) -> Sheet:
     )
 
 
-def rate_text(rate: BdRate) -> str:
-    """Write a BD-rate with its interval: ``-38.2 % (-40 to -36)``."""
+def rate_text(rate: BdRate, between: str = " ") -> str:
+    """Write a BD-rate with its interval: ``-38.2 % (-40 to -36)``.
+
+    Args:
+        between: what stands before the interval; a new line where columns are to be narrow.
+    """
     if rate.percent is None:
         return "–"
     mark = LITTLE if rate.overlap is not None and rate.overlap < SMALL_OVERLAP else ""
-    interval = "" if rate.low is None or rate.high is None else f" ({rate.low:+.0f} to {rate.high:+.0f})"
-    return f"{rate.percent:+.1f} %{mark}{interval}"
+    if rate.low is None or rate.high is None:
+        return f"{_signed(rate.percent, 1)} %{mark}"
+    return f"{_signed(rate.percent, 1)} %{mark}{between}({_signed(rate.low)} to {_signed(rate.high)})"
+
+
+def _signed(value: float, digits: int = 0) -> str:
+    rounded = round(value, digits) + 0.0  # no -0
+    return f"{rounded:+.{digits}f}"
 
 
 def _times(factor: float | None) -> str:
@@ -104,7 +120,10 @@ def _times(factor: float | None) -> str:
 
 
 def _notes(found: Savings) -> tuple[str, ...]:
-    notes = ["negative: fewer bytes; in brackets 95 % intervals over images, where there are three or more"]
+    notes = [
+        "negative: fewer bytes; in brackets 95 % intervals over images, where there are three or more, of metrics that "
+        "score each image"
+    ]
     shown_rates = [rate for rates in found.rates.values() for rate in rates.values()]
     if any(rate.percent is not None and LITTLE in rate_text(rate) for rate in shown_rates):
         notes.append(f"{LITTLE} the curves overlap by less than half of their range")
@@ -125,10 +144,12 @@ def savings_parts(found: Savings, width: int) -> list[RenderableType]:
     if not names:
         reasons = dict.fromkeys([*found.absent.values(), *_whys(found)])
         return [Text(f"no BD-rates against {found.anchor}: {'; '.join(reasons)}", "dim")] if reasons else []
-    chosen = names
-    while len(chosen) > 1 and _width(savings_sheet(found, chosen)) > width:
+    chosen, between = names, " "
+    if _width(savings_sheet(found, chosen)) > width:
+        between = "\n"
+    while len(chosen) > 1 and _width(savings_sheet(found, chosen, between)) > width:
         chosen = chosen[:-1]
-    sheet = savings_sheet(found, chosen)
+    sheet = savings_sheet(found, chosen, between)
     left = f"; {len(names) - len(chosen)} more metrics" if len(chosen) < len(names) else ""
     below = [*sheet.notes[: 1 + any(LITTLE in cell for line in sheet.lines for cell in line)]]
     below += [note for note in found.notes if note == BESIDE]
@@ -153,7 +174,8 @@ def _said(rate: BdRate | None) -> bool:
 
 def _width(sheet: Sheet) -> int:
     columns = range(len(sheet.headings))
-    longest = [max(len(line[index]) for line in (sheet.headings, *sheet.lines)) for index in columns]
+    cells = [(sheet.headings[index].replace(" ", "\n", 1), *(line[index] for line in sheet.lines)) for index in columns]
+    longest = [max(len(part) for cell in column for part in cell.split("\n")) for column in cells]
     return sum(width + 3 for width in longest)
 
 
@@ -161,19 +183,34 @@ def sentences(found: Savings) -> list[str]:
     """Say of each codec, in words, what it saves by the first metric that tells, and what that takes."""
     lines = []
     for codec, rates in found.rates.items():
-        rate = next((each for each in rates.values() if each.percent is not None), None)
-        if rate is None or rate.percent is None:
-            continue
-        metric = next(name for name, each in rates.items() if each is rate)
-        lines.append(f"at equal {metric}, {codec} needs {_bytes(rate)} {found.anchor}{_long(found.times.get(codec))}")
+        metric, rate = next(((name, each) for name, each in rates.items() if each.percent is not None), ("", None))
+        if rate is not None:
+            long = _long(found.times.get(codec))
+            lines.append(f"at equal {metric}, {codec} {_bytes(rate, found.anchor)}{_but(rate)}{long}")
+        elif rates:
+            name, first = next(iter(rates.items()))
+            lines.append(f"{codec} can't be compared with {found.anchor} by {name}: {first.reason}")
     return lines
 
 
-def _bytes(rate: BdRate) -> str:
+def _bytes(rate: BdRate, anchor: str) -> str:
     percent = rate.percent or 0.0
     if rate.low is not None and rate.high is not None and rate.low <= 0 <= rate.high:
-        return f"about as many bytes ({rate.low:+.0f} to {rate.high:+.0f} %) as"
-    return f"{abs(percent):.0f} % {'fewer' if percent < 0 else 'more'} bytes than"
+        if rate.high - rate.low <= NARROW:
+            return f"needs about as many bytes as {anchor} ({_signed(rate.low)} to {_signed(rate.high)} %)"
+        ends = f"from {abs(rate.low):.0f} % fewer to {rate.high:.0f} % more"
+        return f"may need fewer or more bytes than {anchor}: these images leave open anything {ends}"
+    return f"needs {abs(percent):.0f} % {'fewer' if percent < 0 else 'more'} bytes than {anchor}"
+
+
+def _but(rate: BdRate) -> str:
+    """Say what makes a number less than sure."""
+    doubts = []
+    if rate.overlap is not None and rate.overlap < SMALL_OVERLAP:
+        doubts.append(f"curves overlap by {100 * rate.overlap:.0f} %")
+    if rate.low is None:
+        doubts.append(f"{rate.images} image{'s' * (rate.images != 1)}, no interval")
+    return f" ({'; '.join(doubts)})" if doubts else ""
 
 
 def _long(times: tuple[float | None, float | None] | None) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from qbench.errors import QbenchError, did_you_mean
 from qbench.reporting.bd import BdRate, Method, bd_rates, unusable
@@ -12,7 +12,7 @@ from qbench.reporting.curves import curve_metrics, main_columns
 from qbench.reporting.savings import BESIDE, Savings
 from qbench.reporting.together import together
 from qbench.results.comparability import check_same_columns
-from qbench.results.run import Run
+from qbench.results.run import Run, Status
 
 
 def usual_anchor(runs: Sequence[Run], usual: Collection[str]) -> str | None:
@@ -69,11 +69,17 @@ def savings(
     check_same_columns(own, chosen)
     found = {name: together(runs, name) for name in chosen}
     labels = list(dict.fromkeys(codec for each in found.values() for codec in each.curves.by_codec))
+    origins = {label: origin for each in found.values() for label, origin in each.origins.items()}
+    anchor, several = _resolved(anchor, labels, origins)
+    if not labels:
+        pending = sum(row.status is Status.PENDING for _, run in runs for row in run.rows)
+        whole = sum(run.plan.cells for _, run in runs)
+        raise QbenchError(f"nothing to compare yet: no curve has any value ({pending} of {whole} cells are pending)")
     if anchor not in labels:
         raise QbenchError(f"no codec `{anchor}`{did_you_mean(anchor, labels)} (with curves: {', '.join(labels)})")
     rates: dict[str, dict[str, BdRate]] = {label: {} for label in labels if label != anchor}
     absent: dict[str, str] = {}
-    notes: dict[str, None] = {}
+    notes: dict[str, None] = dict.fromkeys(several)
     for name, drawn in found.items():
         each = drawn.curves
         notes |= dict.fromkeys(drawn.notes)
@@ -88,7 +94,25 @@ def savings(
     if times and any(map(timing_notes, timings)):
         notes[BESIDE] = None
     columns = {name: runs[0][1].columns[name] for name in chosen}
-    return Savings(anchor, columns, rates, times, absent, tuple(notes), tuple(name for name, _ in runs))
+    return Savings(anchor, columns, rates, times, absent, tuple(notes), _origin(runs))
+
+
+def _origin(runs: Sequence[tuple[str, Run]]) -> dict[str, str]:
+    """Return where values are from, of all runs."""
+    each = [{**run.origin(), "run": name} for name, run in runs]
+    found = {key: ", ".join(dict.fromkeys(one[key] for one in each if one[key])) for key in each[0]}
+    return {"runs": found.pop("run"), **found}
+
+
+def _resolved(anchor: str, labels: Sequence[str], origins: Mapping[str, tuple[str, int]]) -> tuple[str, list[str]]:
+    """Return the label of the curve that an anchor means, and what must be told: of several runs' the first one's."""
+    if anchor in labels:
+        return anchor, []
+    of_that_name = sorted((run, label) for label, (codec, run) in origins.items() if codec == anchor)
+    if not of_that_name:
+        return anchor, []
+    chosen = of_that_name[0][1]
+    return chosen, [f"{anchor} is in several runs; the anchor is {chosen}"]
 
 
 def _times(

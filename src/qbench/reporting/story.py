@@ -14,12 +14,11 @@ from qbench.reporting.aggregate import (
     fewer_images,
     fewer_values,
     group_rows,
-    model_lines,
     pooling,
     sort_groups,
 )
 from qbench.reporting.look import Look
-from qbench.reporting.notation import FEWER_VALUES, LEGEND
+from qbench.reporting.notation import FEWER_VALUES, LEGEND, model_lines
 from qbench.reporting.originals import originals
 from qbench.reporting.savings import Savings, savings_parts
 from qbench.reporting.tables import cells_table, groups_table, main_table

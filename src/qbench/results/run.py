@@ -278,6 +278,12 @@ class Run:
         measured = max((session.at for session in self.sessions), default="")
         return {"run": self.name, "measured": measured, "host": told("host"), "qbench": told("qbench")}
 
+    def version_of(self, point: str) -> str:
+        """Return which codec coded at an operating point: its plugin, and versions of the libraries that it uses."""
+        planned = self.plan.point(point)
+        libraries = planned.identity.get("libraries", {})
+        return ", ".join([planned.plugin, *(f"{name} {found}" for name, found in libraries.items())])
+
     def records(self) -> list[dict[str, Any]]:
         """Return a flat dictionary per cell: image, point, codec, parameters, sizes, times, then every column.
 
@@ -285,7 +291,6 @@ class Run:
         """
         flat = []
         sizes = {image.name: image for image in self.plan.images}
-        versions = {point.id: _version(point) for point in self.plan.points}
         for row in self.rows:
             timing = row.cell.timing if row.cell is not None else None
             record: dict[str, Any] = {
@@ -301,7 +306,7 @@ class Run:
                 "encode_seconds": timing.encode.seconds if timing is not None else None,
                 "decode_seconds": timing.decode.seconds if timing is not None else None,
                 "cached": row.cell.cached if row.cell is not None else None,
-                "codec_version": versions[row.point],
+                "codec_version": self.version_of(row.point),
             }
             if row.cell is not None:
                 record |= {f"bytes.{name}": size for name, size in row.cell.parts.items()}
@@ -332,12 +337,6 @@ class Run:
         """Say what it is."""
         state = "complete" if self.complete else "incomplete"
         return f"<Run {self.name}: {self.plan.cells} cells, {len(self.failures)} failures, {state}>"
-
-
-def _version(point: OperatingPoint) -> str:
-    """Return which codec coded: its plugin, and versions of the libraries that it uses."""
-    libraries = point.identity.get("libraries", {})
-    return ", ".join([point.plugin, *(f"{name} {found}" for name, found in libraries.items())])
 
 
 def _failure_note(image: str, record: CellRecord | ScoreRecord) -> FailureNote:

@@ -62,12 +62,17 @@ def read_votes(path: Path) -> Ballots:
     data = read_given(path)
     if path.suffix.lower() == ".csv":
         try:
-            reader = csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""))
+            text = data.decode("utf-8-sig")
+            first = text.partition("\n")[0]
+            delimiter = max(",;\t", key=first.count)
+            reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
         except UnicodeDecodeError as error:
             raise StoreError(f"{path}: not UTF-8: {error.reason}") from error
         lacking = {"first", "second", "choice"} - set(reader.fieldnames or ())
         if lacking:
-            raise StoreError(f"{path}: no column {', '.join(sorted(lacking))}; votes have first, second and choice")
+            there = ", ".join(reader.fieldnames or ()) or "none"
+            told = f"no column {', '.join(sorted(lacking))} (has: {there}); votes have first, second and choice"
+            raise StoreError(f"{path}: {told}")
         votes = tuple(_vote(path, f"row {number}", row, row.get("voter") or "") for number, row in enumerate(reader, 2))
         return Ballots(path, "", "", {}, votes)
     found = parse_json(path, data)
@@ -126,5 +131,5 @@ def votes_of(ballots: Sequence[Ballots], *, mixed: bool = False) -> tuple[list[V
     if not votes:
         raise StoreError(f"{', '.join(str(each.path) for each in ballots)}: no votes")
     codecs = {point: codec for each in ballots for point, codec in each.codecs.items()}
-    notes = [f"{repeated} votes are in several files, and count once"] if repeated else []
+    notes = [f"{repeated} of the votes are in several files, and count once"] if repeated else []
     return list(votes.values()), codecs, notes

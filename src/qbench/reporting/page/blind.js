@@ -131,7 +131,7 @@ function blindPart(runs, state) {
       const scale = Math.max(1, Math.floor(fit)) / window.devicePixelRatio; // whole pixels of the screen, as they are
       const at = (room, size, where) => (size <= room ? (room - size) / 2 : Math.min(0, Math.max(room - size, room / 2 - where * size)));
       const round = (value) => Math.round(value * window.devicePixelRatio) / window.devicePixelRatio;
-      for (const shown of port.querySelectorAll("img")) {
+      for (const shown of port.querySelectorAll("canvas")) {
         shown.style.width = `${width * scale}px`;
         shown.style.height = `${height * scale}px`;
         shown.style.transform = `translate(${round(at(port.clientWidth, width * scale, test.x))}px, ${round(at(port.clientHeight, height * scale, test.y))}px)`;
@@ -141,8 +141,17 @@ function blindPart(runs, state) {
     }
   }
 
+  /** A picture without an address, which would tell the codec. */
+  function picture(address, { width, height }, attributes) {
+    const drawn = make("canvas", { width, height, role: "img", ...attributes });
+    const source = new Image();
+    source.onload = () => drawn.getContext("2d").drawImage(source, 0, 0);
+    source.src = address;
+    return drawn;
+  }
+
   function move(dx, dy) {
-    const shown = body.querySelector("img");
+    const shown = body.querySelector("canvas");
     test.x = Math.min(1, Math.max(0, test.x + dx / shown.clientWidth));
     test.y = Math.min(1, Math.max(0, test.y + dy / shown.clientHeight));
     place();
@@ -163,8 +172,8 @@ function blindPart(runs, state) {
     const image = run().images[test.image];
     const side = (name, point) => make("figure", { class: "pane" }, make("figcaption", {}, make("b", {}, name)),
       make("div", { class: "port" },
-        make("img", { src: rowOf(run(), test.image, point).reconstruction, alt: `${name} picture`, draggable: "false" }),
-        make("img", { src: image.original, alt: "original", draggable: "false", class: "original" })));
+        picture(rowOf(run(), test.image, point).reconstruction, image, { "aria-label": `${name} picture` }),
+        picture(image.original, image, { "aria-label": "original", class: "original" })));
     const panes = make("div", {
       class: "panes", tabindex: 0, role: "application", "aria-label": `Blind test. ${BLIND_KEYS}`,
       keydown: (event) => {
@@ -200,8 +209,9 @@ function blindPart(runs, state) {
     const pairs = matchedPairs(run(), settings.percent);
     const given = votes().length;
     if (!pairs.length) test = null;
-    body.replaceChildren(
+    body.replaceChildren(...[
       ...(test ? testing() : [
+        runs.length > 1 ? make("p", {}, `Of ${run().name}; the list at the top chooses another run.`) : null,
         make("p", {}, "Two reconstructions of an image at about the same rate are shown without names; choose the one that is nearer to the original. " +
           "Votes stay in this browser until you export them; qbench votes FILE… makes a ranking of them."),
         make("div", { class: "controls" },
@@ -215,7 +225,7 @@ function blindPart(runs, state) {
         button("export", exported, { disabled: !given, "data-blind": "export" }),
         button("delete", forget, { disabled: !given, "data-blind": "delete" }),
         store.works ? null : make("span", { class: "warning" }, "This browser keeps nothing for this page: export before you close it.")),
-    );
+    ].filter(Boolean));
     if (test) {
       place();
       body.querySelector(".panes").focus({ preventScroll: true });

@@ -8,13 +8,13 @@ from typing import Any
 
 from qbench.contracts.metric import Direction, Explanation
 from qbench.records import CellRecord, plain_number
-from qbench.reporting.aggregate import GROUPINGS, fewer_images, group_rows, marked, model_lines
+from qbench.reporting.aggregate import GROUPINGS, fewer_images, group_rows, marked
 from qbench.reporting.bd import bd_rates, unusable
 from qbench.reporting.costs import point_timings, timing_notes
 from qbench.reporting.curves import Curves, curve_metrics, curves, main_columns
 from qbench.reporting.drawing import drawn_curve
 from qbench.reporting.explanations import explanation_content
-from qbench.reporting.notation import ABSENT, ARROWS, written
+from qbench.reporting.notation import ABSENT, ARROWS, model_lines, written
 from qbench.reporting.originals import originals
 from qbench.reporting.savings_of_runs import usual_anchor
 from qbench.results.comparability import column_owners
