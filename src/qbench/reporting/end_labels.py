@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 GAP = 6.0
 """Between a point and its label, in points of print, as all lengths here."""
+STEP = 2.0
+"""Between two places of a curve that are looked at."""
 RADIUS = 3.5
 """Of a marker, with some air."""
 LEVELS = (0, 1, -1, 2, -2, 3, -3, 4, -4, 5, -5, 6, -6)
@@ -163,3 +166,12 @@ def drawn_places(axes: Any, xs: Sequence[float], ys: Sequence[float]) -> list[tu
     low, high = axes.get_xlim(), axes.get_ylim()
     kept = [(x, y) for x, y in zip(xs, ys, strict=True) if min(low) <= x <= max(low) and min(high) <= y <= max(high)]
     return [(float(x) * points, float(y) * points) for x, y in axes.transData.transform(kept)] if kept else []
+
+
+def closely(places: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Return places along straight lines between places, so close that no label slips through."""
+    found = list(places[:1])
+    for (x, y), (other, above) in pairwise(places):
+        steps = max(1, math.ceil(math.hypot(other - x, above - y) / STEP))
+        found += [(x + (other - x) * k / steps, y + (above - y) * k / steps) for k in range(1, steps + 1)]
+    return found

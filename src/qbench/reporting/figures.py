@@ -21,7 +21,7 @@ from qbench.errors import QbenchError, shown
 from qbench.reporting.appearance import DARK, LIGHT, LINES, MARKERS, Appearance
 from qbench.reporting.curves import CurvePoint
 from qbench.reporting.drawing import drawn_curve
-from qbench.reporting.end_labels import GAP, EndedLine, drawn_places, place_labels
+from qbench.reporting.end_labels import GAP, EndedLine, closely, drawn_places, place_labels
 from qbench.reporting.figure_look import FONT, LINE_HEIGHT, SIZE, FigureLook, style
 from qbench.reporting.notation import ARROWS
 from qbench.reporting.pchip import pchip
@@ -305,7 +305,7 @@ class _Drawing:
             self.figure.canvas.draw()
             lines, labels = [], []
             for label, points in by_codec.items():
-                course = drawn_places(axes, *drawn_curve(points))
+                course = closely(drawn_places(axes, *drawn_curve(points)))
                 marks = drawn_places(axes, [p.rate for p in points], [p.value for p in points])
                 if marks:
                     width = text_width(self.named[label])

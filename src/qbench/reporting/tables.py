@@ -49,12 +49,15 @@ class _Field:
     heading: str
     cells: list[Text]
     justify: str = "right"
+    broken: bool = False
+    """Whether cells may have several lines; names have one."""
 
     def __post_init__(self) -> None:
         """Escape names before they are measured."""
-        self.cells[:] = [
-            cell if cell.plain.isprintable() else Text(shown(cell.plain), cell.style) for cell in self.cells
-        ]
+        for index, cell in enumerate(self.cells):
+            lines = cell.plain.split("\n") if self.broken else [cell.plain]
+            if not all(line.isprintable() for line in lines):
+                self.cells[index] = Text("\n".join(map(shown, lines)), cell.style)
 
     @property
     def width(self) -> int:
@@ -190,7 +193,9 @@ def print_sheet(console: Console, sheet: Sheet, words: Sequence[str] = ()) -> No
 
 def _column(sheet: Sheet, index: int) -> _Field:
     heading = sheet.headings[index].replace(" ", "\n", 1) if index else sheet.headings[index]
-    return _Field(heading, [Text(line[index]) for line in sheet.lines], "left" if sheet.left[index] else "right")
+    return _Field(
+        heading, [Text(line[index]) for line in sheet.lines], "left" if sheet.left[index] else "right", bool(index)
+    )
 
 
 # -- layout -------------------------------------------------------------------------------------------------------
