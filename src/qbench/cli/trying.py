@@ -1,4 +1,4 @@
-"""Commands without a suite: try, init."""
+"""Commands to begin with: try, init, new."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ def add_to(app: typer.Typer) -> None:
     """Register the commands."""
     app.command("try")(try_command)
     app.command("init")(init_command)
+    app.command("new")(new_command)
 
 
 @shows
@@ -94,3 +95,15 @@ def init_command(
 
     path = write_first_suite(folder)
     say(f"{path}: written; run it: qbench run {path}")
+
+
+def new_command(
+    kind: Annotated[str, typer.Argument(help="codec, metric, dataset or generator.", show_default=False)],
+    name: Annotated[str, typer.Argument(help="What it is called: my-codec.", show_default=False)],
+    folder: Annotated[Path, typer.Option("--output", "-o", help="Where the package's folder goes.")] = Path(),
+) -> None:
+    """Write a package with a plugin of your own, with tests and a CI file, to put yours in."""
+    from qbench.api.packaging import new_package
+
+    place = new_package(kind, name, folder)
+    say(f"{place}: written; next: pip install -e '{place}[test]' && pytest {place}")

@@ -33,6 +33,8 @@ from qbench.results.run import Entry, Row, Run, Status
 HEADING_WIDTH = 12
 HEADINGS = {"point": "operating point"}
 """Of the column of groups, where it is not the grouping's name."""
+LEAST_NAME = 24
+"""Characters of a name that are always shown."""
 NARROWEST = 8
 """Characters that a column beside the names takes at least."""
 
@@ -91,7 +93,7 @@ def main_table(
     run: Run, groups: Sequence[Group], by: str, look: Look, width: int, *, sections: bool, deviations: bool = False
 ) -> tuple[RenderableType, list[str]]:
     """One row per group, the mean of every main column that fits; and the columns that are left out."""
-    keys = [_Field(HEADINGS.get(by, by), [Text(group.key) for group in groups], "left")]
+    keys = [_Field(HEADINGS.get(by, by), [Text(_short(group.key, width)) for group in groups], "left")]
     rates = [name for name in run.columns if name in run.rate_columns]
     wanted = list(dict.fromkeys([*rates[:1], *(look.columns or [*main_columns(run), *rates[1:]])]))
     fields = {name: _mean_field(run, groups, name, by, deviations=deviations) for name in wanted}
@@ -104,6 +106,14 @@ def main_table(
     left = [name for name in run.columns if name not in fields or fields[name] not in kept]
     title = _title(groups, by) if deviations else "Means by operating point"
     return _blocks(title, keys, [*kept, *numbers], width, _sections(groups) if sections else []), left
+
+
+def _short(name: str, width: int) -> str:
+    """Return a name without its middle, where that would leave no room for values: settings stand at the end."""
+    most = max(LEAST_NAME, width // 2)
+    if len(name) <= most:
+        return name
+    return f"{name[: most // 2 - 1]}…{name[-(most - most // 2) :]}"
 
 
 def _title(groups: Sequence[Group], by: str) -> str:

@@ -1,4 +1,4 @@
-"""A third party's plugin for qbench, complete."""
+"""A plugin for qbench."""
 
 from qbench.plugin import hookimpl
 
@@ -6,7 +6,7 @@ from qbench.plugin import hookimpl
 @hookimpl
 def qbench_register_codecs(register):
     """Offer the codec. Imports are inside, so that listing plugins stays fast."""
-    from qbench_template.codec import BlockMean
+    from qbench_plugin_template.codec import BlockMean
 
     register(BlockMean)
 
@@ -14,6 +14,6 @@ def qbench_register_codecs(register):
 @hookimpl
 def qbench_register_metrics(register):
     """Offer the metric."""
-    from qbench_template.metric import MaximumError
+    from qbench_plugin_template.metric import MaximumError
 
     register(MaximumError)
