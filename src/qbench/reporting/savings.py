@@ -150,10 +150,11 @@ def savings_parts(found: Savings, width: int) -> list[RenderableType]:
     while len(chosen) > 1 and _width(savings_sheet(found, chosen, between)) > width:
         chosen = chosen[:-1]
     sheet = savings_sheet(found, chosen, between)
-    left = f"; {len(names) - len(chosen)} more metrics" if len(chosen) < len(names) else ""
+    hidden = len(names) - len(chosen)
+    left = f"has {hidden} more metric{'s' * (hidden != 1)}, " if hidden else ""
     below = [*sheet.notes[: 1 + any(LITTLE in cell for line in sheet.lines for cell in line)]]
     below += [note for note in found.notes if note == BESIDE]
-    below.append(f"`qbench bd RUN` says why some have none{left}, and takes --anchor")
+    below.append(f"`qbench bd RUN` {left}says why some have none, and takes --anchor")
     return [
         sheet_table(sheet, width),
         *(Text(shown(line), "dim") for line in below),

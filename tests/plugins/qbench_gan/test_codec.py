@@ -15,7 +15,7 @@ from torch import nn
 
 import qbench
 from qbench.plugin import BitstreamError, Context, Image, ModelError, PluginError, QbenchError
-from qbench.reporting.aggregate import model_lines
+from qbench.reporting.notation import model_lines
 from qbench_gan.codec import GanInversion
 from qbench_gan.generators import ScriptedGenerator
 from qbench_gan.inversion import Plateau, Search, search
