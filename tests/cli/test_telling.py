@@ -128,3 +128,40 @@ def test_times_with_their_spread(run, qbench_command):
         assert row["repeats.max"] == "3"
         assert row["run"] == "run"
     assert "MP/s" in qbench_command("show", "run", "--timings").stdout
+
+
+def test_plugins_by_kind(qbench_command):
+    done = qbench_command("plugins", "codecs")
+    assert done.returncode == 0
+    names = [line.split()[0] for line in done.stdout.splitlines() if line.startswith(" ") and line.strip()]
+    assert {"jpeg", "webp", "avif"} <= set(names)
+    assert "psnr" in qbench_command("plugins", "metrics").stdout
+    for kind in ("generators", "losses", "datasets", "recipes", "formats"):
+        assert qbench_command("plugins", kind).returncode == 0
+    refused = qbench_command("plugins", "show", "jpge")
+    assert refused.returncode == 2
+    assert "nothing is named `jpge`; did you mean `jpeg`?" in refused.stderr
+    assert "qbench plugins codecs|metrics" in refused.stderr
+
+
+def test_a_setting_that_was_found_is_in_the_table(photos, qbench_command):
+    suite = {
+        "images": [{"folder": str(photos)}],
+        "codecs": {"jpeg": {"target": {"psnr": 25}}},
+        "metrics": ["psnr"],
+    }
+    run = qbench.run(suite, output="searched", jobs=1)
+    value = run.rows[0].cell.found.value
+    assert f"jpeg:target.psnr=25 (quality {value:g})" in qbench_command("show", "searched").stdout
+
+
+def test_runs_are_compared_by_every_main_metric(photos, qbench_command):
+    suite = {
+        "images": [{"folder": str(photos)}],
+        "codecs": {"jpeg": {"quality": [10, 30, 60, 90]}},
+        "metrics": ["psnr", "mse"],
+    }
+    for name in ("one", "other"):
+        qbench.run(suite, output=name, jobs=1)
+    found = json.loads(qbench_command("compare", "one", "other", "-f", "json").stdout)
+    assert [each["metric"] for each in found["bd_rates"]] == ["psnr", "mse"]

@@ -218,7 +218,7 @@ def compare_command(
     ],
     metric: Annotated[
         list[str] | None,
-        typer.Option(help="Column for BD-rates, repeatable; by default the first in both runs."),
+        typer.Option(help="Column for BD-rates, repeatable. Default: every metric's main one."),
     ] = None,
     method: Annotated[str, typer.Option(help="Interpolation of curves: pchip, akima or cubic.")] = "pchip",
     fail_if: Annotated[
@@ -245,6 +245,7 @@ def compare_command(
     from qbench.reporting.comparison_table import comparison_markdown, print_comparison
     from qbench.reporting.conditions import comparison_json, judge, judgements_junit, parse_condition
     from qbench.reporting.console import Console
+    from qbench.reporting.curves import main_columns
 
     forms = ("table", "json", "markdown", "junit")
     if form not in forms:
@@ -252,7 +253,8 @@ def compare_command(
     one, other = load_run(first), load_run(second)
     conditions = [parse_condition(text, one, other) for text in fail_if or []]
     both = [name for name in one.columns if name in other.columns]
-    named = dict.fromkeys([*(metric or ()), *(each.metric for each in conditions if each.metric in both)])
+    main = [name for name in main_columns(one) if name in both and name in main_columns(other)]
+    named = dict.fromkeys([*(metric or main), *(each.metric for each in conditions if each.metric in both)])
     found = compare(one, other, list(named), method=cast("Method", method), mixed=mixed)
     judgements = [judge(each, found) for each in conditions]
     if form == "table":

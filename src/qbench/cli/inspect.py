@@ -229,6 +229,23 @@ def plugins_command(context: typer.Context, plugin: PluginFiles = None) -> None:
             raise typer.Exit(1)
 
 
+def _listing(kind: str) -> None:
+    """Register the command that lists one kind of what plugins offer."""
+
+    def command(plugin: PluginFiles = None) -> None:
+        from qbench.registry.registry import registry_with
+        from qbench.reporting.console import Console
+        from qbench.reporting.plugins import print_kind
+
+        print_kind(Console(), registry_with(plugin or ()), kind)
+
+    plugins_app.command(kind, help=f"List all {kind} that are installed.")(command)
+
+
+for _kind in ("codecs", "metrics", "generators", "losses", "datasets", "recipes", "formats"):
+    _listing(_kind)
+
+
 @plugins_app.command("show")
 def plugins_show_command(
     name: Annotated[str, typer.Argument(help="Name of a codec, metric, dataset or plugin.", show_default=False)],

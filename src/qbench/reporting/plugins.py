@@ -17,7 +17,7 @@ from qbench.contracts.parameters import parameter_rows
 from qbench.errors import PluginError, QbenchError, did_you_mean
 from qbench.home import dataset_home
 from qbench.models.resolve import is_here
-from qbench.registry.catalogue import Offer, PluginInfo, rate_parameter
+from qbench.registry.catalogue import Catalogue, Offer, PluginInfo, rate_parameter
 from qbench.registry.registry import Registry
 
 
@@ -62,9 +62,36 @@ def print_offer(console: Console, registry: Registry, name: str) -> None:
                 catalogue.offer(name)  # raises, naming both
         known = [other for catalogue in registry.classes for other in catalogue]
         known += [info.name for info in registry.plugins]
-        raise PluginError(
-            f"no plugin, codec, metric or dataset named `{name}`{did_you_mean(name, known)} (known: {', '.join(known)})"
-        )
+        kinds = "|".join(kinds_of(registry))
+        raise PluginError(f"nothing is named `{name}`{did_you_mean(name, known)} (lists: qbench plugins {kinds})")
+
+
+def kinds_of(registry: Registry) -> dict[str, Catalogue[Any]]:
+    """Return what plugins offer, by the plural of what it is."""
+    return {_plural(catalogue.kind): catalogue for catalogue in registry.classes}
+
+
+def print_kind(console: Console, registry: Registry, kind: str) -> None:
+    """List everything of one kind that plugins offer.
+
+    Raises:
+        PluginError: no such kind.
+    """
+    kinds = kinds_of(registry)
+    if kind not in kinds:
+        raise PluginError(f"no kind `{kind}`{did_you_mean(kind, kinds)} (accepted: {', '.join(kinds)})")
+    table = _table(kinds[kind].kind, "what it is", "plugin")
+    for name in sorted(kinds[kind]):
+        offer: Any = kinds[kind].offer(name)
+        table.add_row(Text(name), Text(offer.cls.summary), Text(offer.plugin.name))
+    console.print(table)
+    console.print(
+        Text("qbench plugins show NAME describes one: settings with bounds and defaults, columns, source", "dim")
+    )
+
+
+def _plural(kind: str) -> str:
+    return {"loss": "losses"}.get(kind, f"{kind}s")
 
 
 def print_datasets(console: Console, registry: Registry) -> None:
@@ -131,8 +158,7 @@ def _libraries(offer: Offer[Any]) -> str:
 
 def _brought(info: PluginInfo) -> list[str]:
     """``codecs: jpeg, png``, a line for each kind."""
-    plurals = {"loss": "losses"}
-    return [f"{plurals.get(kind, kind + 's')}: {', '.join(names)}" for kind, names in info.brings.items()]
+    return [f"{_plural(kind)}: {', '.join(names)}" for kind, names in info.brings.items()]
 
 
 def _paragraphs(docstring: str) -> str:

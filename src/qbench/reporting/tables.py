@@ -265,6 +265,9 @@ def _once(names: list[str]) -> list[Text]:
 
 def _point_text(row: Row) -> Text:
     text = Text(row.point)
+    if row.cell is not None and row.cell.found is not None:
+        found = row.cell.found
+        text.append(f" ({found.parameter} {found.value:g})", "dim")
     if row.status in (Status.FAILED, Status.NOT_APPLICABLE):
         mark, style = ABSENT[row.status], STYLES[row.status]
         text.append(f" {mark}", style)
