@@ -137,7 +137,7 @@ def test_targets_search_the_quality(program, photos):
     entry = {
         name: value.replace("{step}", "{quality}") if isinstance(value, str) else value for name, value in entry.items()
     }
-    entry |= {"quality_worst": 16, "quality_best": 1, "target": {"bpp": [4]}}
+    entry |= {"quality_worst": 12, "quality_best": 1, "target": {"bpp": [4]}}
     run = qbench.run({**suite(photos, entry), "metrics": ["bpp", "psnr"]}, jobs=1)
     assert not run.failures
     assert all(row.rate == pytest.approx(4, rel=0.5) for row in run.rows)
