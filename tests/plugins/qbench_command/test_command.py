@@ -138,7 +138,7 @@ def test_targets_search_the_quality(program, photos):
     entry = {
         name: value.replace("{step}", "{quality}") if isinstance(value, str) else value for name, value in entry.items()
     }
-    entry |= {"quality_worst": 12, "quality_best": 1, "target": {"bpp": [4]}}
+    entry |= {"quality_worst": 12, "quality_best": 1, "target": {"bpp": [14]}}
     run = qbench.run({**suite(photos, entry), "metrics": ["bpp", "psnr"]}, jobs=1)
     assert not run.failures
     [row] = run.rows
@@ -149,7 +149,7 @@ def test_targets_search_the_quality(program, photos):
 
     found = int(row.cell.found.value)
     assert row.rate == pytest.approx(rate(found))
-    assert abs(rate(found) - 4) == min(abs(rate(step) - 4) for step in range(1, 13))
+    assert abs(rate(found) - 14) == min(abs(rate(step) - 14) for step in range(1, 13))
 
 
 def test_damage_is_the_decoders_to_tell(program):
