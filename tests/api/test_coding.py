@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import sample_pixels
+from one_file import RAW
 from PIL import Image
 
 import qbench
@@ -129,16 +130,7 @@ def test_targets(picture, qbench_command):
 
 def test_a_codec_in_a_file(picture, tmp_path, qbench_command):
     path = tmp_path / "mine.py"
-    path.write_text(
-        "import numpy as np\n"
-        "from qbench.plugin import Codec, Image\n"
-        "class Mine(Codec):\n"
-        "    def encode(self, image):\n"
-        "        return np.array(image.pixels.shape, '>u2').tobytes() + image.pixels.tobytes()\n"
-        "    def decode(self, bitstream):\n"
-        "        shape = np.frombuffer(bitstream[:6], '>u2')\n"
-        "        return Image(np.frombuffer(bitstream[6:], np.uint8).reshape(shape).copy())\n"
-    )
+    path.write_text(RAW)
     for name in (f"{path}:Mine", str(path)):
         assert qbench_command("encode", str(picture), "-c", name, "-o", "out.bin").returncode == 0
     assert qbench_command("decode", "out.bin", "-c", str(path), "-o", "back.png").returncode == 0

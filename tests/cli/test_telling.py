@@ -11,26 +11,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from one_file import RAW
 
 import qbench
-
-MINE = (
-    "from qbench.plugin import Codec, Image\n"
-    "import numpy as np\n"
-    "class Mine(Codec):\n"
-    "    def encode(self, image):\n"
-    "        return np.array(image.pixels.shape, '>u2').tobytes() + image.pixels.tobytes()\n"
-    "    def decode(self, bitstream):\n"
-    "        shape = np.frombuffer(bitstream[:6], '>u2')\n"
-    "        return Image(np.frombuffer(bitstream[6:], np.uint8).reshape(shape).copy())\n"
-)
 
 
 @pytest.fixture
 def run(photos, tmp_path):
     folder = tmp_path / "code"
     folder.mkdir()
-    (folder / "mine.py").write_text(MINE)
+    (folder / "mine.py").write_text(RAW)
     for words in (["init", "-q"], ["add", "."], ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "x"]):
         subprocess.run(["git", "-C", str(folder), *words], check=True)
     suite = {
