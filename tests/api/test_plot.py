@@ -21,12 +21,10 @@ def made(folder, name, codecs=("jpeg", "webp"), metrics=("psnr", "ms-ssim")):
         "codecs": {codec: {"quality": [10, 30, 60, 90]} for codec in codecs},
         "metrics": list(metrics),
     }
-    return qbench.run(suite, output=f"{name}-run", jobs=1)
+    return qbench.run(suite, output=folder.parent / f"{name}-run", jobs=1)
 
 
-@pytest.fixture
-def photos(tmp_path):
-    folder = tmp_path / "photos"
+def drawn(folder):
     folder.mkdir()
     for index in range(3):
         Image.fromarray(sample_pixels(192, 176, index)).save(folder / f"p{index}.png")
@@ -34,8 +32,14 @@ def photos(tmp_path):
 
 
 @pytest.fixture
-def run(photos):
-    return made(photos, "one")
+def photos(tmp_path):
+    return drawn(tmp_path / "photos")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A run that no test changes, of the same pictures as ``photos``."""
+    return made(drawn(tmp_path_factory.mktemp("one") / "photos"), "one")
 
 
 def texts(path):
@@ -128,7 +132,20 @@ def test_what_is_refused(run, options, message):
 
 def test_on_the_command_line(run, qbench_command):
     done = qbench_command(
-        *("plot", "one-run", "-o", "a.svg", "-m", "psnr", "-m", "ms-ssim", "--width", "page", "--codecs", "jpeg, webp"),
+        *(
+            "plot",
+            str(run.path),
+            "-o",
+            "a.svg",
+            "-m",
+            "psnr",
+            "-m",
+            "ms-ssim",
+            "--width",
+            "page",
+            "--codecs",
+            "jpeg, webp",
+        ),
         *("--rename", "jpeg=JPEG = old", "--legend", "outside", "--xlim", "0.1,9", "--ylim", "psnr=20,50", "--bands"),
         *("--linear", "--dark", "--no-caption"),
     )
@@ -141,6 +158,6 @@ def test_on_the_command_line(run, qbench_command):
         (["--rename", "jpeg"], "--rename jpeg: accepted is NAME=VALUE, such as jpeg=JPEG"),
         (["--width", "tiny"], "width tiny: accepted are column, page, or inches from 2 to 40"),
     ):
-        refused = qbench_command("plot", "one-run", "-o", "b.svg", *arguments)
+        refused = qbench_command("plot", str(run.path), "-o", "b.svg", *arguments)
         assert refused.returncode == 2
         assert message in " ".join(refused.stderr.split())
