@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from PIL import Image as PillowImage
-from PIL import features
+from PIL import UnidentifiedImageError, features
 
 from qbench.plugin import BitstreamError, Image, Pixels
 from qbench.toolkit.limits import require_sides
@@ -45,4 +45,5 @@ def decode(bitstream: bytes, file_format: str) -> Image:
         with PillowImage.open(io.BytesIO(bitstream), formats=[file_format]) as opened:
             return Image(np.array(opened if opened.mode == "RGB" else opened.convert("RGB"), dtype=np.uint8))
     except (OSError, ValueError, SyntaxError, EOFError, PillowImage.DecompressionBombError) as error:
-        raise BitstreamError(f"not a {file_format} bitstream that can be decoded: {error}") from error
+        reason = "Pillow can't identify it" if isinstance(error, UnidentifiedImageError) else str(error)
+        raise BitstreamError(f"not a {file_format} bitstream that can be decoded: {reason}") from error

@@ -166,6 +166,7 @@ class Coded:
         reached: what the search reached, in words; empty without one.
         seconds: that encoding took, its search and all.
         file_extension: that its file customarily has.
+        notes: what was converted when the image was read.
     """
 
     bitstream: bytes
@@ -176,6 +177,7 @@ class Coded:
     reached: str
     seconds: float
     file_extension: str
+    notes: tuple[str, ...]
 
     @property
     def rate(self) -> float:
@@ -231,7 +233,9 @@ def encode_image(
         bitstream = coder.encode(taken)
         seconds = time.perf_counter() - began
         pixels = taken.pixels.shape[0] * taken.pixels.shape[1]
-        return Coded(bitstream, found, coder.plugin, coder.settings, pixels, reached, seconds, coder.file_extension)
+        return Coded(
+            bitstream, found, coder.plugin, coder.settings, pixels, reached, seconds, coder.file_extension, taken.notes
+        )
 
 
 def _searched(

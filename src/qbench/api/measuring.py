@@ -73,11 +73,13 @@ class Measurement:
         columns: by name, in the order of the metrics.
         rows: a row for each pair, then one for each set where a metric is of distributions.
         failures: what failed, with its traceback.
+        notes: what was converted when images were read.
     """
 
     columns: Mapping[str, Column]
     rows: tuple[Measured, ...]
     failures: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def means(self) -> dict[str, Measured]:
@@ -263,12 +265,15 @@ def measure_pairs(
     columns = {column_id(each.label, each.metric, column.name): column for each in planned for column in each.columns}
     rows: list[Measured] = []
     failures: dict[str, None] = {}
+    notes: dict[str, None] = {}
     features: dict[tuple[str, str], tuple[list[Any], list[Any]]] = {}
     with exactly(where):
         for pair in pairs:
             original, image = pair.read_reference(), pair.read()
             if original.pixels.shape != image.pixels.shape:
                 raise QbenchError(_sizes_differ(pair, original, image))
+            notes |= {f"{pair.reference}: {note}": None for note in original.notes}
+            notes |= {f"{pair.distorted}: {note}": None for note in image.notes}
             desk.take(pair.name, original, [image], [pair.size or 0])
             values: dict[str, float | None] = {}
             reasons: dict[str, str] = {}
@@ -286,7 +291,7 @@ def measure_pairs(
             rows.append(Measured(pair.name, pair.reference, pair.distorted, values, reasons))
             advance()
         rows += _wholes(desk, planned, pairs, features, failures)
-    return Measurement(columns, tuple(rows), tuple(failures))
+    return Measurement(columns, tuple(rows), tuple(failures), tuple(notes))
 
 
 def _sizes_differ(pair: Pair, original: Image, image: Image) -> str:

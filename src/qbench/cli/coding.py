@@ -59,6 +59,8 @@ def encode_command(
     )
     for path in write_bitstream(coded, output or Path(f"{image.stem}.{coded.file_extension}")):
         say(path)
+    for note in coded.notes:
+        say(f"note: {image}: {note}", error=True)
     settings = ", ".join(f"{name} {value}" for name, value in coded.settings.items())
     reached = f"; {coded.reached}" if coded.reached else ""
     told = f"{coded.codec} ({settings}): {len(coded.bitstream)} bytes, {coded.rate:.4f} bit/pixel"

@@ -49,6 +49,8 @@ def measure_command(
     found = measure_pairs(pairs, names, device=device, profile=profile, plugins=plugin or ())
     thresholds = [parse_threshold(text, list(found.columns)) for text in fail_if or ()]
     show_sheet(measurement_sheet(found.columns, found.rows, list(found.means.values())), form, output)
+    for note in found.notes:
+        say(f"note: {note}", error=True)
     told = [f"{each.text}: {line}" for each in thresholds for line in violations(each, found.rows)]
     for line in (*found.failures, *(f"failed: {each}" for each in told)):
         say(line, error=True)

@@ -37,7 +37,7 @@ class Sheet:
     def left(self) -> list[bool]:
         """Which columns stand on the left, being text."""
         return [
-            index == 0 or any(line[index][:1] not in (*"0123456789–", "") for line in self.lines)
+            index == 0 or any(line[index][:1] not in (*"0123456789–∞", "") for line in self.lines)
             for index in range(len(self.headings))
         ]
 
