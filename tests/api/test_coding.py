@@ -138,3 +138,10 @@ def test_a_codec_in_a_file(picture, tmp_path, qbench_command):
     refused = qbench_command("encode", str(picture), "-c", f"{path}:Mein", "-o", "out.bin")
     assert refused.returncode == 2
     assert "no codec `Mein`; did you mean `Mine`?" in refused.stderr
+
+
+def test_the_image_itself_is_never_written_over(picture, qbench_command):
+    before = picture.read_bytes()
+    refused = qbench_command("encode", str(picture), "-c", "jpeg", "-o", str(picture))
+    assert (refused.returncode, "is the image itself" in refused.stderr) == (2, True)
+    assert picture.read_bytes() == before

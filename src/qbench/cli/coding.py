@@ -46,6 +46,7 @@ def encode_command(
     Beside a bitstream that no image viewer knows, a small file says what made it, so that decode needs no options.
     """
     from qbench.api.coding import encode_image, write_bitstream
+    from qbench.errors import QbenchError
 
     coded = encode_image(
         image,
@@ -57,7 +58,10 @@ def encode_command(
         seed=seed,
         plugins=plugin or (),
     )
-    for path in write_bitstream(coded, output or Path(f"{image.stem}.{coded.file_extension}")):
+    place = output or Path(f"{image.stem}.{coded.file_extension}")
+    if place.exists() and place.samefile(image):
+        raise QbenchError(f"{place}: is the image itself; name another file with --output")
+    for path in write_bitstream(coded, place):
         say(path)
     for note in coded.notes:
         say(f"note: {image}: {note}", error=True)
