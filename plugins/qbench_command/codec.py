@@ -126,7 +126,7 @@ class CommandCodec(Codec):
             made = folder / f"coded.{self.parameters.extension}"
             write_picture(given, image, self.parameters.input_format)
             sizes = {"width": image.width, "height": image.height}
-            printed, _ = self._encoder.run({**self._values(given, made), **sizes}, folder)
+            printed = self._encoder.run({**self._values(given, made), **sizes}, folder)
             return _written(made, "encode", printed)
 
     def decode(self, bitstream: bytes) -> Image:
@@ -137,7 +137,7 @@ class CommandCodec(Codec):
             made = folder / f"decoded.{self.parameters.output_format}"
             given.write_bytes(bitstream)
             try:
-                printed, _ = self._decoder.run(self._values(given, made), folder)
+                printed = self._decoder.run(self._values(given, made), folder)
             except PluginError as error:
                 raise BitstreamError(str(error)) from error
             _written(made, "decode", printed)
@@ -164,10 +164,8 @@ def _written(path: Path, what: str, printed: str) -> bytes:
 @lru_cache(maxsize=64)
 def _version(text: str) -> str:
     """Return the first line that a version's command prints, whatever its exit code is."""
-    template = Template("version", text)
-    command = [template.program, *template.words[1:]]
     try:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=30)
+        done = _ended(text)
     except (OSError, subprocess.SubprocessError) as error:
         raise PluginError(f"version: {text!r} can't be run: {error}") from error
     lines = [line.strip() for line in (done.stdout + done.stderr).decode(errors="replace").splitlines()]
@@ -179,9 +177,13 @@ def _version(text: str) -> str:
 
 def _started(text: str) -> float:
     """Return how many seconds the version's command takes, which is next to nothing but starting a process."""
-    template = Template("version", text)
     began = time.perf_counter()
-    subprocess.run(
-        [template.program, *template.words[1:]], stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=30
-    )
+    _ended(text)
     return time.perf_counter() - began
+
+
+def _ended(text: str) -> subprocess.CompletedProcess[bytes]:
+    """Run the version's command to its end."""
+    template = Template("version", text)
+    command = [template.program, *template.words[1:]]
+    return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=30)

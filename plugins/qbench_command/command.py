@@ -6,7 +6,6 @@ import re
 import shlex
 import shutil
 import subprocess
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,26 +85,22 @@ class Template:
         words = [PLACEHOLDER.sub(lambda found: _text(values[found[1]]), word) for word in rest]
         return [self.program if not PLACEHOLDER.search(first) else first, *words]
 
-    def run(self, values: Mapping[str, object], folder: Path) -> tuple[str, float]:
-        """Run it in a folder; return what it printed, and how many seconds it took.
+    def run(self, values: Mapping[str, object], folder: Path) -> str:
+        """Run it in a folder; return what it printed.
 
         Raises:
             PluginError: it ends with another exit code than 0; what it printed is quoted.
         """
         command = self.filled(values)
-        began = time.perf_counter()
         try:
-            done = subprocess.run(
-                command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, check=False, env=None
-            )
+            done = subprocess.run(command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, check=False)
         except OSError as error:
             raise PluginError(f"{self.what}: {command[0]} can't be run: {error.strerror or error}") from error
-        seconds = time.perf_counter() - began
         printed = (done.stderr + done.stdout).decode(errors="replace")
         if done.returncode:
             how = f"exit code {done.returncode}" if done.returncode > 0 else f"signal {-done.returncode}"
             raise PluginError(f"{self.what}: {shlex.join(command)} ended with {how}{quoted(printed)}")
-        return printed, seconds
+        return printed
 
 
 def quoted(printed: str) -> str:

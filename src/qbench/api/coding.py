@@ -23,7 +23,6 @@ from qbench.execute.desks import ScoringDesk
 from qbench.execute.rate_search import find_setting
 from qbench.images.formats import FORMATS
 from qbench.images.image import Image, Pixels
-from qbench.images.reading import read_image
 from qbench.planning.making import plan_metric
 from qbench.planning.types import Target
 from qbench.registry.catalogue import rate_parameter
@@ -68,7 +67,7 @@ class Coder:
             ImageError: it can't be read, or is no such image.
             NotApplicable: the codec doesn't take images like this.
         """
-        taken = read_image(image) if isinstance(image, (str, Path)) else as_image(image)
+        taken = as_image(image)
         if not self._codec.accepts(taken.format):
             raise NotApplicable(f"{self.name} does not accept {taken.format} images")
         with exactly(self._device):
@@ -127,8 +126,7 @@ def codec(
         QbenchError: no such codec, settings that it doesn't take, or weights that are not there.
     """
     found, known = named_codec(name, registry_with(plugins, registry))
-    where = resolve_device(device) if known.codecs[found].runs_on == "accelerator" else "cpu"
-    return Coder(found, settings, Context(where, seed, profile), known)
+    return Coder(found, settings, _context(found, known, device, seed, profile), known)
 
 
 def named_codec(name: str, registry: Registry) -> tuple[str, Registry]:
@@ -154,6 +152,11 @@ def named_codec(name: str, registry: Registry) -> tuple[str, Registry]:
         raise QbenchError(f"{shown(file)}: several codecs; name one: {', '.join(f'{file}:{each}' for each in classes)}")
     chosen: Any = classes[attribute] if colon else next(iter(classes.values()))
     return str(chosen.name), known
+
+
+def _context(name: str, registry: Registry, device: str, seed: int, profile: str) -> Context:
+    """Return what a codec is to be made with; one that doesn't run on an accelerator never asks for one."""
+    return Context(resolve_device(device) if registry.codecs[name].runs_on == "accelerator" else "cpu", seed, profile)
 
 
 @dataclass(frozen=True)
@@ -221,9 +224,8 @@ def encode_image(
         QbenchError: as :func:`codec`; a target that the codec can't reach, or that no metric has.
     """
     found, registry = named_codec(name, registry_with(plugins))
-    taken = read_image(image) if isinstance(image, (str, Path)) else as_image(image)
-    where = resolve_device(device) if registry.codecs[found].runs_on == "accelerator" else "cpu"
-    context = Context(where, seed, profile)
+    taken = as_image(image)
+    context = _context(found, registry, device, seed, profile)
     began = time.perf_counter()
     given, reached = dict(settings), ""
     if target is not None:
@@ -334,6 +336,6 @@ def decode_file(
         raise QbenchError(f"{shown(place)}: nothing beside it says which codec made it; name it with --codec")
     found, registry = named_codec(chosen, registry_with(plugins))
     given = {**(told.get("settings", {}) if found == told.get("codec") else {}), **(settings or {})}
-    where = resolve_device(device) if registry.codecs[found].runs_on == "accelerator" else "cpu"
-    with _named(found), Coder(found, given, Context(where, seed, profile), registry) as coder:
+    context = _context(found, registry, device, seed, profile)
+    with _named(found), Coder(found, given, context, registry) as coder:
         return coder.decode(data)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -149,7 +150,9 @@ def measure(
         original = references[index if len(references) > 1 else 0]
         called, other = _called(original, "reference"), _called(given, "distorted image")
         size = Path(given).stat().st_size if isinstance(given, (str, Path)) and Path(given).is_file() else None
-        pairs.append(Pair(str(index), called, other, _reader(original, called), _reader(given, other), size))
+        pairs.append(
+            Pair(str(index), called, other, partial(as_image, original, called), partial(as_image, given, other), size)
+        )
     found = measure_pairs(pairs, metrics, device=device, profile=profile, registry=registry, plugins=plugins)
     if found.failures:
         raise QbenchError(found.failures[0])
@@ -161,20 +164,16 @@ def _called(given: Given, otherwise: str) -> str:
     return str(given) if isinstance(given, (str, Path)) else otherwise
 
 
-def _reader(given: Given, called: str) -> Callable[[], Image]:
-    if isinstance(given, (str, Path)):
-        return lambda: read_image(given)
-    return lambda: as_image(given, called)
-
-
 def as_image(given: Any, called: str = "image") -> Image:
-    """Return an image of an array, of a Pillow image, or as it is.
+    """Return an image of a file, of an array, of a Pillow image, or as it is.
 
     Raises:
-        ImageError: the array is not of whole numbers from 0 to 255, or has another shape.
+        ImageError: the file can't be read, the array is not of whole numbers from 0 to 255, or has another shape.
     """
     if isinstance(given, Image):
         return given
+    if isinstance(given, (str, Path)):
+        return read_image(given)
     if hasattr(given, "convert") and hasattr(given, "mode"):
         if given.mode not in ("RGB", "L", "1", "P"):
             raise ImageError(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from qbench.cli.options import OriginalsFolder
+from qbench.cli.options import OriginalsFolder, listed
 from qbench.cli.runs import RunName, RunNames, complete_run
 from qbench.cli.sheets import Format, Output, require_format, show_sheet
 from qbench.cli.streams import put, say
@@ -120,7 +120,7 @@ def plot_command(
         output,
         metric or (),
         width=width,
-        codecs=_listed(codecs),
+        codecs=listed(codecs),
         rename=dict(_pair("--rename", text, "jpeg=JPEG") for text in rename or ()),
         legend=cast("Legend", legend),
         rate_limits=None if xlim is None else _limits("--xlim ", xlim),
@@ -132,10 +132,6 @@ def plot_command(
         mixed=mixed,
         notice=lambda text: say(f"note: {text}", error=True),
     )
-
-
-def _listed(texts: list[str] | None) -> list[str]:
-    return [name.strip() for text in texts or () for name in text.split(",") if name.strip()]
 
 
 def _pair(option: str, text: str, example: str) -> tuple[str, str]:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from qbench.cli.options import Device, PluginFiles
+from qbench.cli.options import Device, PluginFiles, listed
 from qbench.cli.sheets import Format, Output, show_sheet
 from qbench.cli.streams import say
 
@@ -44,7 +44,7 @@ def measure_command(
     from qbench.api.measuring import measure_pairs, pairs_of
     from qbench.reporting.measurement import measurement_sheet, parse_threshold, violations
 
-    names = [name.strip() for text in metric or () for name in text.split(",") if name.strip()]
+    names = listed(metric)
     pairs = pairs_of(reference, distorted)
     found = measure_pairs(pairs, names, device=device, profile=profile, plugins=plugin or ())
     thresholds = [parse_threshold(text, list(found.columns)) for text in fail_if or ()]

@@ -158,10 +158,14 @@ def shows(command: Callable[..., None]) -> Callable[..., None]:
     def gather(given: dict[str, Any]) -> Look:
         from qbench.reporting.look import Look
 
-        names = [name.strip() for text in given.pop("columns") or () for name in text.split(",")]
-        return Look(tuple(name for name in names if name), **given)
+        return Look(tuple(listed(given.pop("columns"))), **given)
 
     return _gathering(command, SHOWING, "look", gather)
+
+
+def listed(texts: Sequence[str] | None) -> list[str]:
+    """Return the names that an option gives, separated by commas, however often it is given."""
+    return [name.strip() for text in texts or () for name in text.split(",") if name.strip()]
 
 
 def _named(texts: Sequence[str]) -> dict[str, list[str]]:

@@ -7,10 +7,10 @@ import os
 import shlex
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -26,6 +26,7 @@ from qbench.cli.options import (
     SuitePath,
     Trust,
     executes,
+    listed,
     shows,
 )
 from qbench.cli.runs import RunName
@@ -79,18 +80,9 @@ def run_command(
 
     Exit code 0: all well; 1: some cells or scores failed; 2: bad input; 130: interrupted.
     """
-    from qbench.api.running import plan, plan_to_run, run
+    from qbench.api.running import run
 
-    plugins = cast("Sequence[Path]", options.get("plugins", ()))
-    away = options.get("cluster") is not None
-    planned = (plan if options.get("in_process") or away else plan_to_run)(
-        suite,
-        overrides=overrides or (),
-        profile=profile,
-        seed=seed,
-        device="cpu" if away else options.get("device", "auto"),  # the cluster's own is known when it is reached
-        plugins=plugins,
-    )
+    planned = planned_for(suite, options, overrides, profile, seed)
     options["shard"] = shard
     check_look(planned, look)
     with watched() as watch:
@@ -100,6 +92,31 @@ def run_command(
     finally:
         if requeue and watch.stop.reason == TIME_IS_UP:
             _requeue()
+
+
+def planned_for(
+    suite: Path | Mapping[str, Any],
+    options: ExecutionOptions,
+    overrides: Sequence[str] | None,
+    profile: str | None,
+    seed: int | None,
+) -> Plan:
+    """Return the plan of a suite that is to be executed with these options.
+
+    Raises:
+        QbenchError: the suite or an image can't be used.
+    """
+    from qbench.api.running import plan, plan_to_run
+
+    away = options.get("cluster") is not None
+    return (plan if options.get("in_process") or away else plan_to_run)(
+        suite,
+        overrides=overrides or (),
+        profile=profile,
+        seed=seed,
+        device="cpu" if away else options.get("device", "auto"),  # the cluster's own is known when it is reached
+        plugins=cast("Sequence[Path]", options.get("plugins", ())),
+    )
 
 
 @shows
@@ -121,11 +138,10 @@ def score_command(
     """Score a run with further metrics; nothing is encoded again."""
     from qbench.api.running import score
 
-    names = [name.strip() for name in metrics.split(",") if name.strip()]
     with watched() as watch:
         scored = score(
             run,
-            names,
+            listed([metrics]),
             output=output,
             originals=originals,
             trust=trust,

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from qbench.cli.coding import target_of
-from qbench.cli.options import Overrides, Profile, Quiet, Report, Seed, executes, shows
-from qbench.cli.running import check_look, finish, watched
+from qbench.cli.options import Overrides, Profile, Quiet, Report, Seed, executes, listed, shows
+from qbench.cli.running import check_look, finish, planned_for, watched
 from qbench.cli.streams import say
 
 if TYPE_CHECKING:
@@ -65,16 +65,14 @@ def try_command(
 
     It is run as a suite made on the fly. Exit codes are those of run.
     """
-    from qbench.api.running import plan_to_run, run
+    from qbench.api.running import run
     from qbench.api.trying import save_suite, suite_of
 
     plugins = cast("Sequence[Path]", options.get("plugins", ()))
-    metrics = [name.strip() for text in metric or () for name in text.split(",") if name.strip()]
-    codecs = [name.strip() for text in codec or () for name in text.split(",") if name.strip()]
+    metrics, codecs = listed(metric), listed(codec)
     wanted = target_of(target)
     suite = suite_of(images, codecs, metrics, target=wanted, plugins=plugins)
-    device = "cpu" if options.get("cluster") is not None else options.get("device", "auto")
-    planned = plan_to_run(suite, overrides=overrides or (), profile=profile, seed=seed, device=device, plugins=plugins)
+    planned = planned_for(suite, options, overrides, profile, seed)
     check_look(planned, look)
     if save is not None:
         saved = suite_of(

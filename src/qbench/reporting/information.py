@@ -38,8 +38,7 @@ def information(run: Run, *, anonymous: bool = False) -> dict[str, Any]:
     Args:
         anonymous: leave out names of hosts, folders and users, for a double-blind review.
     """
-    plan = run.plan
-
+    plan, timings = run.plan, point_timings(run)
     found: dict[str, Any] = {
         "run": run.name,
         "folder": str(run.path.absolute()),
@@ -59,8 +58,8 @@ def information(run: Run, *, anonymous: bool = False) -> dict[str, Any]:
         "sessions": [_session(session.at, session.provenance, anonymous=anonymous) for session in run.sessions],
         "timing": {
             **plan.timing,
-            "conditions": sorted({load for timing in point_timings(run) for load in timing.concurrent_load}),
-            "notes": timing_notes(point_timings(run)),
+            "conditions": sorted({load for timing in timings for load in timing.concurrent_load}),
+            "notes": timing_notes(timings),
         },
         "complete": run.complete,
         "failures": len(run.failures),
